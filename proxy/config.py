@@ -1,0 +1,256 @@
+"""Settings: frozen sections, one per room; defaults < file < environment < flags, each value with its origin.
+
+``config/proxy.toml`` is the list of every setting with its reason; a test keeps the two equal.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from proxy.errors import ConfigError
+
+ENV_PREFIX = "SELFHEAL_"
+_OTHER_ENV = {"SELFHEAL_URL", "SELFHEAL_TOKEN", "SELFHEAL_TOKEN_FILE", "SELFHEAL_DATA_DIR"}
+
+
+def parse_address(text: str) -> tuple[str, int] | str:
+    """``host:port`` → (host, port), ``unix:/path`` → the path. ``ValueError`` names what is accepted."""
+    if text.startswith("unix:") and len(text) > 5:
+        return text[5:]
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not host:port or unix:/path")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - an empty host is the user's own word for "all"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class App(Section):
+    service: str = Field("app", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    environment: str = Field("production", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+
+
+class Listen(Section):
+    data: str = "127.0.0.1:8080"
+    control: str = "127.0.0.1:9900"
+    workers: int = Field(1, ge=1, le=64)
+
+    @field_validator("data", "control")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parse_address(value)
+        return value
+
+
+class Upstream(Section):
+    url: str = ""
+    connect_timeout_s: float = Field(5.0, gt=0)
+    response_timeout_s: float = Field(60.0, gt=0)
+    keepalive_s: float = Field(30.0, gt=0)
+    pool_size: int = Field(256, ge=0)
+    retry_idempotent: bool = True
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme == "unix" and parts.path:
+            return value
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("an upstream is http://host:port, https://host:port or unix:/path")
+        if parts.path not in ("", "/") or parts.query or parts.username:
+            raise ValueError("an upstream is scheme, host and port only; paths pass through as they come")
+        _ = parts.port  # raises ValueError when it is no port number
+        return value
+
+
+class Downstream(Section):
+    header_timeout_s: float = Field(10.0, gt=0)
+    body_idle_timeout_s: float = Field(30.0, gt=0)
+    keepalive_timeout_s: float = Field(75.0, gt=0)
+    header_bytes: int = Field(65536, ge=1024, le=1 << 20)
+    header_count: int = Field(256, ge=16, le=10000)
+    drain_s: float = Field(30.0, ge=0)
+    forwarded: Literal["off", "append", "replace"] = "off"
+    connections: int = Field(20000, ge=1)
+    buffer_bytes: int = Field(262144, ge=16384)
+
+
+class Trace(Section):
+    mode: Literal["keep", "start"] = "keep"
+
+
+class Metrics(Section):
+    buffer_size: int = Field(10000, ge=1)
+    flush_s: float = Field(60.0, gt=0)
+    copy_rows: int = Field(500, ge=1)
+    spool_bytes: int = Field(67108864, ge=0)
+
+
+class Detector(Section):
+    latency_sigma: float = Field(3.0, gt=0)
+    error_ratio: float = Field(5.0, gt=1)
+    error_ratio_floor: float = Field(3.0, ge=1)
+    dedup_s: float = Field(300.0, ge=0)
+    enabled: bool = True
+
+
+class CaptureSettings(Section):
+    body_bytes: int = Field(16384, ge=0, le=1 << 20)
+    redact_names: tuple[str, ...] = ()
+
+
+class Ingest(Section):
+    prefix: str = Field("/__selfheal", pattern=r"^(/[A-Za-z0-9._~-]+)+$")
+    enabled: bool = True
+
+
+class Repo(Section):
+    path: str = ""
+    main: str = Field("main", min_length=1)
+    test: str = ""
+    start: str = ""
+    apply: Literal["merge", "branch"] = "merge"
+    after_apply: str = ""
+    bind_ro: tuple[str, ...] = ()
+    share: tuple[str, ...] = (".venv", "node_modules")
+    timeout_s: float = Field(120.0, gt=0)
+    memory_mb: int = Field(2048, ge=64)
+    verify_s: float = Field(60.0, gt=0)
+
+
+class Founder(Section):
+    auto_approve_sandbox: bool = False
+    approval_days: float = Field(7.0, gt=0)
+
+
+class Control(Section):
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+
+class Database(Section):
+    url: str = ""
+    schema_: str = Field("selfheal", alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,40}$")
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(Section):
+    """Everything that is fixed until the next reload. A reload swaps in a new frozen one, whole or not at all."""
+
+    app: App = App()
+    listen: Listen = Listen()
+    upstream: Upstream = Upstream()
+    downstream: Downstream = Downstream()
+    trace: Trace = Trace()
+    metrics: Metrics = Metrics()
+    detector: Detector = Detector()
+    capture: CaptureSettings = CaptureSettings()
+    ingest: Ingest = Ingest()
+    repo: Repo = Repo()
+    founder: Founder = Founder()
+    control: Control = Control()
+    database: Database = Database()
+    log: Log = Log()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration with the origin of every value that is not a default: ``section.key → origin``."""
+
+    config: Config
+    origins: Mapping[str, str]
+
+
+def load(
+    file: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Read and join all sources. ``sets`` are ``section.key=value``; ``flags`` map ``section.key`` to a value.
+
+    Raises ``ConfigError`` with the key, its origin and what it takes.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    origins: dict[str, str] = {}
+
+    def put(key: str, value: Any, origin: str) -> None:
+        section, dot, name = key.partition(".")
+        model = Config.model_fields.get(section)
+        if not dot or model is None or name not in _keys(section):
+            raise ConfigError(f"{origin}: there is no setting {key!r}; `selfheal config show` lists them")
+        values.setdefault(section, {})[name] = value
+        origins[key] = origin
+
+    if file is not None:
+        for section, table in _read_toml(file).items():
+            if not isinstance(table, dict):
+                raise ConfigError(f"{file}: {section!r} must be a [section] of settings")
+            for name, value in table.items():
+                put(f"{section}.{name}", value, str(file))
+    for variable, text in sorted((os.environ if environ is None else environ).items()):
+        if variable.startswith(ENV_PREFIX) and "__" in variable and variable not in _OTHER_ENV:
+            section, _, name = variable[len(ENV_PREFIX) :].lower().partition("__")
+            put(f"{section}.{name}", _parse_text(section, name, text), variable)
+    for item in sets:
+        key, equals, text = item.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {item!r}: write it as section.key=value")
+        section, _, name = key.partition(".")
+        put(key, _parse_text(section, name, text), "--set")
+    for key, value in (flags or {}).items():
+        if value is not None:
+            put(key, value, f"--{key.partition('.')[2].replace('_', '-')}")
+    try:
+        return Loaded(Config.model_validate(values), origins)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, origins)) from None
+
+
+def _keys(section: str) -> dict[str, Any]:
+    model = Config.model_fields[section].annotation
+    assert model is not None
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: no such file; --config takes a TOML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}") from None
+
+
+def _parse_text(section: str, name: str, text: str) -> Any:
+    """Environment and flags carry text: lists are split on commas, the rest pydantic reads."""
+    field = _keys(section).get(name) if section in Config.model_fields else None
+    if field is not None and "tuple" in str(field.annotation):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"][:2])
+        origin = origins.get(key, "default")
+        lines.append(f"{origin}: {key} = {problem['input']!r}: {problem['msg']}")
+    return "; ".join(lines)

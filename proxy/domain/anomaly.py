@@ -1,0 +1,60 @@
+"""A latency or error-rate incident on one route, with everything needed to check it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from proxy.domain.failure import Severity
+
+AnomalyKind = Literal["latency", "error_rate"]
+
+STORED_TYPE: dict[AnomalyKind, str] = {
+    "latency": "latency_spike",
+    "error_rate": "error_rate_spike",
+}
+"""The detector's word → the word of ``observability_anomalies.type``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """``baseline`` and ``observed`` are milliseconds for latency, shares (0-1) for error_rate.
+
+    ``onset`` and ``detected_at`` are seconds since the epoch, or seconds of recorded traffic.
+    """
+
+    kind: AnomalyKind
+    method: str
+    route: str
+    onset: float
+    detected_at: float
+    baseline: float
+    observed: float
+    ratio: float
+    sigma: float
+    samples: int
+    severity: Severity
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnomaly:
+    """An anomaly as its row: one open row per (service, route, method, kind, onset)."""
+
+    id: UUID
+    service: str
+    type: str
+    method: str
+    route: str
+    severity: Severity
+    description: str
+    detected_at: datetime
+    onset: datetime
+    baseline: float
+    observed: float
+    ratio: float
+    sigma: float
+    samples: int
+    occurrences: int
+    resolved: bool
+    resolved_at: datetime | None

@@ -1,0 +1,44 @@
+"""The audit chain: append-only, hash-chained, checkable without a database."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """``payload`` is the exact text Postgres hashed; ``hash`` = sha256(prev_hash || payload), hex."""
+
+    seq: int
+    at: datetime
+    actor: str
+    role: str
+    origin: str
+    action: str
+    subject: str
+    before: Any
+    after: Any
+    reason: str | None
+    prev_hash: str
+    hash: str
+    payload: str
+
+
+def chain_hash(prev_hash: str, payload: str) -> str:
+    """sha256 hex over the previous hash (as hex text) followed by the canonical payload text, UTF-8."""
+    return hashlib.sha256((prev_hash + payload).encode()).hexdigest()
+
+
+GENESIS = "0" * 64
+
+
+def first_bad(entries: Iterable[tuple[int, str, str, str]]) -> int | None:
+    """Walk ``(seq, prev_hash, payload, hash)`` in order; the first sequence number that does not fit, or None."""
+    expected_seq, expected_prev = 1, GENESIS
+    for seq, prev_hash, payload, stored in entries:
+        if seq != expected_seq or prev_hash != expected_prev or chain_hash(prev_hash, payload) != stored:
+            return expected_seq
+        expected_seq, expected_prev = seq + 1, stored
+    return None
