@@ -69,7 +69,9 @@ class Upstream(Section):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("an upstream is http://host:port, https://host:port or unix:/path")
         if parts.path not in ("", "/") or parts.query or parts.username:
-            raise ValueError("an upstream is scheme, host and port only; paths pass through as they come")
+            raise ValueError(
+                "an upstream is scheme, host and port only; paths pass through as they come"
+            )
         _ = parts.port  # raises ValueError when it is no port number
         return value
 
@@ -193,7 +195,9 @@ def load(
         section, dot, name = key.partition(".")
         model = Config.model_fields.get(section)
         if not dot or model is None or name not in _keys(section):
-            raise ConfigError(f"{origin}: there is no setting {key!r}; `selfheal config show` lists them")
+            raise ConfigError(
+                f"{origin}: there is no setting {key!r}; `selfheal config show` lists them"
+            )
         values.setdefault(section, {})[name] = value
         origins[key] = origin
 

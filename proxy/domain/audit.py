@@ -38,7 +38,11 @@ def first_bad(entries: Iterable[tuple[int, str, str, str]]) -> int | None:
     """Walk ``(seq, prev_hash, payload, hash)`` in order; the first sequence number that does not fit, or None."""
     expected_seq, expected_prev = 1, GENESIS
     for seq, prev_hash, payload, stored in entries:
-        if seq != expected_seq or prev_hash != expected_prev or chain_hash(prev_hash, payload) != stored:
+        if (
+            seq != expected_seq
+            or prev_hash != expected_prev
+            or chain_hash(prev_hash, payload) != stored
+        ):
             return expected_seq
         expected_seq, expected_prev = seq + 1, stored
     return None

@@ -45,10 +45,7 @@ JOB_STEPS: dict[tuple[JobStatus, JobStatus], frozenset[Role]] = {
     # a snooze ends by itself or by hand
     (_J.SNOOZED, _J.OPEN): _ANY,
     (_J.CLOSED, _J.OPEN): _PEOPLE,
-    **{
-        (s, _J.SNOOZED): _PEOPLE
-        for s in (_J.OPEN, _J.PATCH_PROPOSED, _J.SANDBOXED, _J.APPROVED)
-    },
+    **{(s, _J.SNOOZED): _PEOPLE for s in (_J.OPEN, _J.PATCH_PROPOSED, _J.SANDBOXED, _J.APPROVED)},
     **{
         (s, _J.CLOSED): _PEOPLE
         for s in (
