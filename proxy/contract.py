@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 API_PREFIX = "/api/v1"
+HEARTBEAT_S = 5.0
+"""At most this many seconds lie between two writes on `/events`; a comment fills a silence. Three missed: dead."""
 CHANGE_HEADER = "X-Selfheal-Request"
 """Every change carries this header with value ``1``: a cross-site form cannot send it."""
 
@@ -491,6 +493,24 @@ class Event(Answer):
     change: str = ""
     at: datetime
     severity: SeverityWord | None = None
+
+
+class RouteList(Answer):
+    routes: list[RouteStats]
+
+
+class AnomalyList(Answer):
+    anomalies: list[AnomalyView]
+
+
+class ApprovalList(Answer):
+    approvals: list[ApprovalView]
+
+
+class PatchList(Answer):
+    """`GET /patches?job=J-1&status=`: newest first, without diff and SQL when ``brief=1``."""
+
+    patches: list[PatchView]
 
 
 class JobDetail(Answer):
