@@ -1,0 +1,64 @@
+# Two commands matter: `make run` and `make test`. Both create what they need.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UPSTREAM ?=
+ARGS ?=
+
+.PHONY: run test check shows bench console snapshots format jail clean
+
+$(STAMP): pyproject.toml .ci/constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or say make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+# Patched code only ever runs inside bubblewrap. Installed where that is possible, named where it is not.
+jail:
+	@command -v bwrap >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    (apt-get install -y -qq bubblewrap || { apt-get update -qq && apt-get install -y -qq bubblewrap; }) >/dev/null 2>&1; \
+	  fi; \
+	  command -v bwrap >/dev/null || echo "bubblewrap is missing, so no patch can be tried: sudo apt-get install bubblewrap" >&2; }
+
+## the sidecar in front of UPSTREAM=http://…, or the demo
+run: $(STAMP) jail
+ifeq ($(UPSTREAM),)
+	$(BIN)/selfheal demo $(ARGS)
+else
+	$(BIN)/selfheal up --upstream $(UPSTREAM) $(ARGS)
+endif
+
+console: $(STAMP)
+	$(BIN)/selfheal console $(ARGS)
+
+## every test, under 10 minutes; long campaigns sampled by seed
+test: $(STAMP) jail
+	$(BIN)/python -m pytest -q $(ARGS)
+
+## format, lint, import contracts, types
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+## the long campaigns whole, and what needs ../shared
+shows: $(STAMP) jail
+	SELFHEAL_CAMPAIGN=full $(BIN)/python -m pytest -q --timeout 1800 $(ARGS)
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench $(ARGS)
+
+## draw the console's snapshots anew, after looking at them
+snapshots: $(STAMP)
+	$(BIN)/python -m pytest -q tests/console --snapshot-update
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,357 @@
+"""`selfheal up`: bind the ports, keep data workers, control process and embedded Postgres alive, stop in order.
+
+Imports almost nothing: it must outlive everything it supervises. It forwards no byte, holds no credential and
+speaks no SQL; what needs those runs in a child.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from proxy.app.channel import Channel, Message, send_first
+from proxy.app.ports import bind_all, shown_url
+from proxy.clock import SystemClock
+from proxy.config import Loaded
+from proxy.errors import ConfigError, SelfHealError, UsageError
+from proxy.locations import DataDir
+from proxy.store.embedded import Cluster
+from proxy.tasks import cancel, spawn
+
+_log = logging.getLogger("selfheal.supervisor")
+
+RESPAWN_FIRST_S = 0.05
+RESPAWN_MAX_S = 5.0
+HEALTHY_AFTER_S = 10.0
+"""A child that lived this long starts again at once, without the growing pause."""
+STOP_GRACE_S = 10.0
+"""Beyond drain_s: the last flush to the database, then the child is killed."""
+DATABASE_POLL_S = 0.5
+DATABASE_RETRY_MAX_S = 10.0
+
+
+@dataclass
+class Child:
+    """A process this supervisor keeps alive, and the sockets it is given anew at every start."""
+
+    name: str
+    module: str
+    sockets: list[socket.socket] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+    sock: socket.socket | None = None
+    channel: Channel | None = None
+
+    def launch(self) -> None:
+        """Start the interpreter; it imports while the supervisor is still reading its settings."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self.module, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self.sock = ours
+
+    def begin(self, message: Message) -> None:
+        """Hand over the start message and the listening sockets."""
+        assert self.sock is not None
+        send_first(self.sock, message, [s.fileno() for s in self.sockets])
+
+
+def early_children() -> list[Child]:
+    """The first data worker, launched before anything else so that its imports run beside ours."""
+    child = Child("worker-0", "proxy.app.worker")
+    child.launch()
+    return [child]
+
+
+def abandon(children: list[Child]) -> None:
+    """Nothing half-started stays behind: children that never began see their channel close and end."""
+    for child in children:
+        if child.sock is not None:
+            child.sock.close()
+        if child.process is not None:
+            child.process.wait()
+
+
+class Supervisor:
+    def __init__(
+        self,
+        loaded: Loaded,
+        data_dir: Path,
+        *,
+        reload: Any,
+        takeover: bool = False,
+        early: list[Child] | None = None,
+    ) -> None:
+        self.loaded = loaded
+        self.config = loaded.config
+        self.files = DataDir(data_dir)
+        self._reload = reload
+        self._takeover = takeover
+        self._early = early or []
+        self._children: list[Child] = []
+        self._watchers: list[asyncio.Task[None]] = []
+        self._clock = SystemClock()
+        self._stopping = asyncio.Event()
+        self._stop_now = asyncio.Event()
+        self._database: Message | None = None
+        self._lock: IO[str] | None = None
+        self._cluster: Cluster | None = None
+        self._run_dir = ""
+        self._exit_code = 0
+
+    # --- start --------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Serve until told to stop; the exit code of the command."""
+        self._prepare_data_dir()
+        try:
+            self._bind()
+            self._install_signals()
+            for child in self._children:
+                self._watchers.append(spawn(self._keep(child), name=child.name))
+            database = spawn(self._keep_database(), name="database")
+            self._announce()
+            await self._stopping.wait()
+            await self._stop(database)
+        finally:
+            self._clean_up()
+        return self._exit_code
+
+    def _prepare_data_dir(self) -> None:
+        path = self.files.path
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = self.files.lock_file.open("a+")
+        except OSError as error:
+            raise ConfigError(
+                f"--data-dir {path}: cannot be written: {error.strerror}; choose another directory"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not self._takeover:
+                raise UsageError(
+                    f"--data-dir {path}: a sidecar already runs there; stop it, use --takeover for an"
+                    " upgrade in place, or give this one a directory of its own"
+                ) from None
+        if not self.config.database.url:
+            self._cluster = Cluster(path)
+            self._cluster.check()
+        self._run_dir = tempfile.mkdtemp(prefix="selfheal-")
+
+    def _bind(self) -> None:
+        listen = self.config.listen
+        data = bind_all(listen.data, listen.workers, takeover=self._takeover, flag="--listen")
+        control = bind_all(listen.control, 1, takeover=self._takeover, flag="--control")
+        for index in range(listen.workers):
+            early = self._early.pop(0) if self._early else None
+            child = early or Child(f"worker-{index}", "proxy.app.worker")
+            child.sockets = [data[index]] if index < len(data) else [data[0]]
+            self._children.append(child)
+        self._children.append(Child("control", "proxy.app.control", sockets=control))
+        self._write(self.files.data_url, shown_url(data[0]))
+        self._write(self.files.control_url, shown_url(control[0]))
+        self._write(self.files.pid_file, str(os.getpid()))
+
+    @staticmethod
+    def _write(path: Path, text: str) -> None:
+        path.write_text(text + "\n", "utf-8")
+
+    def _announce(self) -> None:
+        upstream = self.config.upstream.url
+        _log.info(
+            "forwarding %s → %s; control and health on %s; data in %s",
+            self.files.data_url.read_text().strip(),
+            upstream,
+            self.files.control_url.read_text().strip(),
+            self.files.path,
+        )
+
+    # --- children -----------------------------------------------------------------------------
+
+    def _start_message(self, child: Child) -> Message:
+        return {
+            "name": child.name,
+            "config": self.config.model_dump(mode="json", by_alias=True),
+            "origins": dict(self.loaded.origins),
+            "data_dir": str(self.files.path),
+            "run_dir": self._run_dir,
+            "database": self._database,
+        }
+
+    async def _keep(self, child: Child) -> None:
+        pause = RESPAWN_FIRST_S
+        while not self._stopping.is_set():
+            began = self._clock.monotonic()
+            if child.process is None:
+                child.launch()
+            # It may have died before it was told anything; the next round tells why.
+            with contextlib.suppress(OSError):
+                child.begin(self._start_message(child))
+            assert child.sock is not None
+            assert child.process is not None
+            child.channel = await Channel.open(child.sock)
+            await child.channel.listen(lambda message, c=child: self._heard(c, message))  # type: ignore[misc]
+            child.channel.close()
+            code = await asyncio.to_thread(child.process.wait)
+            child.process = child.channel = child.sock = None
+            if self._stopping.is_set():
+                return
+            if self._clock.monotonic() - began > HEALTHY_AFTER_S:
+                pause = RESPAWN_FIRST_S
+            _log.error("%s ended with %s; starting it again in %.2f s", child.name, code, pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            pause = min(pause * 2, RESPAWN_MAX_S)
+
+    def _heard(self, child: Child, message: Message) -> None:
+        if message.get("type") == "fatal":
+            _log.error("%s: %s", child.name, message.get("reason"))
+            self._exit_code = int(message.get("exit_code", 1))
+            self._stopping.set()
+
+    def _broadcast(self, message: Message) -> None:
+        for child in self._children:
+            if child.channel is not None:
+                child.channel.send(message)
+
+    # --- database -----------------------------------------------------------------------------
+
+    async def _keep_database(self) -> None:
+        """Start (or find) the database, migrate it in a child, tell everybody; bring the embedded one back."""
+        pause = DATABASE_POLL_S
+        while not self._stopping.is_set():
+            try:
+                if self._cluster is not None:
+                    await asyncio.to_thread(self._cluster.ensure_running)
+                if self._database is None:
+                    self._database = await self._migrate()
+                    self._broadcast({"type": "database", **self._database})
+                pause = DATABASE_POLL_S
+            except (SelfHealError, OSError) as error:
+                _log.error("database: %s; traffic flows on, trying again in %.1f s", error, pause)
+                pause = min(pause * 2, DATABASE_RETRY_MAX_S)
+            if self._cluster is None and self._database is not None:
+                return
+            await asyncio.sleep(pause)
+            while self._cluster and self._database and self._cluster.is_alive():  # noqa: ASYNC110 - a process has no event
+                await asyncio.sleep(DATABASE_POLL_S)
+            if self._database is not None:
+                _log.warning("the embedded database is gone; starting it again")
+
+    async def _migrate(self) -> Message:
+        environ = dict(os.environ)
+        if self.config.database.url:
+            environ["SELFHEAL_DATABASE__URL"] = self.config.database.url
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "proxy.app.migrate",
+            str(self.files.path),
+            self.config.database.schema_,
+            env=environ,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        if process.returncode != 0:
+            lines = err.decode(errors="replace").strip().splitlines()
+            raise SelfHealError(lines[-1] if lines else f"migrate ended with {process.returncode}")
+        if err:
+            sys.stderr.write(err.decode(errors="replace"))
+        result: Message = json.loads(out)
+        return result
+
+    # --- signals and stop ---------------------------------------------------------------------
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload_signal)
+
+    def _on_stop_signal(self) -> None:
+        if self._stopping.is_set():
+            self._stop_now.set()
+        self._stopping.set()
+
+    def _on_reload_signal(self) -> None:
+        """All or nothing: a broken file changes nothing and is named in the log."""
+        try:
+            loaded = self._reload()
+        except SelfHealError as error:
+            _log.error("reload refused, the old settings stay: %s", error)
+            return
+        self.loaded, self.config = loaded, loaded.config
+        self._broadcast(
+            {
+                "type": "reload",
+                "config": self.config.model_dump(mode="json", by_alias=True),
+                "origins": dict(loaded.origins),
+            }
+        )
+        _log.info("settings reloaded")
+
+    async def _stop(self, database: asyncio.Task[None]) -> None:
+        _log.info("stopping: draining for at most %.0f s", self.config.downstream.drain_s)
+        await cancel(database)
+        self._broadcast({"type": "drain"})
+        control = [c for c in self._children if c.name == "control"]
+        workers = [c for c in self._children if c.name != "control"]
+        for sock in (s for child in workers for s in child.sockets):
+            # Ours too, or the kernel would go on queueing connections nobody will accept.
+            sock.close()
+        await self._wait_for(workers, self.config.downstream.drain_s + STOP_GRACE_S)
+        for child in control:
+            if child.channel is not None:
+                child.channel.send({"type": "stop"})
+        await self._wait_for(control, STOP_GRACE_S)
+        await cancel(*self._watchers)
+
+    async def _wait_for(self, children: list[Child], timeout_s: float) -> None:
+        waits = [asyncio.to_thread(c.process.wait) for c in children if c.process is not None]
+        if not waits:
+            return
+        everybody = asyncio.gather(*waits)
+        now = spawn(self._stop_now.wait(), name="second signal")
+        await asyncio.wait({everybody, now}, timeout=timeout_s, return_when="FIRST_COMPLETED")
+        for child in children:
+            if child.process is not None and child.process.poll() is None:
+                _log.warning("%s did not end in time; killed", child.name)
+                child.process.kill()
+        await everybody
+        await cancel(now)
+
+    def _clean_up(self) -> None:
+        abandon(self._early)
+        for child in self._children:
+            if child.process is not None and child.process.poll() is None:
+                child.process.kill()
+                child.process.wait()
+            for sock in child.sockets:
+                with contextlib.suppress(OSError):
+                    sock.close()
+        if self._cluster is not None:
+            self._cluster.detach()
+        with contextlib.suppress(OSError):
+            # After a take-over these files already name the sidecar that took over.
+            if self.files.pid_file.read_text().strip() == str(os.getpid()):
+                for path in (self.files.control_url, self.files.data_url, self.files.pid_file):
+                    path.unlink()
+        if self._run_dir:
+            shutil.rmtree(self._run_dir, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()

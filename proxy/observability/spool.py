@@ -1,0 +1,118 @@
+"""Rows on disk while the database is away: bounded, in order, and safe to deliver twice.
+
+Rows carry stable ids, so a batch whose acknowledgement was lost can be written again without doubling anything.
+Knows nothing of Postgres.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Row = tuple[Any, ...]
+
+
+class Spool:
+    """One append-only file of batches, one JSON array a line. ``bytes_max`` bounds it; beyond, rows are counted
+    as dropped."""
+
+    def __init__(
+        self,
+        path: Path,
+        bytes_max: int,
+        *,
+        encode: Callable[[Row], Any],
+        decode: Callable[[Any], Row],
+    ) -> None:
+        self._path = path
+        self._bytes_max = bytes_max
+        self._encode = encode
+        self._decode = decode
+        self._offset = 0
+        self.dropped = 0
+        self.rows = 0
+        """Rows waiting; 0 until ``recover`` has counted what an earlier process left."""
+
+    @property
+    def bytes(self) -> int:
+        try:
+            return self._path.stat().st_size - self._offset
+        except FileNotFoundError:
+            return 0
+
+    def recover(self) -> int:
+        """Count what an earlier process left behind; a half-written last line is cut off."""
+        self.rows = 0
+        self._offset = 0
+        if not self._path.exists():
+            return 0
+        good = 0
+        with self._path.open("rb") as file:
+            for line in file:
+                batch = _parse(line)
+                if batch is None:
+                    break
+                self.rows += len(batch)
+                good += len(line)
+        os.truncate(self._path, good)
+        return self.rows
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Append one batch, or count it as dropped where it does not fit or the disk refuses."""
+        batch = list(rows)
+        line = json.dumps([self._encode(row) for row in batch], separators=(",", ":")).encode()
+        if self.bytes + len(line) + 1 > self._bytes_max:
+            self.dropped += len(batch)
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(line + b"\n")
+        except OSError:
+            self.dropped += len(batch)
+            return
+        self.rows += len(batch)
+
+    def peek(self) -> list[Row] | None:
+        """The oldest batch, or None. It stays until ``done``."""
+        if not self.rows:
+            return None
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                batch = _parse(file.readline())
+        except OSError:
+            batch = None
+        if batch is None:
+            # Somebody took or broke the file: what it held is lost, and that is said.
+            self.dropped += self.rows
+            self._clear()
+            return None
+        return [self._decode(item) for item in batch]
+
+    def done(self) -> None:
+        """The batch that ``peek`` showed is delivered."""
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            line = file.readline()
+        self._offset += len(line)
+        self.rows -= len(_parse(line) or [])
+        if self.rows <= 0:
+            self._clear()
+
+    def _clear(self) -> None:
+        self.rows = 0
+        self._offset = 0
+        self._path.unlink(missing_ok=True)
+
+
+def _parse(line: bytes) -> list[Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        batch = json.loads(line)
+    except ValueError:
+        return None
+    return batch if isinstance(batch, list) else None

@@ -1,0 +1,128 @@
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+from proxy.domain.exchange import Exchange, Outcome
+from proxy.observability.flusher import Flusher, decode_row, encode_row, to_row
+from proxy.observability.spool import Row, Spool
+from proxy.tasks import spawn
+
+
+class Buffer:
+    def __init__(self) -> None:
+        self.items: list[Exchange] = []
+
+    def drain(self, count: int) -> list[Exchange]:
+        taken, self.items = self.items[:count], self.items[count:]
+        return taken
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def fill(self, count: int) -> None:
+        start = len(self.items)
+        for n in range(count):
+            self.items.append(
+                Exchange(1000.0 + n, 5.0, "GET", b"/", 200, Outcome.ANSWERED, sequence=start + n)
+            )
+
+
+class Table:
+    """Stands for the database: refuses while ``away``."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.batches: list[int] = []
+        self.away = False
+
+    async def copy(self, rows: Sequence[Row]) -> None:
+        if self.away:
+            raise ConnectionError("database is away")
+        self.batches.append(len(rows))
+        self.rows.extend(rows)
+
+    async def copy_again(self, rows: Sequence[Row]) -> None:
+        await self.copy([row for row in rows if row not in self.rows])
+
+
+def build(tmp_path: Path, buffer: Buffer, table: Table | None, **settings: float) -> Flusher:
+    return Flusher(
+        buffer,
+        lambda: table,
+        Spool(tmp_path / "spool", 1 << 20, encode=encode_row, decode=decode_row),
+        row=lambda e: to_row(e, UUID(int=e.sequence + 1), "app", lambda text: text),
+        flush_s=float(settings.get("flush_s", 3600)),
+        copy_rows=int(settings.get("copy_rows", 500)),
+        spill_at=int(settings.get("spill_at", 5000)),
+    )
+
+
+async def test_stores_in_small_batches(tmp_path: Path) -> None:
+    buffer, table = Buffer(), Table()
+    buffer.fill(1200)
+    await build(tmp_path, buffer, table).flush()
+    assert table.batches == [500, 500, 200]
+    assert len(buffer) == 0
+
+
+async def test_without_a_database_rows_wait_then_spill(tmp_path: Path) -> None:
+    buffer = Buffer()
+    flusher = build(tmp_path, buffer, None, spill_at=100)
+    buffer.fill(99)
+    await flusher.flush()
+    assert len(buffer) == 99
+    buffer.fill(1)
+    await flusher.flush()
+    assert len(buffer) == 0
+
+
+async def test_an_outage_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    buffer, table = Buffer(), Table()
+    flusher = build(tmp_path, buffer, table)
+    buffer.fill(700)
+    table.away = True
+    await flusher.flush()
+    await flusher.flush(last=True)
+    assert table.rows == []
+    assert flusher.last_error is not None
+    table.away = False
+    await flusher.flush()
+    assert sorted(row[0].int for row in table.rows) == list(range(1, 701))
+    assert flusher.last_error is None
+
+
+async def test_a_filling_buffer_does_not_wait_for_the_minute(tmp_path: Path) -> None:
+    buffer, table = Buffer(), Table()
+    flusher = build(tmp_path, buffer, table)
+    task = spawn(flusher.run(), name="flusher")
+    buffer.fill(3)
+    flusher.wake()
+    async with asyncio.timeout(5):
+        while len(table.rows) < 3:
+            await asyncio.sleep(0)
+    buffer.fill(2)
+    flusher.stop()
+    await task
+    assert len(table.rows) == 5, "the last flush takes everything along"
+
+
+async def test_stopping_without_a_database_leaves_everything_on_disk(tmp_path: Path) -> None:
+    buffer = Buffer()
+    flusher = build(tmp_path, buffer, None)
+    buffer.fill(2)
+    flusher.stop()
+    await flusher.flush(last=True)
+    table = Table()
+    later = build(tmp_path, buffer, table)
+    assert later.recover() == 2
+    await later.flush()
+    assert len(table.rows) == 2
+
+
+def test_a_row_survives_the_spool() -> None:
+    exchange = Exchange(1000.25, 5.0, "GET", b"/x", 502, Outcome.UPSTREAM_REFUSED, error="refused")
+    row = to_row(exchange, UUID(int=7), "app", str.upper)
+    assert decode_row(encode_row(row)) == row
+    assert row[8] == "REFUSED"
+    assert row[10] == UUID(int=7).hex
