@@ -1,4 +1,5 @@
-"""Settings: frozen sections, one per room; defaults < file < environment < flags, each value with its origin.
+"""Settings: frozen sections, one per room; defaults < file < environment < flags, each value with
+its origin.
 
 ``config/proxy.toml`` is the list of every setting with its reason; a test keeps the two equal.
 """
@@ -20,7 +21,9 @@ _OTHER_ENV = {"SELFHEAL_URL", "SELFHEAL_TOKEN", "SELFHEAL_TOKEN_FILE", "SELFHEAL
 
 
 def parse_address(text: str) -> tuple[str, int] | str:
-    """``host:port`` → (host, port), ``unix:/path`` → the path. ``ValueError`` names what is accepted."""
+    """``host:port`` → (host, port), ``unix:/path`` → the path. ``ValueError`` names what is
+    accepted.
+    """
     if text.startswith("unix:") and len(text) > 5:
         return text[5:]
     host, colon, port = text.rpartition(":")
@@ -151,7 +154,9 @@ class Log(Section):
 
 
 class Config(Section):
-    """Everything that is fixed until the next reload. A reload swaps in a new frozen one, whole or not at all."""
+    """Everything that is fixed until the next reload. A reload swaps in a new frozen one, whole
+    or not at all.
+    """
 
     app: App = App()
     listen: Listen = Listen()
@@ -171,7 +176,9 @@ class Config(Section):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration with the origin of every value that is not a default: ``section.key → origin``."""
+    """A configuration with the origin of every value that is not a default: ``section.key →
+    origin``.
+    """
 
     config: Config
     origins: Mapping[str, str]
@@ -184,7 +191,8 @@ def load(
     sets: Sequence[str] = (),
     flags: Mapping[str, Any] | None = None,
 ) -> Loaded:
-    """Read and join all sources. ``sets`` are ``section.key=value``; ``flags`` map ``section.key`` to a value.
+    """Read and join all sources. ``sets`` are ``section.key=value``; ``flags`` map
+    ``section.key`` to a value.
 
     Raises ``ConfigError`` with the key, its origin and what it takes.
     """

@@ -1,6 +1,7 @@
 """The control API on one page: the shapes proxy and console both speak (`/api/v1`, JSON).
 
-Ids are ``J-1 P-1 A-1`` here and integers in tables. Times are RFC 3339 in UTC. Requests refuse unknown fields;
+Ids are ``J-1 P-1 A-1`` here and integers in tables. Times are RFC 3339 in UTC. Requests refuse
+unknown fields;
 answers may grow new ones, so readers ignore what they do not know. Knows nothing of any room.
 """
 
@@ -12,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 API_PREFIX = "/api/v1"
 HEARTBEAT_S = 5.0
-"""At most this many seconds lie between two writes on `/events`; a comment fills a silence. Three missed: dead."""
+"""At most this many seconds lie between two writes on `/events`: a comment fills a silence.
+Three missed beats mean the stream is dead."""
 CHANGE_HEADER = "X-Selfheal-Request"
 """Every change carries this header with value ``1``: a cross-site form cannot send it."""
 
@@ -92,7 +94,7 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-# --- what is going on -----------------------------------------------------------------------------------------------
+# --- what is going on --------------------
 
 
 class WhyTerm(Answer):
@@ -131,7 +133,9 @@ class Health(Answer):
     uptime_s: float = 0.0
     traffic: list[TrafficMinute] = []
     open_jobs: dict[str, int] = {}
-    """Open jobs by severity, and ``total``, ``pending_patches``, ``pending_approvals``, ``resolved_7d``."""
+    """Open jobs by severity, and ``total``, ``pending_patches``, ``pending_approvals``,
+    ``resolved_7d``.
+    """
 
 
 class RouteStats(Answer):
@@ -167,7 +171,7 @@ class AnomalyView(Answer):
     resolved_at: datetime | None = None
 
 
-# --- jobs -----------------------------------------------------------------------------------------------------------
+# --- jobs --------------------
 
 
 class JobView(Answer):
@@ -199,7 +203,9 @@ class JobView(Answer):
 
 
 class FailureEvent(Answer):
-    """One kept sample of a job's failures, redacted; ``request`` and ``response`` as the proxy saw them."""
+    """One kept sample of a job's failures, redacted; ``request`` and ``response`` as the proxy
+    saw them.
+    """
 
     id: str
     at: datetime
@@ -249,7 +255,7 @@ class FailureReport(Request):
     service: str | None = Field(None, max_length=63)
 
 
-# --- patches --------------------------------------------------------------------------------------------------------
+# --- patches --------------------
 
 
 class RiskView(Answer):
@@ -288,7 +294,9 @@ class ReplayRun(Answer):
 
 
 class SandboxEvidence(Answer):
-    """What the sandbox saw, before (base commit) and after (with the patch). Its digest binds the approval."""
+    """What the sandbox saw, before (base commit) and after (with the patch). Its digest binds the
+    approval.
+    """
 
     digest: str
     """Digest of the patch that was run."""
@@ -348,7 +356,9 @@ class AttachPatchRequest(Request):
 
 
 class DeedRequest(Request):
-    """Body of sandbox, apply and rollback. ``digest`` is what was shown; anything changed since is 409."""
+    """Body of sandbox, apply and rollback. ``digest`` is what was shown; anything changed since
+    is 409.
+    """
 
     digest: Digest
     idempotency_key: IdempotencyKey
@@ -367,7 +377,7 @@ class DeedResult(Answer):
     """True when this idempotency key had already been answered."""
 
 
-# --- approvals ------------------------------------------------------------------------------------------------------
+# --- approvals --------------------
 
 
 class DecisionView(Answer):
@@ -398,7 +408,9 @@ class ApprovalView(Answer):
 
 
 class ApprovalRequest(Request):
-    """An item somebody wants a yes for. Patches get theirs from the healer; this is for everything else."""
+    """An item somebody wants a yes for. Patches get theirs from the healer; this is for
+    everything else.
+    """
 
     item_type: Literal["claim", "campaign", "email", "automation", "brand_change", "override"]
     summary: str = Field(min_length=1, max_length=500)
@@ -422,7 +434,7 @@ class ApprovalDecision(Request):
     """With ``reject``: the job stays open though no live patch is left."""
 
 
-# --- audit, control, ask --------------------------------------------------------------------------------------------
+# --- audit, control, ask --------------------
 
 
 class AuditView(Answer):

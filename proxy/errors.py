@@ -2,7 +2,9 @@
 
 
 class SelfHealError(Exception):
-    """Every expected error: one sentence that names the fix, and the exit code of the command line."""
+    """Every expected error: one sentence that names the fix, and the exit code of the command
+    line.
+    """
 
     exit_code = 1
 

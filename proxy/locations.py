@@ -1,4 +1,6 @@
-"""Where a sidecar keeps what belongs to it: the data directory and the few files others look for in it."""
+"""Where a sidecar keeps what belongs to it: the data directory and the few files others look for
+in it.
+"""
 
 import os
 from collections.abc import Mapping

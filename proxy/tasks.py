@@ -1,4 +1,6 @@
-"""``spawn``: a task that has a name, is referenced until it ends, and whose failure is never silent."""
+"""``spawn``: a task that has a name, is referenced until it ends, and whose failure is never
+silent.
+"""
 
 import asyncio
 import logging

@@ -1,6 +1,8 @@
-"""The line between the supervisor and one child: JSON lines over a socket pair, listening sockets with the first.
+"""The line between the supervisor and one child: JSON lines over a socket pair, listening sockets
+with the first.
 
-The other end closing means the other process is gone: a child then drains and ends, so that nothing of a killed
+The other end closing means the other process is gone: a child then drains and ends, so that
+nothing of a killed
 sidecar stays behind holding its ports.
 """
 
@@ -25,7 +27,9 @@ def send_first(sock: socket.socket, message: Message, fds: Sequence[int]) -> Non
 
 
 def receive_first(sock: socket.socket) -> tuple[Message, list[int]] | None:
-    """Blocking: the start message with its descriptors, or None when the supervisor left before sending one."""
+    """Blocking: the start message with its descriptors, or None when the supervisor left before
+    sending one.
+    """
     data, fds, _, _ = socket.recv_fds(sock, _FIRST_BYTES, _FDS_MAX)
     while data and not data.endswith(b"\n"):
         more = sock.recv(_FIRST_BYTES)
@@ -48,7 +52,9 @@ class Channel:
         return cls(*await asyncio.open_unix_connection(sock=sock, limit=_LINE_BYTES))
 
     def send(self, message: Message) -> None:
-        """Never waits and never raises: a child that is gone is replaced and told everything anew."""
+        """Never waits and never raises: a child that is gone is replaced and told everything
+        anew.
+        """
         if not self._writer.is_closing():
             self._writer.write(json.dumps(message).encode() + b"\n")
 

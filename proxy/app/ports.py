@@ -14,8 +14,10 @@ BACKLOG = 4096
 def bind_all(address: str, count: int, *, takeover: bool, flag: str) -> list[socket.socket]:
     """``count`` listening sockets on one address (one for each data worker), not inheritable yet.
 
-    Every TCP socket carries SO_REUSEPORT so that workers, and with ``takeover`` a second sidecar, may share the port;
-    without ``takeover`` a plain bind is tried first, because SO_REUSEPORT alone would share silently.
+    Every TCP socket carries SO_REUSEPORT so that workers, and with ``takeover`` a second sidecar,
+    may share the port;
+    without ``takeover`` a plain bind is tried first, because SO_REUSEPORT alone would share
+    silently.
     """
     where = parse_address(address)
     if isinstance(where, str):
@@ -99,8 +101,8 @@ def _answers(path: str) -> bool:
 def _explain(error: OSError, address: str, flag: str) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
         return ConfigError(
-            f"{flag} {address}: the port is busy; stop what listens there, choose another with {flag},"
-            " or use --takeover to share it with a running sidecar"
+            f"{flag} {address}: the port is busy; stop what listens there, choose another with"
+            f" {flag}, or use --takeover to share it with a running sidecar"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return ConfigError(

@@ -1,6 +1,8 @@
-"""`selfheal up`: bind the ports, keep data workers, control process and embedded Postgres alive, stop in order.
+"""`selfheal up`: bind the ports, keep data workers, control process and embedded Postgres alive,
+stop in order.
 
-Imports almost nothing: it must outlive everything it supervises. It forwards no byte, holds no credential and
+Imports almost nothing: it must outlive everything it supervises. It forwards no byte, holds no
+credential and
 speaks no SQL; what needs those runs in a child.
 """
 
@@ -77,7 +79,9 @@ def early_children() -> list[Child]:
 
 
 def abandon(children: list[Child]) -> None:
-    """Nothing half-started stays behind: children that never began see their channel close and end."""
+    """Nothing half-started stays behind: children that never began see their channel close and
+    end.
+    """
     for child in children:
         if child.sock is not None:
             child.sock.close()
@@ -144,8 +148,8 @@ class Supervisor:
         except BlockingIOError:
             if not self._takeover:
                 raise UsageError(
-                    f"--data-dir {path}: a sidecar already runs there; stop it, use --takeover for an"
-                    " upgrade in place, or give this one a directory of its own"
+                    f"--data-dir {path}: a sidecar already runs there; stop it, use --takeover for"
+                    " an upgrade in place, or give this one a directory of its own"
                 ) from None
         if not self.config.database.url:
             self._cluster = Cluster(path)
@@ -231,7 +235,9 @@ class Supervisor:
     # --- database -----------------------------------------------------------------------------
 
     async def _keep_database(self) -> None:
-        """Start (or find) the database, migrate it in a child, tell everybody; bring the embedded one back."""
+        """Start (or find) the database, migrate it in a child, tell everybody; bring the embedded
+        one back.
+        """
         pause = DATABASE_POLL_S
         while not self._stopping.is_set():
             try:

@@ -9,7 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """``payload`` is the exact text Postgres hashed; ``hash`` = sha256(prev_hash || payload), hex."""
+    """``payload`` is the exact text Postgres hashed; ``hash`` = sha256(prev_hash || payload),
+    hex.
+    """
 
     seq: int
     at: datetime
@@ -27,7 +29,9 @@ class AuditEntry:
 
 
 def chain_hash(prev_hash: str, payload: str) -> str:
-    """sha256 hex over the previous hash (as hex text) followed by the canonical payload text, UTF-8."""
+    """sha256 hex over the previous hash (as hex text) followed by the canonical payload text,
+    UTF-8.
+    """
     return hashlib.sha256((prev_hash + payload).encode()).hexdigest()
 
 
@@ -35,7 +39,9 @@ GENESIS = "0" * 64
 
 
 def first_bad(entries: Iterable[tuple[int, str, str, str]]) -> int | None:
-    """Walk ``(seq, prev_hash, payload, hash)`` in order; the first sequence number that does not fit, or None."""
+    """Walk ``(seq, prev_hash, payload, hash)`` in order; the first sequence number that does not
+    fit, or None.
+    """
     expected_seq, expected_prev = 1, GENESIS
     for seq, prev_hash, payload, stored in entries:
         if (

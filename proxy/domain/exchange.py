@@ -1,6 +1,7 @@
 """One request with its answer, as the data plane saw it. Pure values; nothing here waits or stores.
 
-``Exchange`` has slots but is not frozen: one is made per request, and a frozen dataclass takes 4.5 times
+``Exchange`` has slots but is not frozen: one is made per request, and a frozen dataclass takes
+4.5 times
 as long to build.
 """
 
@@ -12,7 +13,9 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Outcome(IntEnum):
-    """How an exchange ended. Only the ``UPSTREAM_*`` outcomes and an answered 5xx are the app's failures."""
+    """How an exchange ended. Only the ``UPSTREAM_*`` outcomes and an answered 5xx are the app's
+    failures.
+    """
 
     ANSWERED = 0
     """The upstream's answer reached its end (whatever its status)."""
@@ -21,11 +24,15 @@ class Outcome(IntEnum):
     UPSTREAM_TIMEOUT = 2
     """The upstream did not answer in time: 504."""
     UPSTREAM_BROKEN = 3
-    """The upstream's answer was malformed (502) or was cut half-way (the status is the one already sent)."""
+    """The upstream's answer was malformed (502) or was cut half-way (the status is the one
+    already sent).
+    """
     CLIENT_GONE = 4
     """The client left first: counted as 499, never a failure of the app."""
     REJECTED = 5
-    """The request was malformed or over a limit: answered 4xx/5xx by the proxy, nothing sent upstream."""
+    """The request was malformed or over a limit: answered 4xx/5xx by the proxy, nothing sent
+    upstream.
+    """
     PROXY_FAULT = 6
     """The proxy itself failed; never counted against the app."""
     UPGRADED = 7
@@ -47,7 +54,8 @@ APP_OUTCOMES = frozenset(
 
 @dataclass(slots=True)
 class Capture:
-    """A bounded copy of request and answer, kept for replay. Raw: redaction comes before it is stored.
+    """A bounded copy of request and answer, kept for replay. Raw: redaction comes before it is
+    stored.
 
     Bodies hold at most ``capture.body_bytes`` bytes each; ``*_truncated`` says that more came.
     """
@@ -62,7 +70,9 @@ class Capture:
 
 @dataclass(slots=True)
 class Exchange:
-    """What was measured. ``started_at`` is seconds since the epoch; ``duration_ms`` runs to the end of stream."""
+    """What was measured. ``started_at`` is seconds since the epoch; ``duration_ms`` runs to the
+    end of stream.
+    """
 
     started_at: float
     duration_ms: float
@@ -85,7 +95,8 @@ class Exchange:
     route: str = ""
     """Path template, filled by the recorder: ``/orders/{id}``."""
     sequence: int = 0
-    """Position in this worker's stream, filled by the recorder; row and trace ids derive from it."""
+    """Position in this worker's stream, filled by the recorder; row and trace ids derive from it.
+    """
 
     @property
     def is_app_failure(self) -> bool:

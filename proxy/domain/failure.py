@@ -1,6 +1,8 @@
-"""One thing that went wrong, whoever saw it: a failing exchange, an SDK event, a row another program wrote.
+"""One thing that went wrong, whoever saw it: a failing exchange, an SDK event, a row another
+program wrote.
 
-Every source turns its own wire form into the same ``Failure``; classifier and signature read nothing else.
+Every source turns its own wire form into the same ``Failure``; classifier and signature read
+nothing else.
 """
 
 from dataclasses import dataclass, field
@@ -77,7 +79,8 @@ class Failure:
     latency_budget_ms: float | None = None
     trace_id: str | None = None
     log_id: UUID | None = None
-    """Id of its row in ``observability_logs``; the row itself may be written later, at the flush."""
+    """Id of its row in ``observability_logs``; the row itself may be written later, at the flush.
+    """
     anomaly_id: UUID | None = None
     client: str | None = None
     """A keyed hash of who was hit; counted, never shown."""

@@ -1,4 +1,6 @@
-"""Status machines as tables. The same tables stand in Postgres as rows that triggers read; a test compares them."""
+"""Status machines as tables. The same tables stand in Postgres as rows that triggers read; a test
+compares them.
+"""
 
 from collections.abc import Mapping
 from typing import TypeVar

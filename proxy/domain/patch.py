@@ -75,7 +75,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def patch_digest(base_commit: str | None, diff: str | None, sql: str | None) -> str:
-    """SHA-256 (hex) of the canonical JSON of ``{base_commit, diff, sql}``; absent parts are null."""
+    """SHA-256 (hex) of the canonical JSON of ``{base_commit, diff, sql}``; absent is null."""
     return hashlib.sha256(
         canonical_json({"base_commit": base_commit, "diff": diff, "sql": sql})
     ).hexdigest()

@@ -1,0 +1,113 @@
+"""A child's view of the database: unknown at first, told by the supervisor, away at times; never
+waited for by traffic.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from proxy.errors import SelfHealError, Unavailable
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from proxy.observability.spool import Row
+
+_log = logging.getLogger("selfheal.database")
+
+RETRY_S = 0.5
+RETRY_MAX_S = 5.0
+
+
+class Database:
+    """``pool`` is None until the supervisor has said where the database is and one connection
+    worked.
+    """
+
+    def __init__(self, schema: str, *, max_size: int) -> None:
+        self._schema = schema
+        self._max_size = max_size
+        self._dsn: str | None = None
+        self.member_dsn: str | None = None
+        """Server and database without a login: where a member's own token is tried."""
+        self.pool: asyncpg.Pool | None = None
+        self.last_error: str | None = None
+        self.ready = asyncio.Event()
+
+    @property
+    def proxy_dsn(self) -> str | None:
+        return self._dsn
+
+    async def connect(self, message: dict[str, Any]) -> None:
+        """Open the pool, again and again until it works. ``message`` is the supervisor's
+        ``database`` message.
+        """
+        # Heavy imports belong after the first byte, so they stand here.
+        from proxy.store.pool import open_pool
+
+        if self.pool is not None:
+            return
+        self._dsn, self.member_dsn = message["proxy_dsn"], message["member_dsn"]
+        pause = RETRY_S
+        while self.pool is None:
+            try:
+                self.pool = await open_pool(
+                    message["proxy_dsn"], schema=self._schema, max_size=self._max_size
+                )
+            except (SelfHealError, OSError) as error:
+                self.last_error = str(error)
+                _log.warning("database: %s; trying again in %.1f s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_MAX_S)
+        self.last_error = None
+        self.ready.set()
+
+    @asynccontextmanager
+    async def as_sidecar(self) -> "AsyncIterator[asyncpg.Connection]":
+        """A transaction as the sidecar's own role. ``Unavailable`` while there is no database."""
+        from proxy.store.pool import AS_PROXY, acting
+
+        if self.pool is None:
+            raise Unavailable("the database is not there yet")
+        try:
+            async with acting(self.pool, AS_PROXY) as conn:
+                yield conn
+            self.last_error = None
+        except Unavailable as error:
+            self.last_error = str(error)
+            raise
+
+    async def close(self) -> None:
+        if self.pool is not None:
+            self.pool.terminate()
+
+    def state(self) -> dict[str, Any]:
+        """For health: ``starting`` until it was reached once, then ``ok`` or ``away`` with the
+        reason.
+        """
+        if self.pool is None:
+            return {"state": "starting", "error": self.last_error}
+        if self.last_error is not None:
+            return {"state": "away", "error": self.last_error}
+        return {"state": "ok"}
+
+
+class LogWriter:
+    """Rows into ``observability_logs``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def copy(self, rows: "Sequence[Row]") -> None:
+        from proxy.store import metrics
+
+        async with self._database.as_sidecar() as conn:
+            await metrics.copy_logs(conn, rows)
+
+    async def copy_again(self, rows: "Sequence[Row]") -> None:
+        from proxy.store import metrics
+
+        async with self._database.as_sidecar() as conn:
+            await metrics.copy_logs_idempotent(conn, rows)

@@ -1,0 +1,81 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from proxy.app.settings import describe, reasons
+from proxy.config import Config, load
+from proxy.data_files import data_path
+from proxy.errors import ConfigError
+
+
+def test_the_file_lists_every_setting_with_its_default_and_reason() -> None:
+    defaults = Config().model_dump(mode="json", by_alias=True)
+    written = tomllib.loads(data_path("config", "proxy.toml").read_text())
+    assert written == defaults
+    assert sorted(reasons()) == sorted(f"{s}.{k}" for s, v in defaults.items() for k in v)
+
+
+def test_order_of_sources_and_their_origins(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text(
+        "[metrics]\nflush_s = 1\nbuffer_size = 11\ncopy_rows = 7\n[app]\nservice = 'shop'\n"
+    )
+    loaded = load(
+        file,
+        environ={
+            "SELFHEAL_METRICS__BUFFER_SIZE": "22",
+            "SELFHEAL_METRICS__FLUSH_S": "2",
+            "HOME": "/",
+        },
+        sets=["metrics.flush_s=3"],
+        flags={"app.service": "flagged", "repo.path": None},
+    )
+    config = loaded.config
+    assert (config.metrics.copy_rows, config.metrics.buffer_size) == (7, 22)
+    assert (config.metrics.flush_s, config.app.service) == (3.0, "flagged")
+    assert loaded.origins["metrics.copy_rows"] == str(file)
+    assert loaded.origins["metrics.buffer_size"] == "SELFHEAL_METRICS__BUFFER_SIZE"
+    assert loaded.origins["metrics.flush_s"] == "--set"
+    assert "repo.path" not in loaded.origins
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        (["metrics.flush_s=-1"], ["--set", "metrics.flush_s", "greater than 0"]),
+        (["metrics.flush=1"], ["no setting", "metrics.flush"]),
+        (["nonsense"], ["section.key=value"]),
+        (["upstream.url=ftp://x"], ["upstream.url", "http://host:port"]),
+        (["upstream.url=http://x/path"], ["paths pass through"]),
+        (["listen.data=8080"], ["host:port"]),
+        (["app.service=a b"], ["app.service"]),
+        (["downstream.forwarded=maybe"], ["'off', 'append' or 'replace'"]),
+        (["database.schema=x;drop"], ["database.schema"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_origin(sets: list[str], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(environ={}, sets=sets)
+    for word in words:
+        assert word in str(caught.value)
+    assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize("text", ["[metrics", "metrics = 3", "[metrics]\nflush_s = 'soon'"])
+def test_a_broken_file_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"bad\.toml"):
+        load(file, environ={})
+
+
+def test_lists_come_from_text_by_commas() -> None:
+    config = load(environ={"SELFHEAL_REPO__SHARE": ".venv, deps"}).config
+    assert config.repo.share == (".venv", "deps")
+
+
+def test_a_password_is_never_shown() -> None:
+    rows = describe(sets=["database.url=postgresql://me:hush@h/db"])
+    assert "hush" not in str(rows)
+    assert any("me:***@h" in str(row.value) for row in rows)
