@@ -1,0 +1,227 @@
+"""Error texts without what changes from one occurrence to the next.
+
+``error_text`` finds the sentence that names the error in a headline, a JSON answer or an object dump and drops
+wrappers; ``parameterise`` replaces volatile values. Numbers and names that *are* the error stay.
+"""
+
+import json
+import re
+from typing import Any
+
+TEXT_CHARS_MAX = 600
+LINES_MAX = 3
+
+_WRAPPER = re.compile(
+    r"(?i)^(?:"
+    r"\d{4}[-/]\d\d[-/]\d\d[t ]?[\d:.,]*z?(?: ?[+-]\d\d:?\d\d)?|\[\d{4}-\d\d-\d\d[^\]\n]{0,40}\]|\d\d:\d\d:\d\d(?:[.,]\d+)?|"
+    r"\(node:\d+\)|\[(?:error|warn(?:ing)?|info|debug|critical|fatal|emerg|alert|crit|notice|server|client|bug|nuxt|vite|next)\]:?|"
+    r"\[\d+\]|\d+#\d+:|\*\d+ |"
+    r"(?:uncaught|unhandled)(?: \(in promise\))?(?: (?:exception|error|rejection|runtime error))?:? |"
+    r"(?:unhandledpromiserejectionwarning|unhandled promise rejection|exception|error|fatal|fatal error|panic|caused by|warning|warn|critical|severe|err|errors?)[:!] |"
+    r"error (?=[0-9a-z]{5}: )|(?:[0-9]{2}[0-9a-z]{3}|sqlstate\[?[0-9a-z]{5}\]?)[: ]{1,3}|"
+    r"[\w-]{1,60}\.(?:m?[jt]sx?|vue):\d+(?::\d+)? |"
+    r"exception in thread [^:\n]{0,80}: |"
+    r"(?:[a-z_][\w$]*[.:\\]{1,2}){1,8}[A-Za-z_]\w*(?:error|exception|fault|failure)\w*: |"
+    r"'|\"|`"
+    r")\s*"
+)
+_QUALIFIED = re.compile(
+    r"(?<![\w.])(?:[A-Za-z_][\w$]{0,60}(?:\.|::|\\)){1,8}(?=[A-Z_]\w{0,80}(?:Error|Exception|Warning|Timeout|Redirects|Failure|Fault|Violation)\w{0,20})"
+)
+_MESSAGE_KEYS = (
+    "message",
+    "error_description",
+    "error_message",
+    "errormessage",
+    "msg",
+    "detail",
+    "description",
+    "title",
+    "error",
+    "errors",
+    "reason",
+    "exception",
+)
+_DUMPED = re.compile(
+    r"(?i)(?<![\w])[\"']?(?:message|error_description|detail)[\"']?\s?[:=]\s?(?:\"((?:[^\"\\\n]|\\.){3,400})\"|'((?:[^'\\\n]|\\.){3,400})'|`([^`\n]{3,400})`)"
+)
+
+_STEPS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r", client: [^\n]{0,400}"), ""),  # nginx appends the request
+    (
+        re.compile(r"(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b"),
+        "<id>",
+    ),
+    (
+        re.compile(
+            r"(?i)\b\d{4}[-/]\d\d[-/]\d\d(?:[t ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?)?(?:z\b| ?[+-]\d\d:?\d\d\b)?"
+        ),
+        "<time>",
+    ),
+    (re.compile(r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
+    (
+        re.compile(r"(?i)\b(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? [^\n]{0,30}?\d{4}\b"),
+        "<time>",
+    ),
+    (re.compile(r"(?i)\bkey \(([^)\n]{1,200})\)=\([^\n]{0,300}?\)(?= |$|\.|\n|\))"), r"key (\1)"),
+    (re.compile(r"(?i)(duplicate entry )(?:'[^'\n]{0,200}'|\"[^\"\n]{0,200}\")"), r"\1<v>"),
+    (re.compile(r"(?i)(duplicate key value is )\([^\n]{0,200}?\)"), r"\1<v>"),
+    (re.compile(r"(?i)(dup key: )\{[^\n}]{0,300}\}?"), r"\1<v>"),
+    (
+        re.compile(r"(?i)(invalid input syntax for (?:type )?[\w ]{1,40}: ?)\"?[^\"\n]{0,200}\"?"),
+        r"\1<v>",
+    ),
+    (re.compile(r"(?i)(incorrect [\w ]{1,20} value: )'[^'\n]{0,200}'"), r"\1<v>"),
+    (re.compile(r"(?i)\b0x[0-9a-f]{1,16}\b"), "<hex>"),
+    (re.compile(r"(?i)https?://[^\s/\"'<>)]{1,200}"), "<host>"),
+    (re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.])"), "<ip>"),
+    (re.compile(r"(?i)[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"), "<mail>"),
+    (
+        re.compile(
+            r"(?i)(\.(?:m?[jt]sx?|vue|svelte|py|rb|php|go|java|cs|exs?|rs|erb|haml|html?)):\d{1,9}(?::\d{1,9})?"
+        ),
+        r"\1",
+    ),
+    (
+        re.compile(
+            r"(?i)\bline:? \d{1,9}(?:,? col(?:umn)?:? \d{1,9})?|\bcol(?:umn)?:? \d{1,9}|\bposition:? \d{1,9}"
+        ),
+        "<at>",
+    ),
+    (re.compile(r"(?i)\bgraphql request:\d+:\d+"), "graphql request"),
+    (re.compile(r"(?i)(?<=[A-Za-z0-9_\]]):\d{2,5}(?![\w.])"), ":<port>"),
+    (
+        re.compile(
+            r"(?i)\b\d{1,15}(?:[.,]\d{1,9})? ?(?:ms|msecs?|milliseconds?|us|s|secs?|seconds?|m|min|mins|minutes?|h|hours?|days?|bytes?|[kmgt]i?b|mb|gb)\b"
+        ),
+        "<n>",
+    ),
+    (
+        re.compile(
+            r"(?i)(?<![a-z0-9_])(?=[a-f0-9]{0,30}\d)(?=[a-f0-9]{0,30}[a-f])[a-f0-9]{8,64}(?![a-z0-9_])"
+        ),
+        "<hash>",
+    ),
+    (
+        re.compile(
+            r"(?i)(?<=[.-])(?=[a-z0-9_]{0,12}\d)(?=[a-z0-9_]{0,12}[a-z])[a-z0-9_]{8,12}(?=\.(?:js|css|mjs|chunk)\b)"
+        ),
+        "<hash>",
+    ),
+    (re.compile(r"\b(?=\w*\d{5})(?=\w*[A-Za-z_])\w+\b"), "<token>"),
+    (re.compile(r"/\d{1,20}(?=/|\?|$|[\s\"')])"), "/<id>"),
+)
+_NUMBER = re.compile(
+    r"(?i)(?P<lead>\b(?:errno|error|code|status|statuscode|http|msg|sqlstate|ora|pls|curl|exit code|signal|h)(?:[ :=\"']{1,3}|[-/])|error #|errors/|invariant=|#(?=\d{2,4}\b)(?<!\d#)|\(|\berror code:? ?)?(?<![\w.<#])(?P<n>-?\d{1,20}(?:\.\d{1,9})?)(?![\w>])"
+)
+_QUOTES = re.compile(r"[\"'`\\]{1,4}")
+_SPACES = re.compile(r"\s{1,200}")
+_NAMING = frozenset(("errno", "error", "code", "status"))
+
+_EMPTY_WORDS = frozenset(
+    """error errors exception failed failure fail request response requests api http https server internal bad gateway
+    time out timeout timed unprocessable entity content unauthorized unauthorised forbidden not found method allowed
+    acceptable conflict gone too many service temporarily unavailable with status code n from the a an of upstream
+    uncaught unhandled message undefined null none unknown something went wrong occurred has have been is was please try
+    again later required payment axioserror fetcherror httperror apierror on for in to this your get post put patch
+    delete head options ok nginx cloudflare apache 1 httpexception oops sorry we re working it host at
+    400 401 402 403 404 405 406 408 409 410 411 412 413 415 416 418 422 423 424 425 426 428 429 431 451
+    500 501 502 503 504 505 507 508 511 520 521 522 523 524 525 526 527 530 419 499""".split()
+)
+_WORD = re.compile(r"[a-z0-9_<>]{1,60}")
+
+
+def error_text(text: str) -> str:
+    """The sentence that names the error, with its cause, without wrappers; at most 600 characters."""
+    head = text.strip()[:4000]
+    if head[:1] in "{[":
+        inner = _from_json(head)
+        if inner:
+            head = inner
+    if "{" in head and (match := _DUMPED.search(head)):
+        head = next(group for group in match.groups() if group)
+    lines = [stripped for line in head.split("\n") if (stripped := line.strip())]
+    kept = [_unwrap(line) for line in lines[:LINES_MAX]]
+    return "\n".join(line for line in kept if line)[:TEXT_CHARS_MAX]
+
+
+def _unwrap(line: str) -> str:
+    line = _QUALIFIED.sub("", line[:2000])
+    for _ in range(6):
+        match = _WRAPPER.match(line)
+        if match is None or match.end() == 0 or match.end() >= len(line):
+            return line
+        line = line[match.end() :]
+    return line
+
+
+def _from_json(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    return "; ".join(_strings(value, 0)[:4])
+
+
+def _strings(value: Any, depth: int) -> list[str]:
+    if isinstance(value, str):
+        return [value] if value.strip() else []
+    if depth > 4:
+        return []
+    if isinstance(value, list):
+        return [text for item in value[:4] for text in _strings(item, depth + 1)]
+    if isinstance(value, dict):
+        for key in _MESSAGE_KEYS:
+            found = next(
+                (v for k, v in value.items() if isinstance(k, str) and k.lower() == key and v), None
+            )
+            if (
+                found is not None
+                and (inner := _strings(found, depth + 1))
+                and not all(is_contentless(t.lower()) for t in inner)
+            ):
+                return inner
+        if all(not isinstance(v, str) for v in value.values()):
+            # field → [messages]: the field names the bug
+            return [
+                f"{k}: {text}"
+                for k, v in list(value.items())[:4]
+                for text in _strings(v, depth + 1)
+            ]
+        return [f"{k}: {v}" for k, v in value.items() if isinstance(v, str)][:4]
+    return []
+
+
+def parameterise(text: str) -> str:
+    """Lower case, one line, quotes dropped, volatile values replaced by stand-ins."""
+    text = text[:TEXT_CHARS_MAX]
+    for pattern, replacement in _STEPS:
+        text = pattern.sub(replacement, text)
+    text = _NUMBER.sub(_keep_naming_number, text)
+    return _SPACES.sub(" ", _QUOTES.sub("", text)).strip(" .:!-").lower()
+
+
+def _keep_naming_number(match: re.Match[str]) -> str:
+    lead = match["lead"] or ""
+    if lead and not (lead == "(" and len(match["n"]) != 4):
+        return match[0]
+    return f"{lead}<n>"
+
+
+def is_contentless(text: str) -> bool:
+    """Whether nothing is left beside status phrases: such a text names no bug."""
+    return all(
+        word in _EMPTY_WORDS or word.strip("<>") in ("n", "id", "ip", "host", "time")
+        for word in _WORD.findall(text)
+    )
+
+
+_ROUTE_ID = re.compile(
+    r"(?i)/(?:\d{1,20}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,64}|[\w-]{0,40}\d{6,20}[\w-]{0,40})(?=/|$)"
+)
+
+
+def fold_route(route: str) -> str:
+    """``/orders/4711/items`` → ``/orders/{id}/items``; templates stay as they are."""
+    path = route.partition("?")[0][:500]
+    return _ROUTE_ID.sub("/{id}", _ROUTE_ID.sub("/{id}", path))

@@ -1,0 +1,145 @@
+"""The little language rules are written in, compiled to patterns that cannot run away.
+
+A phrase is plain text, matched without regard to letter case, at word edges:
+
+=========  =======================================================================
+`` ``      one to eight blanks
+``'``      any quote, or none:  ``relation '@' does not exist``
+``@``      a name: letters, digits, ``_ $ . - : [ ]``
+``#``      a number
+``...``    a gap of at most 80 characters on one line
+``~``      any further word characters: ``timeout~``
+``(a|b)``  one of these, plain text only; ``(a|)`` makes it optional
+``^``      at the start of a line (first character only), after a wrapper such as ``Error:``
+``$``      at the end of a line (last character only)
+``\\x``    the sign ``x`` itself
+=========  =======================================================================
+
+There is no way to nest a repetition, and each phrase is tried only in a window around its rarest word, so the
+cost of a phrase is bounded whatever the text. ``compile_phrase`` raises ``ValueError`` for what it cannot read.
+"""
+
+import re
+from dataclasses import dataclass
+
+WINDOW = 420
+"""Characters before and after the anchor word that one attempt reads."""
+TRIES_MAX = 4
+"""Places of the anchor word that are tried."""
+GAPS_MAX = 2
+PHRASE_CHARS_MAX = 400
+LOOSE_CHARS_MIN = 4
+"""A phrase without a whole word is searched in the whole text, so it must at least be rare."""
+_WORD = re.compile(r"\w+", re.ASCII)
+_EDGE_START, _EDGE_END = r"(?<![a-z0-9_])", r"(?![a-z0-9_])"
+_LINE_START = r"(?:(?<=\n)|(?<![\s\S]))[^\na-z]{0,40}(?:(?:uncaught|unhandled|error|fatal|exception|warning|[a-z0-9_.]{1,60}(?:error|exception)):? ?)?['\"]?"
+_SIGNS = {
+    " ": r"\s{1,8}",
+    "'": r"[\\\"'`?]{0,3}",
+    "@": r"[\w$.:\[\]*-]{1,80}",
+    "#": r"\d{1,12}(?:[.,]\d{1,6})?",
+    "~": r"\w{0,40}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    source: str
+    pattern: re.Pattern[str]
+    anchor: str
+    """The word by which the phrase is found: it stands whole in every match."""
+    need: frozenset[str]
+    """Words that every match contains; empty when the anchor is only a part of a word (``timeout~``)."""
+
+    def find(self, low: str) -> tuple[int, int] | None:
+        """Offsets of the first match in lowered text, or None."""
+        at = -1
+        size = len(self.anchor)
+        for _ in range(TRIES_MAX):
+            at = low.find(self.anchor, at + 1)
+            if at < 0:
+                return None
+            left = max(0, at - WINDOW)
+            match = self.pattern.search(low, left, at + size + WINDOW)
+            if match is not None:
+                return match.span()
+            at += size
+        return None
+
+
+def compile_phrase(source: str) -> Phrase:
+    text = source.strip().lower()
+    if not 2 <= len(text) <= PHRASE_CHARS_MAX:
+        raise ValueError(f"{source!r}: a phrase has 2 to {PHRASE_CHARS_MAX} characters")
+    at_start, at_end = text.startswith("^"), text.endswith("$") and not text.endswith("\\$")
+    body = text[1 if at_start else 0 : len(text) - 1 if at_end else len(text)]
+    pattern, plain, gaps = _translate(body, source)
+    if gaps > GAPS_MAX:
+        raise ValueError(f"{source!r}: at most {GAPS_MAX} gaps")
+    need = _whole_words(plain)
+    loose = not need
+    if loose:
+        need = {max(re.split(r"[\x00 ]+", plain), key=len)}
+        if len(min(need)) < LOOSE_CHARS_MIN:
+            raise ValueError(f"{source!r}: needs a whole word outside ( ) @ # and ~")
+    before = _LINE_START if at_start else _EDGE_START if _wordy(body[0]) else ""
+    after = r"[^\na-z0-9]{0,20}(?=\n|$|\Z)" if at_end else _EDGE_END if _wordy(body[-1]) else ""
+    # rarest: long words are rarer than short ones, digits rarer than letters
+    anchor = max(need, key=lambda word: (len(word) + 2 * any(c.isdigit() for c in word), word))
+    compiled = re.compile(before + pattern + after, re.ASCII)
+    return Phrase(source, compiled, anchor, frozenset() if loose else frozenset(need))
+
+
+def _wordy(char: str) -> bool:
+    return char.isalnum() or char == "_"
+
+
+def _translate(body: str, source: str) -> tuple[str, str, int]:
+    """``(regular expression, the phrase with every sign as a hole, number of gaps)``."""
+    out: list[str] = []
+    plain: list[str] = []
+    gaps = 0
+    at = 0
+    while at < len(body):
+        char = body[at]
+        if body.startswith("...", at):
+            out.append(r"[^\n]{0,80}?")
+            plain.append("\x00")
+            gaps += 1
+            at += 3
+        elif char == "(":
+            end = body.find(")", at)
+            options = body[at + 1 : end].split("|") if end > 0 else []
+            if not options or any("(" in option for option in options):
+                raise ValueError(
+                    f"{source!r}: ( ) holds plain alternatives, a|b; write \\( for the sign"
+                )
+            parts = [_translate(option, source)[0] if option else "" for option in options]
+            out.append("(?:" + "|".join(parts) + ")")
+            plain.append("\x00")
+            at = end + 1
+        elif char == "\\" and at + 1 < len(body):
+            out.append(re.escape(body[at + 1]))
+            plain.append(body[at + 1])
+            at += 2
+        elif char in _SIGNS:
+            out.append(_SIGNS[char])
+            inside = 0 < at < len(body) - 1 and _wordy(body[at - 1]) and _wordy(body[at + 1])
+            plain.append(" " if char == " " or (char == "'" and not inside) else "\x00")
+            at += 1
+        else:
+            out.append(re.escape(char))
+            plain.append(char)
+            at += 1
+    return "".join(out), "".join(plain), gaps
+
+
+def _whole_words(plain: str) -> set[str]:
+    """Words whose neighbours are fixed signs, so that they stand alone in the text too."""
+    words = set()
+    for match in _WORD.finditer(plain):
+        left = plain[match.start() - 1] if match.start() else " "
+        right = plain[match.end()] if match.end() < len(plain) else " "
+        if "\x00" not in (left, right):
+            words.add(match[0])
+    return words
