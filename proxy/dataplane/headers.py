@@ -1,0 +1,186 @@
+"""Which header lines go on and which stay (RFC 9110 section 7.6.1), and the two documented
+additions.
+
+Pure functions on lists of raw lines and their lower-cased names. Framing lines are never passed
+through: they are
+written anew from what was decided, in their old place and spelling.
+"""
+
+import ipaddress
+import re
+import secrets
+
+from proxy.dataplane.framing import CHUNKED, LENGTH, RequestHead, ResponseHead, value_of, values_of
+from proxy.domain.exchange import Headers
+
+HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_PROTECTED = _FRAMING | {b"host"}
+"""A Connection option must not be able to remove these."""
+_NEVER_TRAILERS = HOP_BY_HOP | _PROTECTED | {b"trailer"}
+
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?\Z")
+_SENTRY_TRACE = re.compile(rb"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?\Z")
+
+
+def _dropped(connection: frozenset[bytes]) -> frozenset[bytes]:
+    return HOP_BY_HOP | (connection - _PROTECTED) if connection else HOP_BY_HOP
+
+
+def request_block(
+    request: RequestHead, host: bytes, added: list[bytes], replaced: frozenset[bytes]
+) -> bytes:
+    """The head to send upstream. ``host`` is named when an HTTP/1.0 request came without one.
+
+    ``added`` lines replace those of ours that came under the names in ``replaced``.
+    """
+    dropped = _dropped(request.connection) | replaced
+    if request.minor == 0:
+        dropped |= {b"expect"}
+    out = [b"%b %b HTTP/1.1" % (request.method, request.target)]
+    if request.minor == 0 and b"host" not in request.names:
+        out.append(b"Host: " + (request.authority or host))
+    for name, line in zip(request.names, request.lines, strict=True):
+        if name in _FRAMING:
+            out.append(_framing_line(line, name, request.kind, request.length))
+        elif name == b"host" and request.authority is not None:
+            out.append(
+                line if value_of(line) == request.authority else b"Host: " + request.authority
+            )
+        elif name not in dropped:
+            out.append(line)
+    if request.websocket_key is not None:
+        out += [b"Connection: Upgrade", b"Upgrade: websocket"]
+    out += added
+    out.append(b"\r\n")
+    return b"\r\n".join(out)
+
+
+def _framing_line(line: bytes, name: bytes, kind: int, length: int) -> bytes:
+    spelled = line[: len(name)]
+    return spelled + (b": chunked" if kind == CHUNKED else b": %d" % length)
+
+
+def response_block(
+    response: ResponseHead,
+    *,
+    minor: int,
+    close: bool,
+    keep_alive: bool,
+    chunk: bool,
+    added: list[bytes],
+) -> bytes:
+    """The head to send to a client that speaks HTTP/1.``minor``.
+
+    ``close`` and ``keep_alive`` add that Connection option; ``chunk`` adds chunked framing where
+    none came.
+    """
+    dropped = _dropped(response.connection)
+    out = [b"HTTP/1.1 %d %b" % (response.status, response.reason)]
+    for name, line in zip(response.names, response.lines, strict=True):
+        if name in _FRAMING:
+            if name == b"content-length":
+                if response.status >= 200 and response.status != 204:
+                    # 304 and answers to HEAD state the length the body would have (RFC 9110
+                    # section 8.6)
+                    out.append(_framing_line(line, name, LENGTH, int(value_of(line))))
+            elif minor and response.status >= 200 and response.status != 204:
+                out.append(_framing_line(line, name, CHUNKED, 0))
+        elif name not in dropped:
+            out.append(line)
+    if response.status == 101:
+        out += [b"Connection: Upgrade", b"Upgrade: websocket"]
+    if chunk:
+        out.append(b"Transfer-Encoding: chunked")
+    if close:
+        out.append(b"Connection: close")
+    elif keep_alive:
+        out.append(b"Connection: keep-alive")
+    out += added
+    out.append(b"\r\n")
+    return b"\r\n".join(out)
+
+
+def trailer_block(lines: list[bytes]) -> bytes:
+    """The last chunk with those trailers that may be trailers (RFC 9110 section 6.5.1)."""
+    kept = [line for line in lines if line[: line.index(b":")].lower() not in _NEVER_TRAILERS]
+    return b"\r\n".join([b"0", *kept, b"", b""])
+
+
+def pairs(lines: list[bytes]) -> Headers:
+    """Raw lines as (name, value)."""
+    return [
+        (name, value.strip(b" \t")) for name, _, value in (line.partition(b":") for line in lines)
+    ]
+
+
+def trace_id(names: list[bytes], lines: list[bytes]) -> str | None:
+    """The 32 hex digits of ``traceparent`` (W3C Trace Context section 3.2) or of
+    ``sentry-trace``."""
+    for name, expression in ((b"traceparent", _TRACEPARENT), (b"sentry-trace", _SENTRY_TRACE)):
+        for value in values_of(names, lines, name):
+            match = expression.match(value)
+            if match is not None and match[1] != b"0" * 32:
+                return match[1].decode()
+    return None
+
+
+def begin_trace() -> tuple[str, list[bytes], bytes]:
+    """A new trace: its id, the lines for the upstream, and the Server-Timing line that names it to
+    the browser.
+
+    The sampled flag of ``sentry-trace`` is left to the app's own SDK.
+    """
+    trace, span = secrets.token_hex(16), secrets.token_hex(8)
+    ours = [f"traceparent: 00-{trace}-{span}-01".encode(), f"sentry-trace: {trace}-{span}".encode()]
+    return trace, ours, f'Server-Timing: sentry-trace;desc="{trace}-{span}-1"'.encode()
+
+
+_SHARED = re.compile(rb"public|s-maxage|max-age=[\"']?0*[1-9]|immutable", re.IGNORECASE)
+
+
+def is_fresh_page(response: ResponseHead) -> bool:
+    """An HTML page no cache may keep: the only answer that may name a trace, or it would name it
+    to others."""
+    kinds = response.values(b"content-type")
+    if not kinds or not kinds[0].lower().startswith(b"text/html") or b"expires" in response.names:
+        return False
+    return not any(_SHARED.search(value) for value in response.values(b"cache-control"))
+
+
+FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
+
+
+def forwarding_lines(request: RequestHead, peer: str, proto: bytes, *, extend: bool) -> list[bytes]:
+    """X-Forwarded-* and Forwarded (RFC 7239) for this hop; ``extend`` keeps what a trusted peer
+    said before."""
+    peer_bytes = peer.encode("ascii", "replace")
+    node = b"unknown" if not peer else b'"[%b]"' % peer_bytes if b":" in peer_bytes else peer_bytes
+    host = request.authority or b"".join(request.values(b"host")[:1])
+    chain, before = [peer_bytes or b"unknown"], []
+    protos, hosts = [proto], [host]
+    if extend:
+        chain = request.values(b"x-forwarded-for") + chain
+        before = request.values(b"forwarded")
+        protos = request.values(b"x-forwarded-proto")[:1] or protos
+        hosts = request.values(b"x-forwarded-host")[:1] or hosts
+    element = b"for=" + node + b";proto=" + proto + (b';host="%b"' % host if host else b"")
+    lines = [
+        b"X-Forwarded-For: " + b", ".join(chain),
+        b"X-Forwarded-Proto: " + protos[0],
+        b"Forwarded: " + b", ".join([*before, element]),
+    ]
+    if hosts[0]:
+        lines.append(b"X-Forwarded-Host: " + hosts[0])
+    return lines
+
+
+def is_trusted(peer: str) -> bool:
+    """Peers whose own forwarding words are kept: this machine (and unix sockets, which have no
+    address)."""
+    if not peer:
+        return True
+    try:
+        return ipaddress.ip_address(peer.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,134 @@
+"""What all connections of one worker share: settings in force, upstream, recorder, clock, counters.
+
+It holds; it does not decide. A reload swaps ``config`` and perhaps ``upstream``; connections read
+both anew
+with each request.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.clock import Clock
+from proxy.config import Config
+from proxy.dataplane.upstream import State, Upstream
+from proxy.domain.exchange import Exchange, Outcome
+
+
+class Recorder(Protocol):
+    """Takes every exchange once, at its end of stream. Never awaits, never raises."""
+
+    def record(self, exchange: Exchange) -> None: ...
+
+
+class Connection(Protocol):
+    """What the server needs of an open client connection, whichever plane carries it."""
+
+    @property
+    def is_busy(self) -> bool:
+        """An exchange or a tunnel is under way."""
+        ...
+
+    def scan(self, now: float) -> None:
+        """Look at the deadlines; ``now`` is monotonic seconds."""
+        ...
+
+    def drain(self) -> None:
+        """Close if idle; else close after the exchange."""
+        ...
+
+    def cut(self, why: str, outcome: Outcome) -> None:
+        """End now, visibly; an exchange under way is recorded with these words."""
+        ...
+
+
+@dataclass(slots=True)
+class DataStats:
+    """A snapshot of the counters of one worker."""
+
+    connections: int
+    in_flight: int
+    tunnels: int
+    requests_total: int
+    retries_total: int
+    upstream: State
+    upstream_error: str | None
+    pool_idle: int
+    upstream_links: int
+    hot_total: int
+    general_total: int
+    local_total: int
+    refused_connections_total: int
+
+
+class Plane:
+    def __init__(
+        self,
+        config: Config,
+        recorder: Recorder,
+        clock: Clock,
+        local: Callable[[], asyncio.Protocol] | None,
+    ) -> None:
+        self.recorder = recorder
+        self.record = recorder.record
+        self.clock = clock
+        self.monotonic = clock.monotonic
+        self.local = local
+        self.draining = False
+        self.emptied: asyncio.Event | None = None
+        self.connections: set[Connection] = set()
+        self.tunnels = 0
+        self.requests_total = 0
+        self.retries_total = 0
+        self.hot_total = 0
+        self.general_total = 0
+        self.local_total = 0
+        self.refused_connections_total = 0
+        self.upstream = Upstream(config.upstream, config.downstream.buffer_bytes, clock)
+        self.swap(config)
+
+    def swap(self, config: Config) -> None:
+        """Put ``config`` in force. Settings read per byte or per request lie here unpacked."""
+        self.config = config
+        self.limits = config.downstream
+        self.header_bytes = config.downstream.header_bytes
+        self.header_count = config.downstream.header_count
+        self.buffer_bytes = config.downstream.buffer_bytes
+        self.capture_bytes = config.capture.body_bytes
+        self.retry_idempotent = config.upstream.retry_idempotent
+        self.response_timeout_s = config.upstream.response_timeout_s
+        self.forwarded = config.downstream.forwarded
+        self.trace_start = config.trace.mode == "start"
+        prefix = config.ingest.prefix.encode()
+        self.local_prefix = prefix if config.ingest.enabled and self.local is not None else b""
+
+    def is_local(self, path: bytes) -> bool:
+        """True for the ingest prefix itself and what lies below it, and for nothing else."""
+        prefix = self.local_prefix
+        if not prefix or not path.startswith(prefix):
+            return False
+        return path[len(prefix) : len(prefix) + 1] in (b"", b"/", b"?")
+
+    def closed(self, connection: Connection) -> None:
+        """A connection has ended or was handed over; the last one ends a drain."""
+        self.connections.discard(connection)
+        if self.emptied is not None and not self.connections:
+            self.emptied.set()
+
+    def stats(self) -> DataStats:
+        return DataStats(
+            connections=len(self.connections),
+            in_flight=sum(c.is_busy for c in self.connections),
+            tunnels=self.tunnels,
+            requests_total=self.requests_total,
+            retries_total=self.retries_total,
+            upstream=self.upstream.state,
+            upstream_error=self.upstream.error,
+            pool_idle=self.upstream.idle,
+            upstream_links=self.upstream.open_links,
+            hot_total=self.hot_total,
+            general_total=self.general_total,
+            local_total=self.local_total,
+            refused_connections_total=self.refused_connections_total,
+        )

@@ -1,0 +1,245 @@
+"""The app behind us: its address, the connections kept alive to it, and what they say about its
+health.
+
+Knows nothing of HTTP: a ``Link`` carries bytes between a socket and the ``Owner`` whose exchange
+it serves.
+"""
+
+import asyncio
+import select
+import ssl
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+from proxy.clock import Clock
+from proxy.config import Upstream as Settings
+from proxy.dataplane.faults import Fault, connect_fault
+from proxy.domain.exchange import Outcome
+from proxy.tasks import spawn
+
+State = Literal["unknown", "ok", "refusing"]
+
+
+class Owner(Protocol):
+    """Who uses a link for one exchange."""
+
+    def link_ready(self, link: "Link") -> None: ...
+    def link_failed(self, fault: Fault) -> None: ...
+    def upstream_data(self, data: bytes) -> None: ...
+    def upstream_lost(self, error: Exception | None) -> None:
+        """The link has ended: a clean end has no error."""
+        ...
+
+    def upstream_writable(self, writable: bool) -> None: ...
+
+
+class Link(asyncio.Protocol):
+    """One connection to the upstream. Without an owner it is idle, and whatever then arrives
+    closes it."""
+
+    __slots__ = (
+        "_poll",
+        "closed",
+        "idle_since",
+        "is_reading",
+        "owner",
+        "reused",
+        "transport",
+        "upstream",
+    )
+
+    transport: Any
+
+    def __init__(self, upstream: "Upstream") -> None:
+        self.upstream = upstream
+        self.owner: Owner | None = None
+        self.reused = False
+        self.closed = False
+        self.is_reading = True
+        self.idle_since = 0.0
+        self._poll: select.poll | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.upstream.open_links += 1
+        self.transport.set_write_buffer_limits(high=self.upstream.buffer_bytes)
+
+    def data_received(self, data: bytes) -> None:
+        if self.owner is None:
+            self.abort()
+        else:
+            self.owner.upstream_data(data)
+
+    def eof_received(self) -> None:
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc)
+
+    def _end(self, error: Exception | None) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self.upstream.forget(self)
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner.upstream_lost(error)
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        if self.owner is not None:
+            self.owner.upstream_writable(False)
+
+    def resume_writing(self) -> None:
+        if self.owner is not None:
+            self.owner.upstream_writable(True)
+
+    def read_on(self, wanted: bool) -> None:
+        """Read or stop reading; the kernel's buffer and then the app feel it."""
+        if wanted != self.is_reading and not self.closed:
+            self.is_reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def is_quiet(self) -> bool:
+        """Ask the kernel whether an end or stray bytes wait unread: what an idle connection must
+        not have."""
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._poll.poll(0)
+
+    def abort(self) -> None:
+        """Drop the connection now; nobody is told."""
+        self.owner = None
+        if not self.closed:
+            self.closed = True
+            self.upstream.forget(self)
+            self.transport.abort()
+
+
+class Upstream:
+    """Address, pool and passive health of one upstream. Idle links are used last in, first out."""
+
+    def __init__(self, settings: Settings, buffer_bytes: int, clock: Clock) -> None:
+        self._settings = settings
+        self.buffer_bytes = buffer_bytes
+        self._clock = clock
+        self._idle: dict[Link, None] = {}
+        self._retired = False
+        self.state: State = "unknown"
+        self.error: str | None = None
+        self.open_links = 0
+        self._path: str | None = None
+        self._host, self._port, self._tls = "", 0, None
+        url = urlsplit(settings.url)
+        if url.scheme == "unix":
+            self._path = url.path
+            self.authority = b"localhost"
+        elif url.hostname:
+            self._host, self._port = (
+                url.hostname,
+                url.port or (443 if url.scheme == "https" else 80),
+            )
+            self._tls = _tls() if url.scheme == "https" else None
+            self.authority = url.netloc.encode()
+        else:
+            self.authority = b"localhost"
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    def take(self) -> Link | None:
+        """The link that was used last, or None.
+
+        The kernel is asked first: bytes or an end that wait unread there would become the answer
+        to somebody else.
+        """
+        while self._idle:
+            link, _ = self._idle.popitem()
+            if link.transport.is_closing() or not link.is_quiet():
+                link.abort()
+                continue
+            link.reused = True
+            return link
+        return None
+
+    def connect(self, owner: Owner) -> None:
+        """Open a link in the background; ``owner`` hears ``link_ready`` or ``link_failed``."""
+        _ = spawn(self._connect(owner), name="dataplane.connect")
+
+    async def _connect(self, owner: Owner) -> None:
+        link = Link(self)
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                await self._open(link)
+        except Exception as error:
+            fault = connect_fault(error)
+            if fault.outcome is not Outcome.PROXY_FAULT:
+                self.failed(fault.reason, refusing=True)
+            owner.link_failed(fault)
+            return
+        self.state, self.error = "ok", None
+        owner.link_ready(link)
+
+    async def _open(self, link: Link) -> None:
+        loop = asyncio.get_running_loop()
+        if self._path is not None:
+            await loop.create_unix_connection(lambda: link, self._path)
+        elif self._host:
+            name = self._host if self._tls is not None else None
+            await loop.create_connection(
+                lambda: link, self._host, self._port, ssl=self._tls, server_hostname=name
+            )
+        else:
+            raise OSError(None, "no upstream is configured; set upstream.url")
+
+    def put(self, link: Link) -> None:
+        """Keep a link whose request and answer were both read and written to their exact end."""
+        link.owner = None
+        if link.closed:
+            return
+        if (
+            self._retired
+            or len(self._idle) >= self._settings.pool_size
+            or link.transport.is_closing()
+        ):
+            link.abort()
+            return
+        link.idle_since = self._clock.monotonic()
+        link.read_on(True)
+        self._idle[link] = None
+
+    def forget(self, link: Link) -> None:
+        self.open_links -= 1
+        self._idle.pop(link, None)
+
+    def failed(self, reason: str, *, refusing: bool) -> None:
+        """Remember the last error; ``refusing`` until something connects or answers again."""
+        self.error = reason
+        if refusing:
+            self.state = "refusing"
+
+    def expire(self, now: float) -> None:
+        """Close links idle for longer than the setting; the oldest stand first."""
+        before = now - self._settings.keepalive_s
+        while self._idle:
+            link = next(iter(self._idle))
+            if link.idle_since > before:
+                break
+            link.abort()
+
+    def retire(self) -> None:
+        """Close what is idle and keep nothing from now on; links in use end with their exchange."""
+        self._retired = True
+        while self._idle:
+            self._idle.popitem()[0].abort()
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
