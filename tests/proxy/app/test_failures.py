@@ -1,0 +1,87 @@
+from datetime import UTC, datetime
+from uuid import UUID
+
+from proxy.app.failures import REMEMBERED_MAX, WAITING_MAX, FailureDesk, Reader
+from proxy.domain.anomaly import Anomaly
+from proxy.domain.exchange import Capture, Exchange, Outcome
+from proxy.domain.failure import Category, Classification, Failure, Severity, Signature
+
+
+class Room:
+    """Classifier and intake in one: counts what it is asked and keeps what it is offered."""
+
+    def __init__(self) -> None:
+        self.classified = 0
+        self.offered: list[tuple[Failure, Classification]] = []
+
+    def classify(self, failure: Failure) -> Classification:
+        self.classified += 1
+        return Classification(
+            Category.UNKNOWN,
+            Severity.HIGH,
+            "r",
+            Signature(f"v1:{failure.message}"),
+            failure.message,
+        )
+
+    def offer(self, failure: Failure, classification: Classification) -> None:
+        self.offered.append((failure, classification))
+
+    def read(self, exchange: Exchange, log_id: UUID) -> Failure:
+        body = exchange.capture.response_body.decode() if exchange.capture else ""
+        at = datetime.fromtimestamp(exchange.started_at, UTC)
+        return Failure("app", at, body, log_id=log_id)
+
+    def reader(self) -> Reader:
+        return Reader(self.read, self, self)
+
+
+def failing(n: int, body: bytes = b"boom") -> Exchange:
+    capture = Capture([], response_body=body)
+    return Exchange(float(n), 5.0, "GET", b"/x", 500, Outcome.ANSWERED, capture=capture)
+
+
+def test_what_fails_before_the_rules_are_read_is_kept_in_order() -> None:
+    desk, room = FailureDesk("app", "production"), Room()
+    for n in range(WAITING_MAX + 3):
+        desk.exchange(failing(n), UUID(int=n))
+    desk.open(room.reader())
+    assert [f.log_id for f, _ in room.offered] == [UUID(int=n) for n in range(WAITING_MAX)]
+    assert desk.dropped == 3
+
+
+def test_the_same_failure_is_classified_once_and_offered_every_time() -> None:
+    desk, room = FailureDesk("app", "production"), Room()
+    desk.open(room.reader())
+    for n in range(1000):
+        desk.exchange(failing(n), UUID(int=n))
+    assert room.classified == 1
+    assert len(room.offered) == 1000
+    assert room.offered[-1][0].log_id == UUID(int=999)
+    assert room.offered[-1][0].occurred_at == datetime.fromtimestamp(999, UTC)
+    desk.exchange(failing(1, b"other"), UUID(int=1))
+    assert room.classified == 2
+    desk.forget()
+    desk.exchange(failing(1), UUID(int=1))
+    assert room.classified == 3
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    desk, room = FailureDesk("app", "production"), Room()
+    desk.open(room.reader())
+    for n in range(REMEMBERED_MAX + 1):
+        desk.exchange(failing(n, str(n).encode()), UUID(int=n))
+    desk.exchange(failing(0, b"0"), UUID(int=0))
+    assert room.classified == REMEMBERED_MAX + 2
+
+
+def test_an_anomaly_is_a_failure_with_its_budget() -> None:
+    desk, room = FailureDesk("app", "staging"), Room()
+    desk.open(room.reader())
+    anomaly = Anomaly(
+        "latency", "GET", "/x", 1.0, 2.0, 100.0, 412.0, 4.1, 6.0, 57, Severity.HIGH, "Since 14:03 …"
+    )
+    desk.anomaly(anomaly, UUID(int=9))
+    failure = room.offered[0][0]
+    assert (failure.latency_ms, failure.latency_budget_ms) == (412.0, 100.0)
+    assert (failure.anomaly_id, failure.environment) == (UUID(int=9), "staging")
