@@ -1,0 +1,183 @@
+"""MLDetector: exchange by exchange, is this normal here? Pure; every time is passed in.
+
+``record_request`` costs an append; once in ten seconds a route's slice is weighed by
+``series.Series``. Knows nothing
+of storage, jobs or who is told. How it decides: docs/detection.md.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.config import Detector as DetectorSettings
+from proxy.domain.anomaly import Anomaly
+from proxy.domain.exchange import APP_OUTCOMES, Exchange
+from proxy.observability.baseline import Baseline
+from proxy.observability.health import HealthInput, HealthScore, health_score
+from proxy.observability.incident import IncidentEnd, OpenIncident
+from proxy.observability.rollup import RoutePerformance, performance
+from proxy.observability.routes import OTHER, TEMPLATES_MAX
+from proxy.observability.series import Series, Situation
+from proxy.observability.sketch import bucket_of
+
+RECENT_MAX = 200
+TICK_S = 1.0
+
+Key = tuple[str, str]
+"""(method, route)."""
+
+
+class MLDetector:
+    """One per process. Series beyond ``TEMPLATES_MAX`` are counted together as ``other``."""
+
+    def __init__(self, settings: DetectorSettings | None = None) -> None:
+        self.settings = settings or DetectorSettings()
+        self.situation = Situation()
+        self._series: dict[Key, Series] = {}
+        self._recent: deque[Anomaly] = deque(maxlen=RECENT_MAX)
+        self._ends: list[IncidentEnd] = []
+        self._now = 0.0
+
+    # --- every request ---------------------------------------------------------------------------
+
+    def record_request(self, exchange: Exchange, now: float) -> Anomaly | None:
+        """Count one exchange that ended at ``now``; the anomaly it proves, if any. Other outcomes
+        count for nothing.
+        """
+        if exchange.outcome not in APP_OUTCOMES:
+            return None
+        return self.observe(
+            exchange.method,
+            exchange.route,
+            exchange.status,
+            exchange.duration_ms,
+            now,
+            exchange.is_app_failure,
+        )
+
+    def observe(
+        self, method: str, route: str, status: int, duration_ms: float, now: float, failed: bool
+    ) -> Anomaly | None:
+        """The same from bare values; ``failed`` is a 5xx or an upstream that broke."""
+        series = self._series.get((method, route))
+        if series is None:
+            series = self._open(method, route, now)
+        if now > self._now:
+            self._now = now
+        bucket = bucket_of(duration_ms)
+        series.minutes.add(bucket, status, failed, now)
+        if not series.take(bucket, status, failed, now):
+            return None
+        return self._weigh(series, now)
+
+    def _open(self, method: str, route: str, now: float) -> Series:
+        if len(self._series) >= TEMPLATES_MAX:
+            method, route = "*", OTHER
+        made = self._series.get((method, route))
+        if made is None:
+            made = self._series[(method, route)] = Series(method, route, self.settings, now)
+        return made
+
+    def _weigh(self, series: Series, now: float) -> Anomaly | None:
+        if not self.settings.enabled:
+            series.discard()
+            return None
+        found = series.weigh(now, self.situation, self._ends)
+        if found is not None:
+            self._recent.append(found)
+        return found
+
+    # --- once a second ---------------------------------------------------------------------------
+
+    def tick(self, now: float) -> list[Anomaly | IncidentEnd]:
+        """What has come to light without a new request: late verdicts, and the incidents that have
+        ended.
+        """
+        self._now = max(now, self._now)
+        found: list[Anomaly | IncidentEnd] = []
+        for series in self._series.values():
+            if series.is_due(now):
+                anomaly = self._weigh(series, now)
+                if anomaly is not None:
+                    found.append(anomaly)
+            series.rest(now, self._ends)
+        found += self._ends
+        self._ends.clear()
+        return found
+
+    def deploy(self, now: float, version: str = "") -> None:
+        """A release was announced; shown beside what begins soon after it."""
+        self.situation.deployed_at = now
+        self.situation.version = version
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def get_health_score(self, now: float | None = None) -> HealthScore:
+        return health_score(self.health_input(now))
+
+    def health_input(self, now: float | None = None) -> HealthInput:
+        at = self._now if now is None else now
+        return HealthInput({key: s.minutes.window(at) for key, s in self._series.items()})
+
+    def get_recent_anomalies(self, limit: int = 50) -> list[Anomaly]:
+        """Newest first."""
+        return list(self._recent)[::-1][: max(0, limit)]
+
+    def get_route_performance(
+        self, route: str | None = None, method: str | None = None, now: float | None = None
+    ) -> list[RoutePerformance]:
+        """Every route with requests in the last five minutes, busiest first; filtered when
+        asked.
+        """
+        at = self._now if now is None else now
+        rows = [
+            performance(m, r, s.minutes.window(at))
+            for (m, r), s in self._series.items()
+            if route in (None, r) and method in (None, m)
+        ]
+        return sorted((r for r in rows if r.count), key=lambda r: (-r.count, r.route, r.method))
+
+    @property
+    def open_incidents(self) -> list[OpenIncident]:
+        return [i for s in self._series.values() for i in s.open.values()]
+
+    # --- baselines -------------------------------------------------------------------------------
+
+    def export_baselines(self) -> dict[str, Any]:
+        """JSON-able counts: ``{"v": 1, "routes": {"GET /x": {...}}}``."""
+        return {
+            "v": 1,
+            "routes": {f"{m} {r}": s.export() for (m, r), s in self._series.items()},
+        }
+
+    def import_baselines(self, data: Mapping[str, Any], now: float) -> int:
+        """Take over baselines of an earlier run; returns how many. Rows that are none are passed
+        over.
+        """
+        taken = 0
+        for name, row in data.get("routes", {}).items():
+            method, _, route = name.partition(" ")
+            if not route or (method, route) in self._series or len(self._series) >= TEMPLATES_MAX:
+                continue
+            series = Series(method, route, self.settings, now)
+            try:
+                series.restore(row, now)
+            except (KeyError, ValueError, IndexError, TypeError, AttributeError):
+                continue
+            self._series[(method, route)] = series
+            taken += 1
+        return taken
+
+
+def merge_baselines(exports: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sum of several processes' exports: the baselines of one that saw everything."""
+    routes: dict[str, dict[str, Any]] = {}
+    for data in exports:
+        for name, row in data.get("routes", {}).items():
+            if name not in routes:
+                routes[name] = dict(row)
+                continue
+            total = Baseline.from_json(routes[name]["baseline"])
+            total.add(Baseline.from_json(row["baseline"]))
+            routes[name] = {**routes[name], "baseline": total.to_json()}
+    return {"v": 1, "routes": routes}

@@ -1,0 +1,214 @@
+"""Recorder: the one call the data plane makes at the end of every exchange. Never waits, never
+raises.
+
+It names the route, numbers the exchange, appends it to the buffer, feeds the detector and tells at
+once whoever must
+hear of a failure. A fault of our own is counted and goes no further: traffic first.
+"""
+
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from proxy.config import Detector as DetectorSettings
+from proxy.domain.anomaly import Anomaly
+from proxy.domain.exchange import APP_OUTCOMES, Exchange, Outcome
+from proxy.observability.buffer import MetricsBuffer
+from proxy.observability.detector import MLDetector
+from proxy.observability.incident import IncidentEnd
+from proxy.observability.redirects import REDIRECTS, RedirectTracker
+from proxy.observability.rollup import SERIES_MINUTES, Minutes
+from proxy.observability.routes import RouteTable
+from proxy.observability.sketch import bucket_of
+
+_log = logging.getLogger("selfheal.recorder")
+
+FAULTS_LOGGED = 20
+"""After so many faults of our own only the counter goes on: a log line per request would be the
+next fault.
+"""
+
+FailureListener = Callable[[Exchange, UUID], None]
+RedirectListener = Callable[[Exchange, UUID, tuple[str, ...]], None]
+
+
+class Recorder:
+    """One per data worker. Listeners may be set at any time; one that raises is counted as a
+    fault.
+    """
+
+    def __init__(
+        self,
+        *,
+        buffer: MetricsBuffer | None = None,
+        detector: MLDetector | None = None,
+        routes: RouteTable | None = None,
+        on_failure: FailureListener | None = None,
+        on_client_error: FailureListener | None = None,
+        on_redirect: FailureListener | None = None,
+        on_redirect_loop: RedirectListener | None = None,
+        on_anomaly: Callable[[Anomaly], None] | None = None,
+        on_anomaly_end: Callable[[IncidentEnd], None] | None = None,
+        id_base: int | None = None,
+    ) -> None:
+        self.buffer = buffer or MetricsBuffer()
+        self.detector = detector or MLDetector(DetectorSettings())
+        self.routes = routes or RouteTable()
+        self.redirects = RedirectTracker()
+        self.on_failure = on_failure
+        self.on_client_error = on_client_error
+        self.on_redirect = on_redirect
+        self.on_redirect_loop = on_redirect_loop
+        self.on_anomaly = on_anomaly
+        self.on_anomaly_end = on_anomaly_end
+        self.faults = 0
+        self.sequence = 0
+        self._id_base = (secrets.randbits(64) if id_base is None else id_base) << 64
+        self._minutes = Minutes(SERIES_MINUTES)
+        self._statuses = [0] * 10
+        self._outcomes: Counter[Outcome] = Counter()
+        self._anomalies = 0
+        self._now = 0.0
+
+    def log_id(self, sequence: int) -> UUID:
+        """The id of an exchange's row: known at once, though the row is written at the flush."""
+        return UUID(int=self._id_base | sequence)
+
+    def trace_id(self, exchange: Exchange) -> str:
+        """32 hex digits that request, row and job share."""
+        return exchange.trace_id or self.log_id(exchange.sequence).hex
+
+    def record(self, exchange: Exchange) -> None:
+        """Take one finished exchange."""
+        try:
+            self._record(exchange)
+        except Exception:
+            self._fault("record")
+
+    def _record(self, exchange: Exchange) -> None:
+        self.sequence += 1
+        exchange.sequence = self.sequence
+        status, outcome = exchange.status, exchange.outcome
+        exchange.route = self.routes.template(exchange.method, exchange.target, status)
+        self.buffer.record(exchange)
+        self._outcomes[outcome] += 1
+        self._statuses[status // 100 if 100 <= status < 1000 else 0] += 1
+        if outcome not in APP_OUTCOMES:
+            return
+        now = exchange.started_at + exchange.duration_ms / 1000.0
+        if now > self._now:
+            self._now = now
+        failed = exchange.is_app_failure
+        self._minutes.add(bucket_of(exchange.duration_ms), status, failed, now)
+        anomaly = self.detector.record_request(exchange, now)
+        if failed or status >= 300:
+            self._tell(exchange, failed, status, now)
+        if anomaly is not None:
+            self._tell_anomaly(anomaly)
+
+    def _tell(self, exchange: Exchange, failed: bool, status: int, now: float) -> None:
+        if failed:
+            if self.on_failure is not None:
+                self.on_failure(exchange, self.log_id(exchange.sequence))
+        elif status >= 400:
+            if self.on_client_error is not None:
+                self.on_client_error(exchange, self.log_id(exchange.sequence))
+        elif status in REDIRECTS:
+            if self.on_redirect is not None:
+                self.on_redirect(exchange, self.log_id(exchange.sequence))
+            if self.on_redirect_loop is not None:
+                self._follow(exchange, now)
+
+    def _follow(self, exchange: Exchange, now: float) -> None:
+        location = _location(exchange)
+        if location is None or self.on_redirect_loop is None:
+            return
+        target = exchange.target.decode("latin-1")
+        circle = self.redirects.step(exchange.client, target, location, now)
+        if circle is not None:
+            self.on_redirect_loop(exchange, self.log_id(exchange.sequence), circle)
+
+    def _tell_anomaly(self, anomaly: Anomaly) -> None:
+        self._anomalies += 1
+        if self.on_anomaly is not None:
+            self.on_anomaly(anomaly)
+
+    def tick(self, now: float) -> None:
+        """Once a second: late verdicts and ends of incidents. Never raises."""
+        try:
+            self._now = max(now, self._now)
+            for found in self.detector.tick(now):
+                if isinstance(found, Anomaly):
+                    self._tell_anomaly(found)
+                elif self.on_anomaly_end is not None:
+                    self.on_anomaly_end(found)
+        except Exception:
+            self._fault("tick")
+
+    def _fault(self, where: str) -> None:
+        self.faults += 1
+        if self.faults <= FAULTS_LOGGED:
+            _log.exception("recorder: a fault of our own in %s; traffic is not touched", where)
+
+    def snapshot(self, now: float | None = None) -> dict[str, Any]:
+        """Everything a control process needs of this worker, JSON-able; shapes in
+        ``snapshot.py``.
+        """
+        at = self._now if now is None else max(now, self._now)
+        window = self.detector.health_input(at)
+        return {
+            "v": 1,
+            "now": at,
+            "sequence": self.sequence,
+            "faults": self.faults,
+            "anomalies_total": self._anomalies,
+            "statuses": {f"{i}xx": n for i, n in enumerate(self._statuses) if n},
+            "outcomes": {o.name.lower(): n for o, n in self._outcomes.items()},
+            "routes": [
+                {"method": m, "route": r, **counts.to_json()}
+                for (m, r), counts in window.routes.items()
+                if counts.requests
+            ],
+            "minutes": {str(n): c.to_json() for n, c in self._minutes.series(at).items()},
+            "open": [
+                _incident(i.anomaly, i.occurrences, i.hurt) for i in self.detector.open_incidents
+            ],
+            "buffer": {
+                "size": len(self.buffer),
+                "capacity": self.buffer.capacity,
+                "high_water": self.buffer.high_water,
+                "dropped": self.buffer.dropped,
+            },
+        }
+
+
+def _location(exchange: Exchange) -> str | None:
+    """The Location of a redirect: the data plane keeps the heads of redirects for this."""
+    if exchange.capture is None:
+        return None
+    for name, value in exchange.capture.response_headers:
+        if name.lower() == b"location":
+            return value.decode("latin-1")
+    return None
+
+
+def _incident(anomaly: Anomaly, occurrences: int, hurt: int) -> dict[str, Any]:
+    return {
+        "kind": anomaly.kind,
+        "method": anomaly.method,
+        "route": anomaly.route,
+        "onset": anomaly.onset,
+        "detected_at": anomaly.detected_at,
+        "baseline": anomaly.baseline,
+        "observed": anomaly.observed,
+        "ratio": anomaly.ratio,
+        "sigma": anomaly.sigma,
+        "samples": anomaly.samples,
+        "severity": anomaly.severity.value,
+        "explanation": anomaly.explanation,
+        "occurrences": occurrences,
+        "hurt": hurt,
+    }

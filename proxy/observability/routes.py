@@ -1,0 +1,210 @@
+"""Path → route template: ``/orders/4711`` is ``/orders/{id}``. Bounded against a scanner's random
+paths.
+
+Shape alone names ids, UUIDs, hashes, dates; slugs are learned, when one place in the path has shown
+too many different
+words to be part of the program. A template earns one of the ``TEMPLATES_MAX`` places by an answer
+that proves it exists; answers that an
+app may give to any path at all (a redirect to the login, a 403, a 502) can take half of the places
+at most. So random
+paths neither grow memory nor push real routes out. Knows nothing of what is measured per route.
+"""
+
+import re
+from collections import OrderedDict
+
+TEMPLATES_MAX = 500
+OTHER = "other"
+CACHE_MAX = 8192
+"""Known paths; the oldest is forgotten first."""
+SLUG_CHILDREN_MAX = 24
+"""Different words in one place of the path before it counts as a slug."""
+WATCHED_PLACES_MAX = 2000
+SEGMENTS_MAX = 12
+PATH_MAX = 2048
+KEPT_HITS = 8
+"""Visits of remembered paths after which a word stays a word though its place became a slug."""
+NO_PROOF = frozenset({404, 405, 410, 414, 431, 499})
+"""Answers that do not prove a route exists."""
+WEAK_PROOF = frozenset({301, 302, 303, 307, 308, 400, 401, 403, *range(500, 600)})
+"""Answers that many apps give to any path."""
+
+_SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("{id}", re.compile(r"[0-9]{1,20}")),
+    ("{uuid}", re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")),
+    ("{date}", re.compile(r"(?:19|20)[0-9]{2}-[01][0-9](?:-[0-3][0-9])?(?:T[0-9:.Z+-]*)?")),
+    ("{hash}", re.compile(r"(?=[0-9a-fA-F]*[0-9])[0-9a-fA-F]{16,128}")),
+    # ULIDs, KSUIDs, nano ids, base64 tokens: long, with digits and letters mixed
+    ("{id}", re.compile(r"(?=[^0-9]*[0-9])(?=.*[A-Za-z])[0-9A-Za-z_-]{20,128}")),
+    # prefixed ids: cus_9s6XKzkNRiz8i3, INV-2024-0007, user42
+    ("{id}", re.compile(r"[A-Za-z]{1,12}[_-]?(?=(?:[^0-9]*[0-9]){2})[0-9A-Z][0-9A-Za-z_-]*")),
+)
+_NAMED_VERSION = re.compile(
+    r"[vV][0-9]{1,3}|[a-z]{1,8}[0-9]|(?:oauth|sha|md|utf|base|mp|h|s)[0-9]{1,4}"
+)
+_FILE = re.compile(r"(.+)(\.[A-Za-z][A-Za-z0-9]{0,9})")
+_HASHED_FILE = re.compile(
+    r"(.*?)([.-])((?=[0-9A-Za-z_]*[0-9])[0-9A-Za-z_]{8,64})(\.[A-Za-z][A-Za-z0-9.]{0,12})"
+)
+
+
+def shape_of(segment: str) -> str:
+    """The placeholder of one path segment, or the segment itself when it reads like part of the
+    program.
+    """
+    if (segment.isalpha() and len(segment) < 40) or not segment:
+        return segment
+    if _NAMED_VERSION.fullmatch(segment):
+        return segment
+    for name, pattern in _SHAPES:
+        if pattern.fullmatch(segment):
+            return name
+    if hashed := _HASHED_FILE.fullmatch(segment):
+        return f"{hashed[1]}{hashed[2]}{{hash}}{hashed[4]}"
+    if (file := _FILE.fullmatch(segment)) and (stem := shape_of(file[1])) != file[1]:
+        return stem + file[2]
+    if len(segment) > 40 or segment.count("-") >= 3 or segment.count("%") >= 3:
+        return "{slug}"
+    return segment
+
+
+class _Known:
+    __slots__ = ("hits", "template")
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self.hits = 0
+
+
+class RouteTable:
+    """Learns templates. Memory is bounded by the named constants, whatever the traffic."""
+
+    def __init__(self, *, templates_max: int = TEMPLATES_MAX, cache_max: int = CACHE_MAX) -> None:
+        self.templates_max = templates_max
+        self.cache_max = cache_max
+        self._templates: set[tuple[str, str]] = set()
+        self._known: OrderedDict[tuple[str, bytes], _Known] = OrderedDict()
+        self._children: dict[str, dict[str, int]] = {}
+        self._slugs: dict[str, frozenset[str]] = {}
+
+    @property
+    def templates(self) -> frozenset[tuple[str, str]]:
+        """(method, template) pairs that have earned their place."""
+        return frozenset(self._templates)
+
+    def template(self, method: str, target: bytes, status: int) -> str:
+        """The template of a request target (query ignored), ``other`` when it has no place."""
+        mark = target.find(b"?")
+        path = target if mark < 0 else target[:mark]
+        known = self._known.get((method, path))
+        if known is not None:
+            known.hits += 1
+            return known.template
+        return self._learn(method, path, status)
+
+    def _learn(self, method: str, path: bytes, status: int) -> str:
+        segments = _segments(path)
+        if segments is None:
+            return OTHER
+        exists = status not in NO_PROOF
+        template = self._shape(segments, exists)
+        key = (method, template)
+        if key not in self._templates:
+            room = self.templates_max // 2 if status in WEAK_PROOF else self.templates_max
+            if not exists or len(self._templates) >= room:
+                return OTHER
+            self._templates.add(key)
+        if exists:
+            self._remember(method, path, template)
+        return template
+
+    def _remember(self, method: str, path: bytes, template: str) -> None:
+        """A dict hit from now on. Paths visited again get a second chance before they are
+        forgotten.
+        """
+        known = self._known
+        for _ in range(4):
+            if len(known) < self.cache_max:
+                break
+            key, oldest = known.popitem(last=False)
+            if oldest.hits:
+                oldest.hits //= 2
+                known[key] = oldest
+        else:
+            known.popitem(last=False)
+        known[(method, path)] = _Known(template)
+
+    def _shape(self, segments: list[str], exists: bool) -> str:
+        prefix = ""
+        for segment in segments:
+            word = shape_of(segment)
+            if not word.startswith("{") and segment:
+                kept = self._slugs.get(prefix)
+                if kept is not None:
+                    word = word if word in kept else "{slug}"
+                elif exists:
+                    word = self._watch(prefix, word)
+            prefix = f"{prefix}/{word}"
+        return prefix or "/"
+
+    def _watch(self, prefix: str, word: str) -> str:
+        """Remember different words after ``prefix``; one too many and the place is a slug from now
+        on.
+
+        Top-level words stay words four times as long: that is where a program keeps its own pages.
+        """
+        children = self._children.get(prefix)
+        if children is None:
+            if len(self._children) >= WATCHED_PLACES_MAX:
+                return word
+            children = self._children[prefix] = {}
+        children[word] = children.get(word, 0) + 1
+        limit = SLUG_CHILDREN_MAX if prefix else 4 * SLUG_CHILDREN_MAX
+        if len(children) <= limit:
+            return word
+        self._fold(prefix, children)
+        return word if word in self._slugs[prefix] else "{slug}"
+
+    def _fold(self, prefix: str, children: dict[str, int]) -> None:
+        """Words often visited stay; the places the others had taken are given back.
+
+        Their paths are named anew when they come again.
+        """
+        hits = dict(children)
+        depth = prefix.count("/") + 1
+        for known in self._known.values():
+            if known.template.startswith(prefix + "/"):
+                word = known.template.split("/", depth + 1)[depth]
+                hits[word] = hits.get(word, 0) + known.hits
+        kept = frozenset(word for word in children if hits[word] >= KEPT_HITS)
+        self._slugs[prefix] = kept
+        del self._children[prefix]
+        folded = {f"{prefix}/{word}" for word in children.keys() - kept}
+
+        def is_folded(template: str) -> bool:
+            return "/".join(template.split("/", depth + 1)[: depth + 1]) in folded
+
+        gone = {key for key in self._templates if is_folded(key[1])}
+        self._templates -= gone
+        for path in [k for k, known in self._known.items() if (k[0], known.template) in gone]:
+            del self._known[path]
+        for place in [p for p in self._children if is_folded(p)]:
+            del self._children[place]
+
+
+def _segments(path: bytes) -> list[str] | None:
+    """The path's segments as text, None for what is no path of ours (``*``, absurdly long or
+    deep).
+    """
+    if len(path) > PATH_MAX:
+        return None
+    text = path.decode("utf-8", "backslashreplace")
+    if not text.startswith("/"):
+        scheme, found, rest = text.partition("://")
+        if not found or not scheme.isalpha():
+            return None
+        text = "/" + rest.partition("/")[2]
+    segments = text.split("/")[1:]
+    if len(segments) > SEGMENTS_MAX:
+        return None
+    return segments
