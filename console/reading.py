@@ -1,0 +1,376 @@
+"""The reading commands: ask the API, print plain text or JSON. Change nothing."""
+
+import argparse
+from collections.abc import AsyncIterator, Sequence
+
+from pydantic import BaseModel
+
+from console import format as text
+from console.client import Client
+from console.output import as_json, note, say, table
+from console.proof import confidence_lines, evidence_lines, risk_lines, verdict_line
+from proxy.clock import SystemClock
+from proxy.contract import (
+    AskAnswer,
+    AuditView,
+    Health,
+    JobDetail,
+    JobView,
+    PatchView,
+    parse_id,
+)
+from proxy.errors import NotFound, UsageError
+
+PAGE = 200
+AUDIT_SHOWN = 50
+AUDIT_PAGES_MAX = 100_000
+
+
+def job_number(shown: str) -> int:
+    try:
+        return parse_id(shown, "J")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def patch_number(shown: str) -> int:
+    try:
+        return parse_id(shown, "P")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _lines(models: Sequence[BaseModel]) -> None:
+    for model in models:
+        say(as_json(model))
+
+
+# --- jobs ---------------------------------------------------------------------------------------
+
+
+async def every_job(client: Client, args: argparse.Namespace) -> AsyncIterator[JobView]:
+    """Page by page, so that the first lines come at once."""
+    status = args.status or ("all" if args.all or args.noise else None)
+    cursor: str | None = None
+    left = args.limit if args.limit is not None else None
+    while left is None or left > 0:
+        page = await client.jobs(
+            status=status,
+            severity=args.severity,
+            category=args.category,
+            q=args.q,
+            noise=args.noise,
+            cursor=cursor,
+            limit=PAGE if left is None else min(PAGE, left),
+        )
+        for job in page.jobs:
+            if job.noise or not args.noise:
+                yield job
+        left = None if left is None else left - len(page.jobs)
+        cursor = page.next_cursor
+        if cursor is None or not page.jobs:
+            return
+
+
+async def jobs(client: Client, args: argparse.Namespace) -> int:
+    if args.json:
+        async for job in every_job(client, args):
+            say(as_json(job))
+        return 0
+    found = [job async for job in every_job(client, args)]
+    if not found:
+        note("no job matches" if args.q or args.severity or args.category else "no open job")
+        return 0
+    now = SystemClock().now()
+    table(
+        ("id", "severity", "category", "route", "times", "last", "status", "what"),
+        [
+            (
+                job.id,
+                text.SEVERITY_MARK[job.severity],
+                job.category,
+                text.route_name(job.method, job.route),
+                text.short_count(job.occurrences),
+                text.age(job.last_seen, now),
+                job.status + (" again" if job.regression else ""),
+                job.signature_text,
+            )
+            for job in found
+        ],
+        elastic=7,
+    )
+    return 0
+
+
+async def show(client: Client, args: argparse.Namespace) -> int:
+    detail = await client.job(job_number(args.job))
+    if args.json:
+        say(as_json(detail))
+    else:
+        _show_job(detail)
+    return 0
+
+
+def _show_job(detail: JobDetail) -> None:
+    job = detail.job
+    mark = text.SEVERITY_MARK[job.severity]
+    say(f"{job.id}  {mark}  {job.category}  {text.route_name(job.method, job.route)}")
+    say(f"  {job.signature_text}")
+    say(f"  {job.status}" + (", a regression" if job.regression else ""))
+    if job.snoozed_until is not None:
+        say(f"  snoozed until {text.stamp(job.snoozed_until)} UTC")
+    say(
+        f"  {text.count(job.occurrences)} times, first {text.stamp(job.first_seen)}, "
+        f"last {text.stamp(job.last_seen)} UTC"
+    )
+    say(f"  signature {job.signature}")
+    say(f"  rule {job.rule}")
+    for fact in job.evidence:
+        say(f"    · {fact}")
+    if job.summary:
+        say(f"  summary: {job.summary}")
+    for event in detail.events[:5]:
+        say(f"  {text.stamp(event.at)}  {event.status or ''} {text.cut(event.message, 160)}")
+    for patch in detail.patches:
+        say(f"  {patch.id}  {patch.status}  {text.cut(patch.description, 120)}")
+    for entry in detail.history[:20]:
+        say(f"  {_audit_line(entry)}")
+
+
+# --- patches ------------------------------------------------------------------------------------
+
+
+async def _all_patches(client: Client) -> list[PatchView]:
+    """An older sidecar has no list of patches; its jobs know theirs."""
+    try:
+        return await client.patches()
+    except NotFound:
+        page = await client.jobs(limit=PAGE)
+        numbers = [patch_number(shown) for job in page.jobs for shown in job.patches]
+        return [await client.patch(number) for number in numbers]
+
+
+async def patches(client: Client, args: argparse.Namespace) -> int:
+    if args.job is not None:
+        found = (await client.job(job_number(args.job))).patches
+    else:
+        found = await _all_patches(client)
+    if args.json:
+        _lines(found)
+    elif not found:
+        note("no patch yet; `selfheal attach J-1 --diff FILE` brings one")
+    else:
+        table(
+            ("id", "job", "status", "risk", "by", "files", "description"),
+            [
+                (
+                    patch.id,
+                    patch.job_id,
+                    patch.status,
+                    patch.risk.level,
+                    patch.created_by,
+                    ", ".join(patch.files_changed) or "–",
+                    patch.description,
+                )
+                for patch in found
+            ],
+            elastic=6,
+        )
+    return 0
+
+
+async def diff(client: Client, args: argparse.Namespace) -> int:
+    patch = await client.patch(patch_number(args.patch))
+    if args.json:
+        say(as_json(patch))
+        return 0
+    note(f"{patch.id} of {patch.job_id}, {patch.status}, digest {patch.digest}")
+    for line in [*risk_lines(patch.risk), *confidence_lines(patch.confidence)]:
+        note("  " + text.plain(line))
+    if patch.diff:
+        say(patch.diff.removesuffix("\n"))
+    if patch.sql:
+        note("SQL migration:")
+        say(patch.sql.removesuffix("\n"))
+    for line in evidence_lines(patch):
+        note("  " + text.plain(line))
+    if patch.evidence is not None:
+        note("  " + text.plain(verdict_line(patch.evidence)))
+    return 0
+
+
+# --- what is going on ---------------------------------------------------------------------------
+
+
+async def health(client: Client, args: argparse.Namespace) -> int:
+    now = await client.health()
+    if args.json:
+        say(as_json(now))
+    else:
+        _show_health(now)
+    return 0
+
+
+def _show_health(health: Health) -> None:
+    score = "no score yet" if health.score is None else f"{health.score} / 100"
+    where = f"{health.service} {text.environment_badge(health.environment)}"
+    say(f"{where}  {score}  {health.status.upper()}")
+    for term in health.why:
+        say(f"  {term.term} -{abs(term.points):g}: {term.text}")
+    share = health.errors / health.requests if health.requests else None
+    window = text.seconds(health.window_s)
+    say(f"  last {window}: {text.count(health.requests)} requests, {text.percent(share)} errors")
+    total = health.open_jobs.get("total", 0)
+    waiting = health.open_jobs.get("pending_approvals", 0)
+    say(f"  {total} open jobs, {waiting} approvals waiting")
+    say(f"  version {health.version or '?'}, up {text.seconds(health.uptime_s)}")
+
+
+async def routes(client: Client, args: argparse.Namespace) -> int:
+    found = await client.routes()
+    if args.json:
+        _lines(found)
+        return 0
+    if not found:
+        note("no traffic yet: is the sidecar in the path?")
+        return 0
+    table(
+        ("route", "requests", "errors", "p50", "p95", "p99", "jobs"),
+        [
+            (
+                text.route_name(route.method, route.route),
+                text.count(route.requests),
+                text.percent(route.error_rate),
+                text.ms(route.p50_ms),
+                text.ms(route.p95_ms),
+                text.ms(route.p99_ms),
+                " ".join(route.jobs),
+            )
+            for route in found
+        ],
+        elastic=0,
+    )
+    return 0
+
+
+async def anomalies(client: Client, args: argparse.Namespace) -> int:
+    found = await client.anomalies()
+    if args.json:
+        _lines(found)
+        return 0
+    if not found:
+        note("no anomaly")
+        return 0
+    table(
+        ("detected (UTC)", "severity", "type", "route", "what"),
+        [
+            (
+                text.stamp(item.detected_at),
+                text.SEVERITY_MARK[item.severity],
+                item.type + (" (over)" if item.resolved else ""),
+                text.route_name(item.method, item.route),
+                item.description,
+            )
+            for item in found
+        ],
+        elastic=4,
+    )
+    return 0
+
+
+async def approvals(client: Client, args: argparse.Namespace) -> int:
+    found = await client.approvals("all" if args.all else None)
+    if args.json:
+        _lines(found)
+        return 0
+    if not found:
+        note("nothing waits for you")
+        return 0
+    table(
+        ("id", "type", "status", "risk", "by", "for", "summary"),
+        [
+            (
+                item.id,
+                item.item_type,
+                item.status,
+                item.risk,
+                item.created_by,
+                item.patch_id or item.job_id or "–",
+                item.summary,
+            )
+            for item in found
+        ],
+        elastic=6,
+    )
+    return 0
+
+
+# --- audit --------------------------------------------------------------------------------------
+
+
+def _audit_line(entry: AuditView) -> str:
+    why = f'  "{text.cut(entry.reason, 100)}"' if entry.reason else ""
+    who = f"{entry.actor} ({entry.role})"
+    return f"#{entry.seq}  {text.stamp(entry.at)}  {who}  {entry.action}  {entry.subject}{why}"
+
+
+async def audit_list(client: Client, args: argparse.Namespace) -> int:
+    page = await client.audit(limit=args.limit or AUDIT_SHOWN, q=args.q)
+    if args.json:
+        _lines(page.entries)
+    else:
+        for entry in page.entries:
+            say(_audit_line(entry))
+        note(f"{len(page.entries)} of {text.count(page.total)} entries, newest first")
+    return 0
+
+
+async def audit_export(client: Client, args: argparse.Namespace) -> int:
+    """Oldest first, as the chain was made; the pages come newest first, so they are gathered."""
+    entries: list[AuditView] = []
+    cursor: str | None = None
+    for _ in range(AUDIT_PAGES_MAX):
+        page = await client.audit(limit=PAGE, cursor=cursor)
+        entries.extend(page.entries)
+        cursor = page.next_cursor
+        if cursor is None or not page.entries:
+            break
+    entries.sort(key=lambda entry: entry.seq)
+    _lines(entries)
+    note(f"{text.count(len(entries))} entries")
+    return 0
+
+
+async def audit_verify(client: Client, args: argparse.Namespace) -> int:
+    verdict = await client.verify_audit()
+    if args.json:
+        say(as_json(verdict))
+    elif verdict.ok:
+        say(f"✓ {text.count(verdict.entries)} entries, chain unbroken, head {verdict.head}")
+    else:
+        say(f"✗ the chain breaks at entry #{verdict.first_bad}")
+    return 0 if verdict.ok else 1
+
+
+# --- Phill --------------------------------------------------------------------------------------
+
+
+async def ask(client: Client, args: argparse.Namespace) -> int:
+    return _answer(await client.ask(" ".join(args.text)), as_data=args.json)
+
+
+async def digest(client: Client, args: argparse.Namespace) -> int:
+    return _answer(await client.ask("digest"), as_data=args.json)
+
+
+def _answer(answer: AskAnswer, *, as_data: bool) -> int:
+    if as_data:
+        say(as_json(answer))
+        return 0
+    say(answer.answer)
+    if answer.citations:
+        note("cites " + " ".join(citation.id for citation in answer.citations))
+    for suggestion in answer.suggested:
+        note(f"  → {suggestion}")
+    note(f"by {answer.model}" if answer.model else "no model: facts only")
+    return 0

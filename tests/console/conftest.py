@@ -1,0 +1,20 @@
+"""One in-memory control API per test."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from console.client import Client
+from tests.support.console_server import TOKEN, ConsoleServer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ConsoleServer]:
+    async with ConsoleServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: ConsoleServer) -> AsyncIterator[Client]:
+    async with Client(server.url, TOKEN) as connected:
+        yield connected
