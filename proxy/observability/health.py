@@ -164,8 +164,10 @@ def _latency_text(window: HealthInput, total: WindowCounts) -> str:
         if c.durations
     )
     method, route = slowest[-1][1]
-    return f"p95 is {p95:.0f} ms, {LATENCY_GOOD_MS:.0f} ms is full marks; most of it is {method}
-    {route}."
+    return (
+        f"p95 is {p95:.0f} ms, {LATENCY_GOOD_MS:.0f} ms is full marks; most of it is {method} "
+        f"{route}."
+    )
 
 
 def _worst_routes(window: HealthInput) -> str:

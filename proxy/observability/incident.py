@@ -55,8 +55,8 @@ def latency_sentence(
     """``what`` is ``takes`` for the middle, or a word about the tail."""
     return (
         f"Since {clock(onset)} {method} {route} {what} {milliseconds(observed)} instead of "
-        f"{milliseconds(baseline)} ({observed / baseline:.1f}x, {sigma:.1f} sigma over {samples}
-        requests)."
+        f"{milliseconds(baseline)} ({observed / baseline:.1f}x, {sigma:.1f} sigma over {samples} "
+        f"requests)."
     )
 
 
@@ -72,9 +72,9 @@ def error_sentence(
 ) -> str:
     usual = f"{baseline:.2%}" if baseline < 0.1 else f"{baseline:.0%}"
     return (
-        f"Since {clock(onset)} {method} {route} fails {observed:.1%} of the time instead of {usual}
-        "
-        f"({errors} of {samples} requests, {observed / baseline:.1f}x, {sigma:.1f} sigma)."
+        f"Since {clock(onset)} {method} {route} fails {observed:.1%} of the time "
+        f""
+        f"instead of {usual} ({errors} of {samples} requests, {observed / baseline:.1f}x, {sigma:.1f} sigma)."
     )
 
 
