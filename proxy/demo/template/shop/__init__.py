@@ -1,0 +1,1 @@
+"""Leaf & Kettle: one module per thing a visitor can do."""
