@@ -25,7 +25,7 @@ class Traffic:
     """
 
     def __init__(self, base: str, *, seed: int = 7, clock: Clock | None = None) -> None:
-        self._base, self._dice, self._clock = base, random.Random(seed), clock or SystemClock()  # noqa: S311 - visitors, not secrets
+        self._base, self._dice, self._clock = base, random.Random(seed), clock or SystemClock()
         self.stats: Counter[str] = Counter()
         self._visitors: list[Visitor] = []
         self._running: set[asyncio.Task[None]] = set()
