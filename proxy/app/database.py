@@ -29,16 +29,11 @@ class Database:
     def __init__(self, schema: str, *, max_size: int) -> None:
         self._schema = schema
         self._max_size = max_size
-        self._dsn: str | None = None
-        self.member_dsn: str | None = None
-        """Server and database without a login: where a member's own token is tried."""
+        self.dsn: str | None = None
+        """The sidecar's own login; members' logins lead to the same server and database."""
         self.pool: asyncpg.Pool | None = None
         self.last_error: str | None = None
         self.ready = asyncio.Event()
-
-    @property
-    def proxy_dsn(self) -> str | None:
-        return self._dsn
 
     async def connect(self, message: dict[str, Any]) -> None:
         """Open the pool, again and again until it works. ``message`` is the supervisor's
@@ -49,12 +44,12 @@ class Database:
 
         if self.pool is not None:
             return
-        self._dsn, self.member_dsn = message["proxy_dsn"], message["member_dsn"]
+        self.dsn = message["proxy_dsn"]
         pause = RETRY_S
         while self.pool is None:
             try:
                 self.pool = await open_pool(
-                    message["proxy_dsn"], schema=self._schema, max_size=self._max_size
+                    self.dsn, schema=self._schema, min_size=1, max_size=self._max_size
                 )
             except (SelfHealError, OSError) as error:
                 self.last_error = str(error)
@@ -79,7 +74,7 @@ class Database:
             self.last_error = str(error)
             raise
 
-    async def close(self) -> None:
+    def close(self) -> None:
         if self.pool is not None:
             self.pool.terminate()
 

@@ -76,6 +76,24 @@ class FailureDesk:
         else:
             self._read_exchange(exchange, log_id)
 
+    def redirect_loop(self, exchange: Exchange, log_id: UUID, circle: tuple[str, ...]) -> None:
+        """One client walked the same circle twice; the circle is the evidence."""
+        self.failure(
+            Failure(
+                service=self._service,
+                environment=self._environment,
+                occurred_at=datetime.fromtimestamp(exchange.started_at, UTC),
+                message="redirect loop: " + " -> ".join(_paths(circle)),
+                method=exchange.method,
+                route=exchange.route,
+                status=exchange.status,
+                redirect_chain=_paths(circle),
+                latency_ms=exchange.duration_ms,
+                trace_id=exchange.trace_id or log_id.hex,
+                log_id=log_id,
+            )
+        )
+
     def failure(self, failure: Failure) -> None:
         """A failure another source has already put into words and redacted."""
         self.seen += 1
@@ -135,6 +153,11 @@ class FailureDesk:
     def _offer(self, failure: Failure) -> None:
         assert self._reader is not None
         self._reader.intake.offer(failure, self._reader.classifier.classify(failure))
+
+
+def _paths(circle: tuple[str, ...]) -> tuple[str, ...]:
+    """Queries may carry secrets and change with every visitor; the paths name the loop."""
+    return tuple(hop.partition("?")[0] for hop in circle)
 
 
 def _fingerprint(exchange: Exchange) -> bytes:

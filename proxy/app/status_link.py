@@ -85,7 +85,7 @@ class Desk:
         return [report for at, report in self._reports.values() if now - at < STALE_AFTER_S]
 
     def _on_connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        spawn(self._read(reader, writer), name="status")
+        _ = spawn(self._read(reader, writer), name="status")
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         name = None

@@ -25,7 +25,7 @@ from typing import IO, Any
 from proxy.app.channel import Channel, Message, send_first
 from proxy.app.ports import bind_all, shown_url
 from proxy.clock import SystemClock
-from proxy.config import Loaded
+from proxy.config import Config, Loaded
 from proxy.errors import ConfigError, SelfHealError, UsageError
 from proxy.locations import DataDir
 from proxy.store.embedded import Cluster
@@ -33,6 +33,8 @@ from proxy.tasks import cancel, spawn
 
 _log = logging.getLogger("selfheal.supervisor")
 
+CONTROL = "control"
+FIRST_BYTE_TIMEOUT_S = 3.0
 RESPAWN_FIRST_S = 0.05
 RESPAWN_MAX_S = 5.0
 HEALTHY_AFTER_S = 10.0
@@ -78,6 +80,17 @@ def early_children() -> list[Child]:
     return [child]
 
 
+def install_environ(config: Config) -> dict[str, str]:
+    """The three settings `proxy.app.migrate` reads; in the environment, because a DSN holds a
+    password.
+    """
+    return {
+        "SELFHEAL_DATABASE__URL": config.database.url,
+        "SELFHEAL_DATABASE__SCHEMA": config.database.schema_,
+        "SELFHEAL_FOUNDER__AUTO_APPROVE_SANDBOX": str(config.founder.auto_approve_sandbox),
+    }
+
+
 def abandon(children: list[Child]) -> None:
     """Nothing half-started stays behind: children that never began see their channel close and
     end.
@@ -110,6 +123,7 @@ class Supervisor:
         self._clock = SystemClock()
         self._stopping = asyncio.Event()
         self._stop_now = asyncio.Event()
+        self._forwarding = asyncio.Event()
         self._database: Message | None = None
         self._lock: IO[str] | None = None
         self._cluster: Cluster | None = None
@@ -124,10 +138,13 @@ class Supervisor:
         try:
             self._bind()
             self._install_signals()
-            for child in self._children:
-                self._watchers.append(spawn(self._keep(child), name=child.name))
-            database = spawn(self._keep_database(), name="database")
             self._announce()
+            self._keep_all([c for c in self._children if c.name != CONTROL])
+            # Traffic first: what follows would only compete for the processor with the first byte.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._forwarding.wait(), FIRST_BYTE_TIMEOUT_S)
+            self._keep_all([c for c in self._children if c.name == CONTROL])
+            database = spawn(self._keep_database(), name="database")
             await self._stopping.wait()
             await self._stop(database)
         finally:
@@ -153,7 +170,10 @@ class Supervisor:
                 ) from None
         if not self.config.database.url:
             self._cluster = Cluster(path)
-            self._cluster.check()
+            try:
+                self._cluster.check()
+            except SelfHealError as error:
+                raise ConfigError(f"--data-dir {path}: {error}") from None
         self._run_dir = tempfile.mkdtemp(prefix="selfheal-")
 
     def _bind(self) -> None:
@@ -165,7 +185,7 @@ class Supervisor:
             child = early or Child(f"worker-{index}", "proxy.app.worker")
             child.sockets = [data[index]] if index < len(data) else [data[0]]
             self._children.append(child)
-        self._children.append(Child("control", "proxy.app.control", sockets=control))
+        self._children.append(Child(CONTROL, "proxy.app.control", sockets=control))
         self._write(self.files.data_url, shown_url(data[0]))
         self._write(self.files.control_url, shown_url(control[0]))
         self._write(self.files.pid_file, str(os.getpid()))
@@ -183,6 +203,9 @@ class Supervisor:
             self.files.control_url.read_text().strip(),
             self.files.path,
         )
+
+    def _keep_all(self, children: list[Child]) -> None:
+        self._watchers += [spawn(self._keep(child), name=child.name) for child in children]
 
     # --- children -----------------------------------------------------------------------------
 
@@ -222,7 +245,9 @@ class Supervisor:
             pause = min(pause * 2, RESPAWN_MAX_S)
 
     def _heard(self, child: Child, message: Message) -> None:
-        if message.get("type") == "fatal":
+        if message.get("type") == "ready":
+            self._forwarding.set()
+        elif message.get("type") == "fatal":
             _log.error("%s: %s", child.name, message.get("reason"))
             self._exit_code = int(message.get("exit_code", 1))
             self._stopping.set()
@@ -259,16 +284,10 @@ class Supervisor:
                 _log.warning("the embedded database is gone; starting it again")
 
     async def _migrate(self) -> Message:
-        environ = dict(os.environ)
-        if self.config.database.url:
-            environ["SELFHEAL_DATABASE__URL"] = self.config.database.url
+        """The installer's credential lives in this child only, and only as long as it runs."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "proxy.app.migrate",
-            str(self.files.path),
-            self.config.database.schema_,
-            env=environ,
+            *(sys.executable, "-m", "proxy.app.migrate", str(self.files.path)),
+            env={**os.environ, **install_environ(self.config)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -315,8 +334,8 @@ class Supervisor:
         _log.info("stopping: draining for at most %.0f s", self.config.downstream.drain_s)
         await cancel(database)
         self._broadcast({"type": "drain"})
-        control = [c for c in self._children if c.name == "control"]
-        workers = [c for c in self._children if c.name != "control"]
+        control = [c for c in self._children if c.name == CONTROL]
+        workers = [c for c in self._children if c.name != CONTROL]
         for sock in (s for child in workers for s in child.sockets):
             # Ours too, or the kernel would go on queueing connections nobody will accept.
             sock.close()

@@ -1,44 +1,56 @@
-"""A data worker: forward, measure, detect, classify, record. The composition root of one such process.
+"""A data worker: forward, measure, detect, classify, record. The composition root of one such
+process.
 
-It forwards before anything heavy is imported: rules, database driver and ingest come after the listeners are open.
+It forwards before anything heavy is imported: rules, database driver and ingest come after the
+listeners are open.
 """
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
 import socket
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import uvloop
+from aiohttp import web
 
 from proxy.app.channel import Channel, Message, receive_first
 from proxy.app.database import Database, LogWriter
 from proxy.app.failures import FailureDesk, Reader
+from proxy.app.incidents import IncidentBook
 from proxy.app.status_link import Report, Reporter
 from proxy.clock import SystemClock
 from proxy.config import Config
 from proxy.dataplane.server import DataServer, serve
+from proxy.domain.anomaly import Anomaly
+from proxy.domain.exchange import Exchange
+from proxy.domain.failure import Failure
 from proxy.domain.redact import Redactor
+from proxy.errors import SelfHealError
 from proxy.locations import DataDir
+from proxy.log import setup
+from proxy.observability.buffer import MetricsBuffer
+from proxy.observability.detector import MLDetector
 from proxy.observability.flusher import Flusher, decode_row, encode_row, to_row
+from proxy.observability.incident import IncidentEnd
 from proxy.observability.recorder import Recorder
-from proxy.observability.spool import Spool
+from proxy.observability.spool import Row, Spool
 from proxy.tasks import cancel, spawn
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
-    from proxy.domain.anomaly import Anomaly
-    from proxy.domain.exchange import Exchange
-    from proxy.domain.failure import Failure
-    from proxy.observability.incident import IncidentEnd
+    from proxy.healing.intake import Intake
 
 _log = logging.getLogger("selfheal.worker")
 
+FIRST_WORKER = "worker-0"
+POOL_SIZE = 2
 TICK_S = 1.0
 BASELINES_EVERY_S = 60.0
 LAST_FLUSH_S = 8.0
@@ -48,81 +60,80 @@ LAST_FLUSH_S = 8.0
 class Worker:
     def __init__(self, start: Message, sockets: list[socket.socket]) -> None:
         self.name: str = start["name"]
-        self.config = Config.model_validate(start["config"])
+        self.config = config = Config.model_validate(start["config"])
         self._sockets = sockets
         self._start = start
         self._files = DataDir(Path(start["data_dir"]))
         self._clock = SystemClock()
-        self._database = Database(self.config.database.schema_, max_size=2)
-        self._desk = FailureDesk(self.config.app.service, self.config.app.environment)
-        self._redactor = Redactor(self.config.capture.redact_names)
+        self._database = Database(config.database.schema_, max_size=POOL_SIZE)
+        self._redactor = Redactor(config.capture.redact_names)
+        self._desk = FailureDesk(config.app.service, config.app.environment)
+        self._incidents = IncidentBook(
+            config.app.service, self._database.as_sidecar, self._desk.anomaly
+        )
+        self._intake: Intake | None = None
+        self._ingest: web.Server | None = None
         self._accepting = False
         self._draining = False
         self._stopped = asyncio.Event()
-        self._anomaly_ids: dict[tuple[str, str, str, float], UUID] = {}
         self._recorder = Recorder(
-            self.config,
-            self._clock,
+            buffer=MetricsBuffer(config.metrics.buffer_size, on_fill=self._on_fill),
+            detector=MLDetector(config.detector),
             on_failure=self._desk.exchange,
             on_client_error=self._desk.exchange,
-            on_redirect_loop=self._desk.failure,
+            on_redirect_loop=self._desk.redirect_loop,
             on_anomaly=self._on_anomaly,
             on_anomaly_end=self._on_anomaly_end,
-            on_fill=self._on_fill,
         )
-        metrics = self.config.metrics
+        self._server = DataServer(config, self._recorder, clock=self._clock, local=self._local)
+        self._log_writer = LogWriter(self._database)
         self._spool = Spool(
             self._files.spool / f"{self.name}.jsonl",
-            metrics.spool_bytes,
+            config.metrics.spool_bytes,
             encode=encode_row,
             decode=decode_row,
         )
-        self._log_writer = LogWriter(self._database)
         self._flusher = Flusher(
             self._recorder.buffer,
             lambda: self._log_writer if self._database.pool is not None else None,
             self._spool,
-            row=lambda exchange: to_row(
-                exchange,
-                self._recorder.log_id(exchange.sequence),
-                self.config.app.service,
-                self._redactor.text,
-            ),
-            flush_s=metrics.flush_s,
-            copy_rows=metrics.copy_rows,
-            spill_at=max(1, metrics.buffer_size // 2),
+            row=self._row,
+            flush_s=config.metrics.flush_s,
+            copy_rows=config.metrics.copy_rows,
+            spill_at=max(1, config.metrics.buffer_size // 2),
         )
         self._reporter = Reporter(Path(start["run_dir"]), self.report)
 
     # --- life ---------------------------------------------------------------------------------
 
     async def run(self, channel_sock: socket.socket) -> None:
-        server = DataServer(self.config, self._recorder, clock=self._clock, local=self._local)
-        self._server = server
-        runner = await serve(server, self._sockets)
+        """Forward until told to stop, or until the supervisor is gone."""
+        runner = await serve(self._server, self._sockets)
         self._accepting = True
         channel = await Channel.open(channel_sock)
-        listening = spawn(self._listen(channel), name="channel")
+        channel.send({"type": "ready"})
         flushing = spawn(self._flusher.run(), name="flusher")
         background = [
-            spawn(self._open_desk(), name="rules"),
+            spawn(self._listen(channel), name="channel"),
+            spawn(self._open_rooms(), name="rooms"),
             spawn(self._reporter.run(), name="reporter"),
+            spawn(self._incidents.run(), name="incidents"),
             spawn(self._tick(), name="tick"),
         ]
         if self._start["database"] is not None:
             self._connect(self._start["database"])
         await self._stopped.wait()
 
-        self._draining = True
+        self._accepting, self._draining = False, True
         self._reporter.hurry()
-        server.start_draining()
-        for sock in self._sockets:
-            sock.close()
-        await server.drained(self.config.downstream.drain_s)
+        for site in list(runner.sites):
+            await site.stop()
+        self._server.start_draining()
+        await self._server.drained(self.config.downstream.drain_s)
         await runner.cleanup()
         await self._finish(flushing)
-        await cancel(listening, *background)
-        await self._database.close()
+        await cancel(*background)
+        self._database.close()
 
     async def _listen(self, channel: Channel) -> None:
         await channel.listen(self._heard)
@@ -144,37 +155,39 @@ class Worker:
         self._flusher.flush_s = config.metrics.flush_s
         self._server.reload(config)
         self._desk.forget()
+        _log.info("settings reloaded")
 
     async def _finish(self, flushing: "asyncio.Task[None]") -> None:
         """What was measured goes to the database if it is there, else to disk."""
         self._flusher.stop()
         try:
             async with asyncio.timeout(LAST_FLUSH_S):
-                await self._save_baselines()
+                await asyncio.shield(flushing)
                 if self._intake is not None:
                     await self._intake.finish()
-                await asyncio.shield(flushing)
+                await self._save_baselines()
         except TimeoutError:
-            _log.error("the last flush did not end in %.0f s", LAST_FLUSH_S)
+            _log.error("the last flush took too long; what is left waits on disk")
+        except Exception:
+            _log.exception("the last flush did not end well")
 
     # --- after the first byte -----------------------------------------------------------------
 
-    _intake: Any = None
-
-    async def _open_desk(self) -> None:
-        """Read the rules beside the traffic; what failed meanwhile waits at the desk."""
+    async def _open_rooms(self) -> None:
+        """Import and read rules beside the traffic; what failed meanwhile waits at the desk."""
         await asyncio.to_thread(_import_heavy)
         from proxy.healing.classifier import ErrorClassifier
         from proxy.healing.extract import failure_from_exchange
         from proxy.healing.intake import Intake
         from proxy.healing.rules import RuleSet
 
+        await self._open_ingest()
         rules = await asyncio.to_thread(RuleSet.load)
         intake = Intake(self._database.as_sidecar, clock=self._clock)
         self._intake = intake
-        spawn(intake.run(), name="intake")
+        _ = spawn(intake.run(), name="intake")
 
-        def read(exchange: "Exchange", log_id: "UUID") -> "Failure":
+        def read(exchange: Exchange, log_id: UUID) -> Failure:
             return failure_from_exchange(
                 exchange,
                 service=self.config.app.service,
@@ -185,90 +198,190 @@ class Worker:
             )
 
         self._desk.open(Reader(read, ErrorClassifier(rules), intake))
-        if (lost := self._flusher.recover()) > 0:
-            _log.info("%d rows of an earlier run wait on disk and will be stored", lost)
+        if (left := self._flusher.recover()) > 0:
+            _log.info("%d rows of an earlier run wait on disk and will be stored", left)
+            self._flusher.wake()
+
+    async def _open_ingest(self) -> None:
+        from proxy.ingest.app import IngestDeps, build_ingest_app
+
+        app = build_ingest_app(
+            IngestDeps(
+                config=self.config,
+                accept=self._desk.failure,
+                redact=lambda text: self._redactor.text(text),
+                clock=self._clock,
+                health=self._answer_health,
+            )
+        )
+        runner = web.AppRunner(app, access_log=None, auto_decompress=False)
+        await runner.setup()
+        self._ingest = runner.server
+
+    def _local(self) -> asyncio.Protocol:
+        """Who answers below ``ingest.prefix``; in the first moments of a start, 503."""
+        if self._ingest is None:
+            return NotYet()
+        handler: asyncio.Protocol = self._ingest()
+        return handler
 
     def _connect(self, message: Message) -> None:
-        spawn(self._after_connect(message), name="database")
+        _ = spawn(self._after_connect(message), name="database")
 
     async def _after_connect(self, message: Message) -> None:
         await self._database.connect(message)
-        await self._load_baselines()
-        if self._spool.rows:
+        from proxy.app.baselines import from_rows
+        from proxy.store import metrics
+
+        if len(self._recorder.buffer) >= self.config.metrics.buffer_size // 2 or self._spool.rows:
             self._flusher.wake()
+        try:
+            async with self._database.as_sidecar() as conn:
+                rows = await metrics.load_baselines(conn, self.config.app.service)
+        except SelfHealError as error:
+            _log.warning("baselines could not be read, the detector warms up anew: %s", error)
+            return
+        taken = self._recorder.detector.import_baselines(from_rows(rows), self._clock.time())
+        if taken:
+            _log.info("baselines of %d routes taken over", taken)
 
-    def _local(self) -> asyncio.Protocol:
-        """The aiohttp server behind ``ingest.prefix``, made when somebody first asks for it."""
-        if self._ingest is None:
-            from aiohttp import web
+    async def _save_baselines(self) -> None:
+        """The first worker speaks for this sidecar, so that two never overwrite each other."""
+        if self._database.pool is None or self.name != FIRST_WORKER:
+            return
+        from proxy.app.baselines import to_rows
+        from proxy.store import metrics
 
-            from proxy.ingest.app import IngestDeps, build_ingest_app
+        detector = self._recorder.detector
+        rows = to_rows(
+            self.config.app.service, detector.export_baselines(), detector.get_route_performance()
+        )
+        async with self._database.as_sidecar() as conn:
+            await metrics.save_baselines(conn, rows)
 
-            app = build_ingest_app(
-                IngestDeps(
-                    config=self.config,
-                    accept=self._desk.failure,
-                    redact=lambda text: self._redactor.text(text),
-                    clock=self._clock,
-                    health=self._answer_health,
-                )
-            )
-            self._ingest = web.AppRunner(app, access_log=None, auto_decompress=False)
-        raise NotImplementedError
+    # --- while it runs ------------------------------------------------------------------------
 
-    _ingest: Any = None
-
-    # --- incidents ------------------------------------------------------------------------------
+    def _row(self, exchange: Exchange) -> Row:
+        return to_row(
+            exchange,
+            self._recorder.log_id(exchange.sequence),
+            self.config.app.service,
+            self._redactor.text,
+        )
 
     def _on_fill(self) -> None:
         self._flusher.wake()
 
-    def _on_anomaly(self, anomaly: "Anomaly") -> None:
+    def _on_anomaly(self, anomaly: Anomaly) -> None:
+        _log.warning("anomaly: %s", anomaly.explanation)
+        self._incidents.opened(anomaly)
         self._reporter.hurry()
 
-    def _on_anomaly_end(self, end: "IncidentEnd") -> None:
-        pass
+    def _on_anomaly_end(self, end: IncidentEnd) -> None:
+        self._incidents.ended(end)
+        self._reporter.hurry()
 
     async def _tick(self) -> None:
+        save_at = self._clock.monotonic() + BASELINES_EVERY_S
         while True:
             await asyncio.sleep(TICK_S)
-
-    async def _load_baselines(self) -> None: ...
-
-    async def _save_baselines(self) -> None: ...
+            self._recorder.tick(self._clock.time())
+            if self._clock.monotonic() >= save_at:
+                save_at += BASELINES_EVERY_S
+                try:
+                    await self._save_baselines()
+                except SelfHealError as error:
+                    _log.warning("baselines could not be stored: %s", error)
 
     def report(self) -> Report:
-        return {"worker": self.name, "pid": os.getpid()}
+        """What the control process needs to know of this worker; JSON-able."""
+        stats = asdict(self._server.stats)
+        return {
+            "worker": self.name,
+            "pid": os.getpid(),
+            "accepting": self._accepting,
+            "draining": self._draining,
+            "stats": stats,
+            "storage": self._database.state(),
+            "capture": {
+                "seen": self._desk.seen,
+                "dropped": self._desk.dropped,
+                "rows_stored": self._flusher.stored,
+                "rows_spooled": self._spool.rows,
+                "rows_dropped": self._recorder.buffer.dropped + self._spool.dropped,
+                "failed_flushes": self._flusher.failed_flushes,
+                "redactor_failures": self._redactor.dropped,
+            },
+            "snapshot": self._recorder.snapshot(self._clock.time()),
+        }
 
     def _answer_health(self, name: str, /) -> tuple[int, dict[str, Any]]:
-        return 200, {}
+        """The three health answers on the data port, from this worker's own knowledge."""
+        stats = self._server.stats
+        if name == "livez":
+            return 200, {"status": "ok"}
+        ready = self._accepting and not self._draining
+        if name == "readyz":
+            return (200 if ready else 503), {"status": "ok" if ready else "draining"}
+        score = self._recorder.detector.get_health_score(self._clock.time()).score
+        refused = stats.upstream == "refusing"
+        status = "draining" if not ready else "degraded" if refused else "ok"
+        return (200 if ready and not refused else 503), {
+            "status": status,
+            "score": score,
+            "upstream": {"state": stats.upstream, "error": stats.upstream_error},
+            "storage": self._database.state(),
+            "capture": {"dropped": self._desk.dropped + self._recorder.buffer.dropped},
+        }
+
+
+class NotYet(asyncio.Protocol):
+    """The first half second: the rooms behind the prefix are still being imported."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert isinstance(self._transport, asyncio.WriteTransport)
+        self._transport.write(
+            b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+            b"Cache-Control: no-store\r\nConnection: close\r\n\r\n"
+        )
+        self._transport.close()
 
 
 def _import_heavy() -> None:
-    """Imports hold the interpreter for a tenth of a second each; in a thread the loop runs between them."""
-    import asyncpg
-    import proxy.healing.classifier
-    import proxy.healing.extract
-    import proxy.healing.intake
-    import proxy.store.pool  # noqa: F401
+    """An import holds the interpreter for a tenth of a second; in a thread the loop runs
+    between.
+    """
+    for module in (
+        "asyncpg",
+        "proxy.healing.classifier",
+        "proxy.healing.extract",
+        "proxy.healing.intake",
+        "proxy.ingest.app",
+        "proxy.store.pool",
+        "proxy.store.metrics",
+    ):
+        importlib.import_module(module)
 
 
 def main() -> None:
+    """``python -m proxy.app.worker FD``: wait for the start message, then serve."""
+    # Ctrl-C in a terminal reaches the whole group; only the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel_sock = socket.socket(fileno=int(sys.argv[1]))
     received = receive_first(channel_sock)
     if received is None:
         return
     start, fds = received
-    from proxy.log import setup
-
     setup(start["config"]["log"]["level"], start["name"])
     sockets = [socket.socket(fileno=fd) for fd in fds]
 
-    async def run() -> None:
+    async def serve_all() -> None:
         await Worker(start, sockets).run(channel_sock)
 
-    uvloop.run(run())
+    uvloop.run(serve_all())
 
 
 if __name__ == "__main__":

@@ -81,6 +81,12 @@ class Cluster:
                 self._release_share()
                 raise
 
+    def check(self) -> None:
+        """Raise ``SelfHealError`` when no installed server can open what is there; starts nothing."""
+        if self.data.is_dir():
+            found = pg.find_all() if self._installations is None else self._installations
+            pg.choose(found, self._data_major())
+
     def is_alive(self) -> bool:
         """Whether the postmaster of this data directory runs; reads files only, a few microseconds."""
         return self._server_pid() is not None

@@ -1,0 +1,195 @@
+"""The control process: control API, healer, agents, and what must be done once a minute. Its
+composition root.
+
+It may die at any time: traffic does not notice, and everything it was doing stands in Postgres.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from proxy.agents.router import OrchestratorRouter
+from proxy.api.deps import ApiDeps
+from proxy.api.server import build_app
+from proxy.app.channel import Channel, Message, receive_first
+from proxy.app.database import Database
+from proxy.app.facts import StoreFacts
+from proxy.app.live import LiveStatus
+from proxy.app.status_link import Desk
+from proxy.clock import SystemClock
+from proxy.config import Config
+from proxy.errors import SelfHealError
+from proxy.healing.classifier import ErrorClassifier
+from proxy.healing.healer import Healer
+from proxy.healing.rules import RuleSet
+from proxy.healing.service import SelfHealingService
+from proxy.log import setup
+from proxy.store import metrics
+from proxy.tasks import cancel, spawn
+
+_log = logging.getLogger("selfheal.control")
+
+POOL_SIZE = 8
+SNAPSHOT_EVERY_S = 60.0
+KEEP_LOGS = timedelta(days=7)
+"""As the installation this was made for cleans up; the jobs and decisions stay."""
+
+
+class Control:
+    def __init__(self, start: Message, sockets: list[socket.socket]) -> None:
+        self.config = config = Config.model_validate(start["config"])
+        self._start = start
+        self._sockets = sockets
+        self._clock = SystemClock()
+        self._stopped = asyncio.Event()
+        self._desk = Desk(Path(start["run_dir"]), self._clock)
+        self._database = Database(config.database.schema_, max_size=POOL_SIZE)
+        self._live = LiveStatus(config, self._clock, self._desk.reports, self._database.state)
+        self._classifier = ErrorClassifier(RuleSet.load())
+        self._service = SelfHealingService(
+            self._database.as_sidecar, self._classifier, config, clock=self._clock
+        )
+        self._healer = Healer(
+            self._database.as_sidecar,
+            self._service,
+            config,
+            Path(start["data_dir"]),
+            clock=self._clock,
+        )
+
+    async def run(self, channel_sock: socket.socket) -> None:
+        """Serve until the supervisor says stop, or is gone."""
+        await self._desk.open()
+        channel = await Channel.open(channel_sock)
+        runner = await self._serve()
+        background = [
+            spawn(self._listen(channel), name="channel"),
+            spawn(self._heal(), name="healer"),
+            spawn(self._upkeep(), name="upkeep"),
+        ]
+        if self._start["database"] is not None:
+            self._connect(self._start["database"])
+        channel.send({"type": "ready"})
+        await self._stopped.wait()
+        await runner.cleanup()
+        await cancel(*background)
+        await self._healer.close()
+        self._desk.close()
+        self._database.close()
+
+    async def _serve(self) -> web.AppRunner:
+        facts = StoreFacts(
+            lambda: self._database.pool,
+            self._live.health,
+            self._classifier.classify,
+            self.config.app.service,
+            self._clock,
+        )
+        app = build_app(
+            ApiDeps(
+                config=self.config,
+                pool_source=lambda: self._database.pool,
+                member_dsn=lambda: self._database.dsn,
+                live=self._live,
+                service=self._service,
+                ask=OrchestratorRouter(facts, clock=self._clock),
+                wake=self._healer.wake,
+                listen_dsn=lambda: self._database.dsn,
+                clock=self._clock,
+            )
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+        for sock in self._sockets:
+            await web.SockSite(runner, sock).start()
+        return runner
+
+    async def _listen(self, channel: Channel) -> None:
+        await channel.listen(self._heard)
+        self._stopped.set()
+
+    def _heard(self, message: Message) -> None:
+        kind = message.get("type")
+        if kind == "database":
+            self._connect(message)
+        elif kind == "drain":
+            self._live.draining = True
+        elif kind == "stop":
+            self._stopped.set()
+        elif kind == "reload":
+            # Sections that were handed to other rooms at the start hold until the next one.
+            self.config = self._live.config = Config.model_validate(message["config"])
+
+    def _connect(self, message: Message) -> None:
+        _ = spawn(self._database.connect(message), name="database")
+
+    async def _heal(self) -> None:
+        await self._database.ready.wait()
+        await self._healer.run()
+
+    async def _upkeep(self) -> None:
+        """Once a minute, each task by itself: one that fails does not stop the others."""
+        await self._database.ready.wait()
+        tasks: list[Callable[[], Any]] = [self._store_health, self._keep_partitions]
+        while True:
+            for task in tasks:
+                try:
+                    await task()
+                except SelfHealError as error:
+                    _log.warning("%s: %s", task.__name__.strip("_"), error)
+                except Exception:
+                    _log.exception("%s failed", task.__name__.strip("_"))
+            await asyncio.sleep(SNAPSHOT_EVERY_S)
+
+    async def _store_health(self) -> None:
+        health = self._live.health()
+        async with self._database.as_sidecar() as conn:
+            await metrics.insert_health_snapshot(
+                conn,
+                self.config.app.service,
+                overall=health.score,
+                latency=health.parts.get("latency"),
+                error_rate=health.parts.get("error_rate"),
+                availability=health.parts.get("availability"),
+                metrics={
+                    "requests": health.requests,
+                    "errors": health.errors,
+                    "why": [term.model_dump() for term in health.why],
+                },
+            )
+
+    async def _keep_partitions(self) -> None:
+        today = self._clock.now().date()
+        async with self._database.as_sidecar() as conn:
+            await metrics.ensure_partitions(conn, today)
+            await metrics.drop_partitions(conn, today - KEEP_LOGS)
+
+
+def main() -> None:
+    """``python -m proxy.app.control FD``: wait for the start message, then serve."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel_sock = socket.socket(fileno=int(sys.argv[1]))
+    received = receive_first(channel_sock)
+    if received is None:
+        return
+    start, fds = received
+    setup(start["config"]["log"]["level"], start["name"])
+    sockets = [socket.socket(fileno=fd) for fd in fds]
+
+    async def serve_all() -> None:
+        await Control(start, sockets).run(channel_sock)
+
+    uvloop.run(serve_all())
+
+
+if __name__ == "__main__":
+    main()
