@@ -1,0 +1,26 @@
+-- name: exists
+select exists (select from profiles where name = $1)
+
+-- name: create_login
+select create_member_login($1, $2)
+
+-- name: set_group
+select set_member_group($1, $2)
+
+-- name: drop_login
+select drop_member_login($1)
+
+-- name: insert_profile
+insert into profiles (name, role) values ($1, upper($2)::user_role)
+
+-- name: delete_profile
+delete from profiles where name = $1 returning name
+
+-- name: list
+select name, lower(role::text) as role, created_at from profiles order by created_at, name
+
+-- name: whoami
+select name, role from whoami()
+
+-- name: reset_role
+select set_config('role', 'none', true)
