@@ -1,16 +1,28 @@
-"""The audit chain: skeleton of the public API (bodies follow)."""
+"""The audit chain: notes of the acting role, reading, verifying, and an export that verifies without a database.
 
+Triggers write jobs, patches, approvals, deeds and rules by themselves; ``append`` is for everything else.
+"""
+
+import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-from proxy.domain.audit import AuditEntry
+from proxy.domain.audit import GENESIS, AuditEntry, first_bad
+from proxy.errors import Invalid
+from proxy.store.statements import sql
+from proxy.store.text import clip, jsonable
+
+REASON_CHARS_MAX = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
+    """``head`` is the newest hash: compare it with one kept outside. ``first_bad`` is the first wrong seq."""
+
     ok: bool
     entries: int
     head: str
@@ -26,8 +38,20 @@ async def append(
     after: Any = None,
     reason: str | None = None,
 ) -> int:
-    """A note of the acting role; actions that triggers write themselves are refused. Returns seq."""
-    raise NotImplementedError
+    """A note of the acting role (proxy, admin, founder) → its seq.
+
+    Actions below ``job. patch. approval. deed. control. switch. member.`` are the database's own:
+    ``NotPermitted``.
+    """
+    seq: int = await conn.fetchval(
+        sql("audit.append"),
+        action,
+        clip(subject, 200),
+        jsonable(before),
+        jsonable(after),
+        clip(reason, REASON_CHARS_MAX),
+    )
+    return seq
 
 
 async def list_audit(
@@ -37,17 +61,57 @@ async def list_audit(
     before_seq: int | None = None,
     limit: int = 100,
 ) -> list[AuditEntry]:
-    raise NotImplementedError
+    """Newest first; the next page is ``before_seq`` = the last seq of this one."""
+    rows = await conn.fetch(sql("audit.list"), actor, subject, before_seq, limit)
+    return [_entry(row) for row in rows]
 
 
 async def verify(conn: asyncpg.Connection) -> Verified:
-    raise NotImplementedError
+    """Recompute every hash in the database, and compare columns, order and head."""
+    row = await conn.fetchrow(sql("audit.verify"))
+    return Verified(row["first_bad"] is None, row["entries"], row["head"], row["first_bad"])
 
 
-def export(conn: asyncpg.Connection) -> AsyncIterator[str]:
-    """JSON lines, oldest first."""
-    raise NotImplementedError
+async def export(conn: asyncpg.Connection) -> AsyncIterator[str]:
+    """JSON lines, oldest first; needs the transaction ``acting`` opens."""
+    async for row in conn.cursor(sql("audit.export")):
+        line = {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Record iterates over its values
+        line["at"] = row["at"].isoformat()
+        yield json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
 def verify_export(lines: Iterable[str]) -> Verified:
-    raise NotImplementedError
+    """The same check on an exported file. ``Invalid`` when a line is no audit entry at all."""
+    chain = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            seq, payload = entry["seq"], entry["payload"]
+            agrees = _columns_agree(entry, json.loads(payload))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise Invalid(f"line {number} is no audit entry", code="not_audit") from None
+        # a column that disagrees with the hashed text is as bad as a wrong hash
+        chain.append((seq, entry["prev_hash"], payload if agrees else "", entry["hash"]))
+    bad = first_bad(chain)
+    return Verified(bad is None, len(chain), chain[-1][3] if chain else GENESIS, bad)
+
+
+_HASHED = ("seq", "at", "actor", "role", "origin", "action", "subject", "before", "after", "reason")
+
+
+def _columns_agree(entry: dict[str, Any], hashed: list[Any]) -> bool:
+    if len(hashed) != len(_HASHED):
+        return False
+    return all(
+        entry[name] == value for name, value in zip(_HASHED, hashed, strict=True) if name != "at"
+    ) and _same_time(entry["at"], hashed[1])
+
+
+def _same_time(column: str, hashed: str) -> bool:
+    return datetime.fromisoformat(column) == datetime.fromisoformat(hashed)
+
+
+def _entry(row: asyncpg.Record) -> AuditEntry:
+    return AuditEntry(**{name: row[name] for name in AuditEntry.__dataclass_fields__})

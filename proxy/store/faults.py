@@ -44,7 +44,7 @@ def translated() -> Iterator[None]:
         raise
     except (OSError, TimeoutError, EOFError) as error:
         raise Unavailable(
-            f"the database does not answer: {error or type(error).__name__}"
+            f"the database does not answer: {str(error) or type(error).__name__}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Request log, anomalies, health, baselines: skeleton of the public API (bodies follow)."""
+"""What was measured: request log by COPY, anomalies, health snapshots, route baselines. Acts as ``proxy``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,13 @@ from uuid import UUID
 
 import asyncpg
 
-from proxy.domain.anomaly import Anomaly, StoredAnomaly
+from proxy.domain.anomaly import STORED_TYPE, Anomaly, StoredAnomaly
+from proxy.domain.failure import Severity
+from proxy.store.statements import sql
+from proxy.store.text import clip, jsonable
 
+ROUTE_CHARS_MAX = 2048
+TEXT_CHARS_MAX = 4000
 LOG_COLUMNS = (
     "id",  # UUID, stable: a replayed spool is recognised by it
     "created_at",  # aware datetime
@@ -41,20 +46,52 @@ class Baseline:
 
 
 async def copy_logs(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    raise NotImplementedError
+    """One binary COPY of rows in the order of ``LOG_COLUMNS`` → how many.
+
+    The caller keeps batches small (``metrics.copy_rows``) and texts free of NUL (``store.text.clip``).
+    """
+    if rows:
+        await conn.copy_records_to_table("observability_logs", records=rows, columns=LOG_COLUMNS)
+    return len(rows)
 
 
 async def copy_logs_idempotent(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Rows really added; those already there are left alone."""
-    raise NotImplementedError
+    """Replay of a spool → rows really added; those that are there already (same id, same time) stay as they are."""
+    if not rows:
+        return 0
+    await conn.execute(sql("metrics.make_staging"))
+    await conn.copy_records_to_table(
+        "staged_logs", schema_name="pg_temp", records=rows, columns=LOG_COLUMNS
+    )
+    done: str = await conn.execute(sql("metrics.merge_staging"))
+    return int(done.rpartition(" ")[2])
 
 
 async def open_anomaly(conn: asyncpg.Connection, service: str, anomaly: Anomaly) -> UUID:
-    raise NotImplementedError
+    """One row per (service, route, method, kind, onset); a repeat counts up and may raise the severity."""
+    anomaly_id: UUID = await conn.fetchval(
+        sql("metrics.open_anomaly"),
+        service,
+        clip(anomaly.route, ROUTE_CHARS_MAX),
+        clip(anomaly.method, 32),
+        STORED_TYPE[anomaly.kind],
+        anomaly.severity.value,
+        clip(anomaly.explanation, TEXT_CHARS_MAX),
+        anomaly.detected_at,
+        anomaly.onset,
+        anomaly.baseline,
+        anomaly.observed,
+        anomaly.ratio,
+        anomaly.sigma,
+        anomaly.samples,
+        {"kind": anomaly.kind},
+    )
+    return anomaly_id
 
 
 async def close_anomaly(conn: asyncpg.Connection, anomaly_id: UUID, at: datetime) -> bool:
-    raise NotImplementedError
+    """True when this call closed it, False when it was closed or unknown."""
+    return await conn.fetchval(sql("metrics.close_anomaly"), anomaly_id, at) is not None
 
 
 async def list_anomalies(
@@ -64,7 +101,9 @@ async def list_anomalies(
     resolved: bool | None = None,
     limit: int = 100,
 ) -> list[StoredAnomaly]:
-    raise NotImplementedError
+    """Newest first."""
+    rows = await conn.fetch(sql("metrics.list_anomalies"), service, resolved, limit)
+    return [StoredAnomaly(**{**dict(row), "severity": Severity(row["severity"])}) for row in rows]
 
 
 async def insert_health_snapshot(
@@ -77,20 +116,43 @@ async def insert_health_snapshot(
     availability: float | None,
     metrics: dict[str, Any],
 ) -> None:
-    raise NotImplementedError
+    """Scores 0 to 100, rounded; None without data."""
+    scores = [None if s is None else round(s) for s in (overall, latency, error_rate, availability)]
+    await conn.execute(sql("metrics.insert_health"), service, *scores, jsonable(metrics))
 
 
 async def save_baselines(conn: asyncpg.Connection, baselines: Sequence[Baseline]) -> None:
-    raise NotImplementedError
+    """Replace the stored baseline of each route; ``counts`` are what adds up."""
+    await conn.executemany(
+        sql("metrics.save_baseline"),
+        [
+            (
+                b.service,
+                clip(b.route_path, ROUTE_CHARS_MAX),
+                clip(b.method, 32),
+                b.p50_latency_ms,
+                b.p95_latency_ms,
+                b.p99_latency_ms,
+                b.error_rate,
+                b.sample_count,
+                jsonable(b.counts),
+            )
+            for b in baselines
+        ],
+    )
 
 
 async def load_baselines(conn: asyncpg.Connection, service: str) -> list[Baseline]:
-    raise NotImplementedError
+    return [
+        Baseline(**dict(row)) for row in await conn.fetch(sql("metrics.load_baselines"), service)
+    ]
 
 
 async def ensure_partitions(conn: asyncpg.Connection, day: date, ahead: int = 2) -> list[str]:
-    raise NotImplementedError
+    """Make the UTC-day partitions of ``day`` and ``ahead`` days after it → names of the new ones."""
+    return [row["part"] for row in await conn.fetch(sql("metrics.ensure_partitions"), day, ahead)]
 
 
 async def drop_partitions(conn: asyncpg.Connection, before: date) -> list[str]:
-    raise NotImplementedError
+    """Retention: drop every day before ``before`` → names of those dropped."""
+    return [row["part"] for row in await conn.fetch(sql("metrics.drop_partitions"), before)]

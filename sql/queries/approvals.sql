@@ -1,0 +1,48 @@
+-- name: request
+insert into approval_requests (service, item_type, summary, risk_level, risk_score, created_by, expires_at, digest,
+  evidence_digest, job_id, patch_id, details, idempotency_key)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13)
+on conflict (idempotency_key) do nothing
+returning id
+
+-- name: request_by_key
+select id from approval_requests where idempotency_key = $1
+
+-- name: decide
+insert into approval_decisions (approval_id, decision, reason, interactive, digest, evidence_digest, idempotency_key, details)
+values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
+returning id
+
+-- name: decision_by_key
+select approval_id, decision, actor, digest from approval_decisions where idempotency_key = $1
+
+-- name: get
+select * from approvals where id = $1
+
+-- name: list
+select * from approvals
+where ($1::text[] is null or status = any ($1)) and ($2::bigint is null or patch_id = $2)
+order by id desc limit $3
+
+-- name: expire
+select expire_approvals($1) as id
+
+-- name: void_stale
+select void_stale_approvals($1) as id
+
+-- name: record_deed
+insert into founder_decisions (kind, patch_id, digest, evidence_digest, idempotency_key, reason, interactive)
+values ($1, $2, $3, $4, $5, $6, $7)
+returning *
+
+-- name: pending_deeds
+select * from founder_decisions where status = 'pending' order by id
+
+-- name: finish_deed
+update founder_decisions set status = $2, result = $3::jsonb where id = $1 returning *
+
+-- name: deed_by_key
+select * from founder_decisions where idempotency_key = $1
+
+-- name: deeds_of
+select * from founder_decisions where patch_id = $1 order by id

@@ -1,0 +1,153 @@
+-- name: record
+-- One statement, one row lock: a thousand parallel failures of one bug count exactly.
+-- A sample is kept for the first 20, then every ten minutes, on a regression, and for the first replayable request.
+with resolved as (
+  select coalesce((select a.stands_for from self_healing_aliases a
+                   where a.service = $1 and a.environment = $2 and a.error_signature = $5), $5) as signature
+), up as (
+  insert into self_healing_jobs as j (
+    service, environment, method, route, error_signature, signature_text, error_category, severity, occurrences,
+    first_seen, last_seen, rule, evidence, reason, noise, trace_id, related_observability_log_ids,
+    related_anomaly_ids, sampled_at, replayable)
+  select $1, $2, $3, $4, signature, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14, $15,
+    case when $16::uuid is null then '{}' else array[$16::uuid] end,
+    case when $17::uuid is null then '{}' else array[$17::uuid] end,
+    statement_timestamp(), $20::jsonb is not null
+  from resolved
+  on conflict (service, environment, error_signature) where status <> 'closed' do update set
+    occurrences = j.occurrences + excluded.occurrences,
+    first_seen = least(j.first_seen, excluded.first_seen),
+    last_seen = greatest(j.last_seen, excluded.last_seen),
+    severity = case when severity_rank(excluded.severity) > severity_rank(j.severity)
+                    then excluded.severity else j.severity end,
+    error_category = case when j.error_category = 'UNKNOWN' then excluded.error_category else j.error_category end,
+    noise = j.noise and excluded.noise,
+    trace_id = coalesce(excluded.trace_id, j.trace_id),
+    related_observability_log_ids = case
+      when $16::uuid is null or $16 = any (j.related_observability_log_ids) then j.related_observability_log_ids
+      else (j.related_observability_log_ids || $16)[greatest(cardinality(j.related_observability_log_ids) - 48, 1):] end,
+    related_anomaly_ids = case
+      when $17::uuid is null or $17 = any (j.related_anomaly_ids) then j.related_anomaly_ids
+      else (j.related_anomaly_ids || $17)[greatest(cardinality(j.related_anomaly_ids) - 48, 1):] end,
+    -- a late event from before the fix says nothing about the fix
+    status = case when j.status in ('applied', 'resolved') and excluded.last_seen > j.applied_at
+                  then 'open' else j.status end,
+    regression = j.regression or (j.status in ('applied', 'resolved') and excluded.last_seen > j.applied_at),
+    regressed_at = case when j.status in ('applied', 'resolved') and excluded.last_seen > j.applied_at
+                        then statement_timestamp() else j.regressed_at end,
+    sampled_at = case
+      when j.occurrences < 20 or j.sampled_at < now() - interval '10 minutes' or excluded.replayable and not j.replayable
+        or j.status in ('applied', 'resolved')
+      then statement_timestamp() else j.sampled_at end,
+    replayable = j.replayable or excluded.replayable
+  returning j.*, (xmax = 0) as created, coalesce(regressed_at = statement_timestamp(), false) as regressed,
+            (sampled_at = statement_timestamp()) as sampled
+), log_link as (
+  insert into self_healing_links (job_id, kind, ref)
+  select id, 'log', $16::uuid from up where $16::uuid is not null on conflict do nothing
+), anomaly_link as (
+  insert into self_healing_links (job_id, kind, ref)
+  select id, 'anomaly', $17::uuid from up where $17::uuid is not null on conflict do nothing
+), sample as (
+  insert into self_healing_events (job_id, occurred_at, failure, request, request_body)
+  select id, $10, $18::jsonb, $20::jsonb, $19::bytea from up where sampled
+)
+select id, service, environment, method, route, error_signature, signature_text, error_category, severity, status,
+       occurrences, first_seen, last_seen, rule, evidence, reason, regression, noise, snoozed_until, trace_id,
+       related_observability_log_ids, related_anomaly_ids, ai_summary, ai_recommended_actions, closed_reason,
+       applied_at, resolved_at, created, regressed, sampled
+from up
+
+-- name: trim_events
+-- The first three show how it began, the newest how it is; of requests that can be replayed one always stays.
+delete from self_healing_events e
+where e.job_id = $1 and e.id in (
+  select id from (
+    select id, row_number() over (order by id) as oldest,
+           row_number() over (order by (request is null), id desc) as keep
+    from self_healing_events where job_id = $1) ranked
+  where oldest > 3 and keep > $2 - 3)
+
+-- name: get
+select * from jobs where id = $1
+
+-- name: open
+select * from jobs
+where status in ('open', 'patch_proposed', 'sandboxed', 'approved', 'applied', 'snoozed') and not noise
+  and ($2::text is null or service = $2)
+order by severity_rank(severity) desc, last_seen desc, id desc
+limit $1
+
+-- name: list
+with matching as (
+  select *, case $7
+    when 'severity' then severity_rank(severity) * 10000000000000000 + (extract(epoch from last_seen) * 1000000)::bigint
+    when 'last_seen' then (extract(epoch from last_seen) * 1000000)::bigint
+    when 'first_seen' then (extract(epoch from first_seen) * 1000000)::bigint
+    when 'occurrences' then occurrences
+    else id end as sort_key
+  from jobs
+  where status = any ($1::text[])
+    and (cardinality($2::text[]) = 0 or severity = any ($2))
+    and (cardinality($3::text[]) = 0 or error_category = any ($3))
+    and ($4::text = '' or signature_text ilike $4 or route ilike $4 or error_signature ilike $4 or 'J-' || id ilike $4)
+    and ($5::boolean is null or noise = $5)
+    and ($6::text is null or service = $6)
+)
+select * from matching
+where $8::bigint is null or (sort_key, id) < ($8, $9::bigint)
+order by sort_key desc, id desc
+limit $10
+
+-- name: count
+select
+  count(*) filter (where (cardinality($2::text[]) = 0 or severity = any ($2))
+    and (cardinality($3::text[]) = 0 or error_category = any ($3))
+    and ($4::text = '' or signature_text ilike $4 or route ilike $4 or error_signature ilike $4 or 'J-' || id ilike $4)) as total,
+  count(*) as every
+from jobs
+where status = any ($1::text[]) and ($5::boolean is null or noise = $5) and ($6::text is null or service = $6)
+
+-- name: events
+select id, job_id, occurred_at, failure, request, request_body
+from job_events where job_id = $1 order by id desc limit $2
+
+-- name: status
+select status from jobs where id = $1
+
+-- name: step
+update self_healing_jobs set status = $3, snoozed_until = $5,
+  closed_reason = case when $3 in ('closed', 'snoozed') then $4 else closed_reason end
+where id = $1 and status = $2
+returning id
+
+-- name: open_counts
+select
+  count(*) filter (where severity = 'low') as low,
+  count(*) filter (where severity = 'medium') as medium,
+  count(*) filter (where severity = 'high') as high,
+  count(*) filter (where severity = 'critical') as critical,
+  count(*) as total,
+  (select count(*) from patches p where p.status in
+     ('proposed', 'sandbox_running', 'sandbox_passed', 'sandbox_failed', 'approved')) as pending_patches,
+  (select count(*) from approvals a where a.status in ('pending', 'deferred')) as pending_approvals,
+  (select count(*) from jobs r where r.status = 'resolved' and r.resolved_at > now() - interval '7 days') as resolved_7d
+from jobs
+where status in ('open', 'patch_proposed', 'sandboxed', 'approved', 'applied', 'snoozed') and not noise
+
+-- name: wake_snoozed
+with due as (
+  select id from self_healing_jobs where status = 'snoozed' and snoozed_until <= $1 order by id for update skip locked)
+update self_healing_jobs j set status = 'open' from due where j.id = due.id returning j.id
+
+-- name: last_failure_at
+select last_seen from jobs where id = $1
+
+-- name: set_summary
+update self_healing_jobs set ai_summary = $2, ai_recommended_actions = $3 where id = $1 returning id
+
+-- name: link_logs
+insert into self_healing_links (job_id, kind, ref) select $1, 'log', unnest($2::uuid[]) on conflict do nothing
+
+-- name: forget_links
+delete from self_healing_links where kind = 'log' and at < $1
