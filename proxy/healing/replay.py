@@ -1,0 +1,186 @@
+"""The failing request, sent again to the app inside the jail; what came back is a value.
+
+The target is always the jail's own loopback: scheme, host and port are never taken from stored
+data. A truncated request is not sent as if it were whole, and unsafe methods only where whatever
+they change is thrown away.
+"""
+
+import base64
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from proxy.domain.failure import Failure, ReplayRequest, Signature
+from proxy.healing.jail import Bind, JailSpec, run_jailed
+
+START_TIMEOUT_S = 30.0
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+TIMES_SAFE = 2
+"""Twice, so that what differs by itself (times, ids) is not taken for the patch's doing."""
+TIMES_UNSAFE = 1
+
+Judge = Callable[[Failure], Signature | None]
+"""What the proxy would call this failure: its signature, or None when it is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What the app gets for its state: environment, and host paths it may see."""
+
+    env: dict[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+
+
+class Rehearsal(Protocol):
+    """Where the app's state comes from in the jail. ``throw_away``: nothing of it outlives a
+    run.
+    """
+
+    throw_away: bool
+
+    def clone(self, sql: str | None = None) -> AbstractAsyncContextManager[Lent]:
+        """A fresh copy for one run, ``sql`` (the patch's own) already applied; gone afterwards.
+
+        ``proxy.errors.Unavailable`` or ``Invalid`` say why there is none.
+        """
+        ...
+
+
+class NoDatabase:
+    """The app keeps its state in its own tree, and the jail's tree is thrown away anyhow."""
+
+    throw_away = True
+
+    @asynccontextmanager
+    async def clone(self, sql: str | None = None) -> AsyncIterator[Lent]:
+        del sql
+        yield Lent()
+
+
+class Answer(BaseModel):
+    """One answer of the app, as the driver wrote it down. Every field is hostile."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    status: int | None = Field(None, ge=100, le=999)
+    headers: list[tuple[str, str]] = Field([], max_length=500)
+    body: str = Field("", max_length=200_000)
+    truncated: bool = False
+    chain: list[str] = Field([], max_length=32)
+    duration_ms: float = Field(0.0, ge=0)
+    error: str = Field("", max_length=1000)
+
+    @property
+    def text(self) -> str:
+        try:
+            return base64.b64decode(self.body).decode("utf-8", "replace")
+        except ValueError:
+            return ""
+
+    @property
+    def in_circle(self) -> bool:
+        """The redirects came back to where they had been."""
+        return len(set(self.chain)) < len(self.chain)
+
+
+class _Report(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    problem: str | None = Field(None, max_length=1000)
+    answers: list[Answer] = Field([], max_length=8)
+    log: str = Field("", max_length=65536)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """``reason`` says why there is no answer; ``log`` is the tail of what the app printed."""
+
+    answers: tuple[Answer, ...] = ()
+    log: str = ""
+    reason: str | None = None
+
+
+def why_not(request: ReplayRequest | None, start: str, *, throw_away: bool) -> str | None:
+    """Why this request cannot be replayed, or None when it can."""
+    if request is None:
+        return "no request of this failure was kept, so it cannot be replayed"
+    if request.truncated:
+        return "the kept request is truncated; half a request is never replayed as if whole"
+    if not start:
+        return "repo.start is not set; without it the app cannot be started for a replay"
+    if request.method not in SAFE_METHODS and not throw_away:
+        return f"{request.method} changes state, and the app's state here is no throw-away copy"
+    if not request.target.startswith("/"):
+        return f"the target {request.target[:80]!r} is no path of the app"
+    return None
+
+
+async def replay(spec: JailSpec, request: ReplayRequest, start: str, *, follow: bool) -> Replayed:
+    """Start the app in the jail of ``spec`` and send ``request``. Never raises for what the app
+    does.
+    """
+    order = _order(request, start, follow=follow, timeout_s=spec.limits.timeout_s)
+    command = [_python(), "-I", "-S", "-c", _driver()]
+    ran = await run_jailed(spec, command, stdin=json.dumps(order).encode(), merge=False)
+    if ran.timed_out:
+        return Replayed(reason=f"the replay took over {spec.limits.timeout_s:.0f} s")
+    try:
+        report = _Report.model_validate_json(ran.output)
+    except ValidationError:
+        said = ran.errors.decode("utf-8", "replace").strip()[-500:]
+        return Replayed(reason=f"the replay driver did not report (exit {ran.exit_code}): {said}")
+    if report.problem or not report.answers:
+        return Replayed(log=report.log, reason=report.problem or "the replay gave no answer")
+    return Replayed(tuple(report.answers), report.log)
+
+
+@cache
+def _python() -> str:
+    """The real interpreter below any virtual environment: the driver needs the standard library."""
+    return os.path.realpath(sys.executable)
+
+
+@cache
+def _driver() -> str:
+    return Path(__file__).with_name("replay_driver.py").read_text("utf-8")
+
+
+def _order(request: ReplayRequest, start: str, *, follow: bool, timeout_s: float) -> dict[str, Any]:
+    redacted = {name.lower() for name in request.redacted}
+    headers = [(n, v) for n, v in request.headers if n.lower() not in redacted]
+    return {
+        "start": start,
+        "start_timeout_s": min(START_TIMEOUT_S, timeout_s / 2),
+        "timeout_s": timeout_s / 4,
+        "method": request.method,
+        "target": request.target,
+        "host": next((v for n, v in headers if n.lower() == "host"), None),
+        "headers": headers,
+        "body": base64.b64encode(request.body).decode(),
+        "times": TIMES_SAFE if request.method in SAFE_METHODS else TIMES_UNSAFE,
+        "follow": follow,
+    }
+
+
+def as_failure(original: Failure, answer: Answer, message: str | None = None) -> Failure:
+    """The answer in the form the original failure had, so that the same judge reads both."""
+    return replace(
+        original,
+        status=answer.status,
+        response_status=answer.status,
+        message=original.message if message is None else message,
+        body=answer.text or answer.error,
+        response_excerpt=answer.text[:2000],
+        redirect_chain=tuple(answer.chain),
+        latency_ms=answer.duration_ms if original.latency_ms is not None else None,
+        log_id=None,
+        anomaly_id=None,
+    )
