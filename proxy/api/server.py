@@ -1,0 +1,96 @@
+"""The control plane on its own port: every row of the route table mounted, and the event feed
+beside it.
+"""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from aiohttp import web
+
+from proxy.api import openapi
+from proxy.api.auth import Authenticator
+from proxy.api.call import API, Api
+from proxy.api.deps import ApiDeps, Asker, Healing
+from proxy.api.endpoint import endpoint, on_prepare, outermost
+from proxy.api.events import EventHub
+from proxy.api.feed import Feed
+from proxy.api.guard import Guard
+from proxy.api.live import LiveView
+from proxy.api.routes import (
+    approvals,
+    ask,
+    audit,
+    control,
+    events,
+    health,
+    jobs,
+    overview,
+    patches,
+)
+from proxy.api.table import Route
+from proxy.founder.approvals import FounderApprovalEngine
+from proxy.store import members
+
+__all__ = ["ROUTES", "ApiDeps", "Asker", "Healing", "LiveView", "build_app"]
+
+HEADER_BYTES_MAX = 16384
+
+_DECLARED: tuple[Route, ...] = (
+    *health.ROUTES,
+    *overview.ROUTES,
+    *events.ROUTES,
+    *jobs.ROUTES,
+    *patches.ROUTES,
+    *approvals.ROUTES,
+    *audit.ROUTES,
+    *control.ROUTES,
+    *ask.ROUTES,
+)
+ROUTES: tuple[Route, ...] = (*_DECLARED, *openapi.routes_for(_DECLARED))
+"""Everything this port serves."""
+
+
+def build_app(deps: ApiDeps) -> web.Application:
+    """The application for the control port. Starting it starts the event feed; stopping it ends all
+    streams.
+
+    Serve it with ``AppRunner(app, auto_decompress=False, access_log=None)``: tokens never reach a
+    log.
+    """
+    app = web.Application(middlewares=[outermost], client_max_size=0)
+    schema = deps.config.database.schema_
+    hub = EventHub(deps.clock)
+    app[API] = Api(
+        deps,
+        Authenticator(
+            deps.member_dsn,
+            partial(members.authenticate, schema=schema),
+            partial(members.connect_member, schema=schema),
+            deps.clock,
+        ),
+        hub,
+        Guard.of(deps.config),
+        FounderApprovalEngine(
+            clock=deps.clock,
+            approval_days=deps.config.founder.approval_days,
+            auto_approve_sandbox=lambda: deps.config.founder.auto_approve_sandbox,
+        ),
+    )
+    for route in ROUTES:
+        app.router.add_route(route.method, route.full_path, endpoint(route))
+    app.on_response_prepare.append(on_prepare)
+    app.on_shutdown.append(_end_streams)
+    app.cleanup_ctx.append(_feeding)
+    return app
+
+
+async def _feeding(app: web.Application) -> AsyncIterator[None]:
+    api = app[API]
+    feed = Feed(api.deps, api.hub, api.deps.wake)
+    feed.start()
+    yield
+    await feed.stop()
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[API].hub.close()
