@@ -41,23 +41,19 @@ def run_demo(args: argparse.Namespace) -> int:
 
 
 async def _guarded(args: argparse.Namespace, say: Say) -> int:
-    """Run the story as a task that the first stop signal cancels;
-
-    its cleaning up is never interrupted.
-    """
-    loop = asyncio.get_running_loop()
-    story = spawn(_run(args, say), name="demo")
+    """The first stop signal cancels the story; its cleaning up is never interrupted by another."""
+    loop, story = asyncio.get_running_loop(), asyncio.current_task()
     caught: list[int] = []
 
     def stop(number: int) -> None:
-        if not caught:
+        if not caught and story is not None:
             caught.append(number)
             story.cancel()
 
     for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stop, number)
     try:
-        return int(await story)
+        return await _run(args, say)
     except asyncio.CancelledError:
         say("Stopped; everything that was started has been ended.")
         return 128 + caught[0] if caught else 1
