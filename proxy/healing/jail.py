@@ -308,21 +308,20 @@ def tool_prefixes(commands: Sequence[str]) -> tuple[tuple[Bind, ...], tuple[str,
     A prefix is the folder above a program's ``bin``; where that would be a home directory or the
     root, only the program's own folder is shown.
     """
-    programs = [sys.executable, *(w for c in commands for w in _words(c)), *_TOOLS]
-    prefixes: dict[str, None] = {sys.base_prefix: None, sys.prefix: None}
+    programs = [*(w for c in commands for w in _words(c)), sys.executable, *_TOOLS]
+    prefixes: dict[str, None] = {}
     folders: dict[str, None] = {}
     for program in programs:
         found = shutil.which(program)
         if found is None or "/shims/" in found:
             continue
-        for path in {found, os.path.realpath(found)}:
+        # the name first: a virtual environment's python is a link out of it
+        for path in (found, os.path.realpath(found)):
             folder = os.path.dirname(path)
-            if _is_system(folder):
-                continue
-            prefixes[_prefix(folder)] = None
-            folders[folder] = None
-    folders[os.path.join(sys.prefix, "bin")] = None
-    folders[os.path.join(sys.base_prefix, "bin")] = None
+            if not _is_system(folder):
+                prefixes[_prefix(folder)] = None
+                folders[folder] = None
+    prefixes |= {sys.prefix: None, sys.base_prefix: None}
     binds = tuple(Bind(p) for p in prefixes if not _is_system(p) and os.path.isdir(p))
     return binds, tuple(f for f in folders if not _is_system(f))
 
