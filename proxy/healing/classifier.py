@@ -8,7 +8,7 @@ here keeps state, reads a clock or asks a network.
 from proxy.domain.failure import Category, Classification, Evidence, Failure, Severity
 from proxy.healing.facts import Facts, View, gather
 from proxy.healing.facts.text import line_at
-from proxy.healing.phrases import Phrase
+from proxy.healing.phrases import PREFIX_CHARS, Phrase
 from proxy.healing.rules import Rule, RuleSet
 from proxy.healing.signature import signature_of
 
@@ -95,9 +95,10 @@ class ErrorClassifier:
             for rule, phrase in by_word[word]:
                 if phrase.need <= present:
                     found.append((rule, phrase))
-        for rule, phrase in rules.loose:
-            if any(phrase.anchor in view.low for view in facts.views):
-                found.append((rule, phrase))
+        by_prefix = rules.by_prefix
+        for word in words:
+            if (prefix := word[:PREFIX_CHARS]) in by_prefix:
+                found.extend(pair for pair in by_prefix[prefix] if word.startswith(pair[1].anchor))
         for code in facts.codes:
             for key in _code_keys(code.kind, code.value):
                 found.extend((rule, None) for rule in rules.by_code.get(key, ()))

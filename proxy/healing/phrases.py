@@ -9,7 +9,7 @@ A phrase is plain text, matched without regard to letter case, at word edges:
 ``#``      a number
 ``...``    a gap of at most 80 characters on one line
 ``~``      any further word characters: ``timeout~``
-``(a|b)``  one of these, plain text only; ``(a|)`` makes it optional
+``(a|b)``  one of these, plain text only; ``(a|)`` makes it optional; without ``|`` plain brackets
 ``^``      at the start of a line (first character only), after a wrapper such as ``Error:``
 ``$``      at the end of a line (last character only)
 ``\\x``    the sign ``x`` itself
@@ -28,8 +28,8 @@ TRIES_MAX = 4
 """Places of the anchor word that are tried."""
 GAPS_MAX = 2
 PHRASE_CHARS_MAX = 400
-LOOSE_CHARS_MIN = 4
-"""A phrase without a whole word is searched in the whole text, so it must at least be rare."""
+PREFIX_CHARS = 4
+"""A phrase without a whole word is found by the opening letters of a word; so many it must have."""
 _WORD = re.compile(r"\w+", re.ASCII)
 _EDGE_START, _EDGE_END = r"(?<![a-z0-9_])", r"(?![a-z0-9_])"
 _LINE_START = r"(?:(?<=\n)|(?<![\s\S]))[^\na-z]{0,40}(?:(?:uncaught|unhandled|error|fatal|exception|warning|[a-z0-9_.]{1,60}(?:error|exception)):? ?)?['\"]?"
@@ -49,7 +49,7 @@ class Phrase:
     anchor: str
     """The word by which the phrase is found: it stands whole in every match."""
     need: frozenset[str]
-    """Words that every match contains; empty when the anchor is only a part of a word (``timeout~``)."""
+    """Words that every match contains; empty when the anchor only opens a word (``timeout~``)."""
 
     def find(self, low: str) -> tuple[int, int] | None:
         """Offsets of the first match in lowered text, or None."""
@@ -79,9 +79,12 @@ def compile_phrase(source: str) -> Phrase:
     need = _whole_words(plain)
     loose = not need
     if loose:
-        need = {max(re.split(r"[\x00 ]+", plain), key=len)}
-        if len(min(need)) < LOOSE_CHARS_MIN:
-            raise ValueError(f"{source!r}: needs a whole word outside ( ) @ # and ~")
+        head = _WORD.match(plain)
+        if head is None or len(head[0]) < PREFIX_CHARS:
+            raise ValueError(
+                f"{source!r}: needs a whole word outside ( ) @ # and ~, or opens with {PREFIX_CHARS} letters"
+            )
+        need = {head[0]}
     before = _LINE_START if at_start else _EDGE_START if _wordy(body[0]) else ""
     after = r"[^\na-z0-9]{0,20}(?=\n|$|\Z)" if at_end else _EDGE_END if _wordy(body[-1]) else ""
     # rarest: long words are rarer than short ones, digits rarer than letters
@@ -107,25 +110,23 @@ def _translate(body: str, source: str) -> tuple[str, str, int]:
             plain.append("\x00")
             gaps += 1
             at += 3
-        elif char == "(":
-            end = body.find(")", at)
-            options = body[at + 1 : end].split("|") if end > 0 else []
-            if not options or any("(" in option for option in options):
-                raise ValueError(
-                    f"{source!r}: ( ) holds plain alternatives, a|b; write \\( for the sign"
-                )
-            parts = [_translate(option, source)[0] if option else "" for option in options]
+        elif char == "(" and "|" in (inside := body[at + 1 : max(body.find(")", at), 0)]):
+            if "(" in inside:
+                raise ValueError(f"{source!r}: ( ) holds plain alternatives, (a|b), not groups")
+            parts = [
+                _translate(option, source)[0] if option else "" for option in inside.split("|")
+            ]
             out.append("(?:" + "|".join(parts) + ")")
             plain.append("\x00")
-            at = end + 1
+            at += len(inside) + 2
         elif char == "\\" and at + 1 < len(body):
             out.append(re.escape(body[at + 1]))
             plain.append(body[at + 1])
             at += 2
         elif char in _SIGNS:
             out.append(_SIGNS[char])
-            inside = 0 < at < len(body) - 1 and _wordy(body[at - 1]) and _wordy(body[at + 1])
-            plain.append(" " if char == " " or (char == "'" and not inside) else "\x00")
+            between = 0 < at < len(body) - 1 and _wordy(body[at - 1]) and _wordy(body[at + 1])
+            plain.append(" " if char == " " or (char == "'" and not between) else "\x00")
             at += 1
         else:
             out.append(re.escape(char))

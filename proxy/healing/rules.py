@@ -15,14 +15,13 @@ from typing import Any
 from proxy.data_files import data_path
 from proxy.domain.failure import Category, Failure, Severity
 from proxy.errors import ConfigError
-from proxy.healing.phrases import Phrase, compile_phrase
+from proxy.healing.phrases import PREFIX_CHARS, Phrase, compile_phrase
 
 TIERS = ("noise", "redirect", "policy", "code", "class", "framework", "generic", "status")
 """Order of belief. ``noise`` is no category: it only marks what is nobody's bug."""
 FIELDS = ("message", "body", "stack")
 SOURCES = ("server", "browser", "http")
 RULES_MAX = 4000
-LOOSE_MAX = 64
 FILE_BYTES_MAX = 1 << 20
 
 
@@ -37,6 +36,8 @@ class Example:
     source_kind: str = "server"
     route: str | None = None
     redirect_chain: tuple[str, ...] = ()
+    latency_ms: float | None = None
+    latency_budget_ms: float | None = None
 
     def failure(self) -> Failure:
         return Failure(
@@ -49,6 +50,8 @@ class Example:
             source_kind=self.source_kind,  # type: ignore[arg-type]  # checked against SOURCES at load
             route=self.route,
             redirect_chain=self.redirect_chain,
+            latency_ms=self.latency_ms,
+            latency_budget_ms=self.latency_budget_ms,
         )
 
 
@@ -83,8 +86,8 @@ class RuleSet:
     rules: tuple[Rule, ...]
     by_word: Mapping[str, tuple[tuple[Rule, Phrase], ...]]
     by_code: Mapping[str, tuple[Rule, ...]]
-    loose: tuple[tuple[Rule, Phrase], ...]
-    """Phrases without a whole word: each costs a search of the whole text, so ``LOOSE_MAX`` bounds them."""
+    by_prefix: Mapping[str, tuple[tuple[Rule, Phrase], ...]]
+    """Phrases that only open a word (``timeout~``), by their first ``PREFIX_CHARS`` letters."""
     unanchored: tuple[Rule, ...]
     """Rules that look at no word and no code: status alone, a cycle, a broken budget, a frame."""
     by_id: Mapping[str, Rule] = field(default_factory=dict)
@@ -109,7 +112,7 @@ class RuleSet:
         by_id: dict[str, Rule] = {}
         by_word: dict[str, list[tuple[Rule, Phrase]]] = {}
         by_code: dict[str, list[Rule]] = {}
-        loose: list[tuple[Rule, Phrase]] = []
+        by_prefix: dict[str, list[tuple[Rule, Phrase]]] = {}
         unanchored: list[Rule] = []
         for rule in ranked:
             if rule.id in by_id:
@@ -119,18 +122,16 @@ class RuleSet:
                 if phrase.need:
                     by_word.setdefault(phrase.anchor, []).append((rule, phrase))
                 else:
-                    loose.append((rule, phrase))
+                    by_prefix.setdefault(phrase.anchor[:PREFIX_CHARS], []).append((rule, phrase))
             for code in rule.codes:
                 by_code.setdefault(code, []).append(rule)
             if not rule.phrases and not rule.codes:
                 unanchored.append(rule)
-        if len(loose) > LOOSE_MAX:
-            raise ConfigError(f"{len(loose)} phrases have no whole word; at most {LOOSE_MAX} may")
         return cls(
             ranked,
             {word: tuple(pairs) for word, pairs in by_word.items()},
             {code: tuple(found) for code, found in by_code.items()},
-            tuple(loose),
+            {prefix: tuple(pairs) for prefix, pairs in by_prefix.items()},
             tuple(unanchored),
             by_id,
         )

@@ -116,11 +116,11 @@ def _kind(word: str, view: View) -> str:
         return "pgrst"
     if size == 5 and word[0] == "p" and word[1] in "12356" and word[2:].isdigit():
         return "prisma"
+    if size == 5 and "ora" in view.words and word.isdigit() and f"ora-{word}" in view.low:
+        return "oracle"
     if size == 5 and word[:2] in _SQLSTATE_CLASSES and _SQLSTATE.fullmatch(word):
         return "sqlstate"
     if word.isdigit():
-        if size == 5 and "ora" in view.words and f"ora-{word}" in view.low:
-            return "oracle"
         if size == 4 and word in _MYSQL and word not in _MSSQL:
             return "mysql"
         if word in _MSSQL:
