@@ -6,7 +6,6 @@ its id; without ``--data-dir`` nothing is left on disk.
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -63,20 +62,24 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.traffic:
-            await self.traffic.stop()
-        if self._kept and error is None:
+        keep_server = self._kept and error is None
+        steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("traffic", self._stop_traffic),
             # our share keeps the server up for a look; it ends with `selfheal db stop`
-            await asyncio.to_thread(self._cluster.ensure_running)
-        await self.sidecar.stop()
-        await cancel(self._restart)
-        await self.host.stop()
-        if not (self._kept and error is None):
-            await asyncio.to_thread(self._stop_database)
+            *([("database", self._hold_database)] if keep_server else []),
+            ("sidecar", self.sidecar.stop),
+            ("shop", self._stop_shop),
+            *([] if keep_server else [("database", self._stop_database)]),
+            *([] if self._kept else [("folder", self._remove)]),
+        ]
+        for name, step in steps:
+            # whatever one step meets, the others are done
+            try:
+                await step()
+            except (SelfHealError, OSError) as trouble:
+                self._say(f"Cleaning up, {name}: {trouble}")
         logging.getLogger("selfheal").removeHandler(self._log)
         self._log.close()
-        if not self._kept:
-            self._remove()
 
     async def set_up(self) -> None:
         """The whole stage, in the order a person would do it by hand."""
@@ -130,14 +133,24 @@ class Stage:
         config.write_text("\n".join(lines), "utf-8")
         return config
 
-    def _stop_database(self) -> None:
-        with contextlib.suppress(SelfHealError, OSError):
-            self._cluster.stop()
+    async def _stop_traffic(self) -> None:
+        if self.traffic:
+            await self.traffic.stop()
 
-    def _remove(self) -> None:
+    async def _stop_shop(self) -> None:
+        await cancel(self._restart)
+        await self.host.stop()
+
+    async def _hold_database(self) -> None:
+        await asyncio.to_thread(self._cluster.ensure_running)
+
+    async def _stop_database(self) -> None:
+        await asyncio.to_thread(self._cluster.stop)
+
+    async def _remove(self) -> None:
         """The folder, and the cluster where it lies elsewhere, as it does for root."""
         for folder in {self._cluster.home, self._cluster.socket_dir, self.data_dir}:
-            shutil.rmtree(folder, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _temporary_folder() -> Path:

@@ -61,6 +61,8 @@ async def _guarded(args: argparse.Namespace, say: Say) -> int:
 
 async def _run(args: argparse.Namespace, say: Say) -> int:
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if not args.data_dir:
+        say("Nothing of this is kept; with --data-dir DIR everything is.")
     async with Stage(args.data_dir, say) as stage:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(RESTART_SIGNAL, stage.restart_shop)
