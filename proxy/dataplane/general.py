@@ -45,6 +45,9 @@ left."""
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
 """RFC 9110 section 9.2.2."""
 
+NEVER = -1.0
+"""Monotonic seconds of what has not happened."""
+
 _HEAD, _BODY, _ANSWER, _LINGER, _TUNNEL, _CLOSED = range(6)
 """What is being read from the client: a head, a body, nothing yet, waste, a tunnel, nothing any
 more."""
@@ -61,15 +64,15 @@ class General(asyncio.Protocol):
         self._phase = _HEAD
         self._tail = b""
         self._checked = 0
-        self._head_since = 0.0
+        self._head_since = NEVER
         self._heard_at = 0.0
-        self._wrote_at = 0.0
-        self._eof_at = 0.0
+        self._wrote_at = NEVER
+        self._eof_at = NEVER
         self._served = False
         self._is_reading = True
         self._is_writable = True
         self._discarded = 0
-        self._stalled = (0.0, -1)
+        self._stalled = (NEVER, -1)
         self._tunnel: Tunnel | None = None
         self._end_words = ("the client left", Outcome.CLIENT_GONE)
         self._clear()
@@ -203,30 +206,33 @@ class General(asyncio.Protocol):
         end = data.find(framing.HEAD_END, max(0, self._checked - 3)) + 4
         if end == 3:
             framing.check_unfinished_request(data, plane.header_bytes)
-            if not self._head_since:
+            if self._head_since < 0:
                 self._head_since = self._heard_at
             self._checked = len(data)
             return False
         head, self._tail, self._checked = data[:end], data[end:], 0
-        self._head_since = 0.0
+        self._head_since = NEVER
         self._started = plane.monotonic()
         self._started_at = plane.clock.time()
         request = framing.read_request(head, plane.header_bytes, plane.header_count)
         if plane.local_prefix and plane.is_local(request.path):
-            self._hand_over(head)
+            self._hand_over(request)
             return False
         self._begin(request)
         return True
 
-    def _hand_over(self, head: bytes) -> None:
-        """Give the connection, and every byte read so far, to the sidecar's own small server."""
+    def _hand_over(self, request: RequestHead) -> None:
+        """Give the connection, and every byte read so far, to the sidecar's own small server.
+
+        It is asked to close after its answer: the next request may again be the app's.
+        """
         plane = self._plane
         assert plane.local is not None
         protocol = plane.local()
         plane.local_total += 1
         plane.closed(self)
         self._phase = _CLOSED
-        rest, self._tail = head + self._tail, b""
+        rest, self._tail = headers.closing_block(request) + self._tail, b""
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
         protocol.data_received(rest)
@@ -425,7 +431,7 @@ class General(asyncio.Protocol):
             request.close
             or self._phase == _BODY
             or plane.draining
-            or (self._eof_at > 0 and not self._tail)
+            or (self._eof_at >= 0 and not self._tail)
             or (streamed and not self._chunk_out)
         )
         return self._head_block(head, close=self._close_after, keep_alive=request.keep_alive_asked)
@@ -590,7 +596,7 @@ class General(asyncio.Protocol):
         self._phase = _HEAD
         self._heard_at = self._plane.monotonic()
         self._clear()
-        if self._eof_at:
+        if self._eof_at >= 0:
             if self._tail:
                 self._advance()
             if self._phase == _HEAD:
@@ -603,7 +609,7 @@ class General(asyncio.Protocol):
     def _close(self, *, unread: bool) -> None:
         self._tail = b""
         self._clear()
-        if not unread or not self._transport.can_write_eof() or self._eof_at:
+        if not unread or not self._transport.can_write_eof() or self._eof_at >= 0:
             self._phase = _CLOSED
             self._transport.close()
             return
@@ -625,12 +631,14 @@ class General(asyncio.Protocol):
             self._end_visibly(self._response.status, fault)
             return
         if self._request is None:
-            self._started = self._started or self._plane.monotonic()
-            self._started_at = self._started_at or self._plane.clock.time()
+            self._started = self._plane.monotonic()
+            self._started_at = self._plane.clock.time()
             self._plane.requests_total += 1
         head_only = self._request is not None and self._request.method == b"HEAD"
         outcome = (
-            Outcome.CLIENT_GONE if self._request is not None and self._eof_at else fault.outcome
+            Outcome.CLIENT_GONE
+            if self._request is not None and self._eof_at >= 0
+            else fault.outcome
         )
         self._transport.write(
             answer(fault.status, fault.reason, fault.token, close=True, head_only=head_only)
@@ -672,7 +680,7 @@ class General(asyncio.Protocol):
     def _end_visibly(self, status: int, fault: Fault) -> None:
         """Part of an answer is out: reset, so that nobody takes the part for the whole."""
         outcome = fault.outcome
-        if outcome is Outcome.REJECTED and self._eof_at:
+        if outcome is Outcome.REJECTED and self._eof_at >= 0:
             outcome = Outcome.CLIENT_GONE
         self._record(status, outcome, fault.reason)
         self._phase = _CLOSED
@@ -742,7 +750,7 @@ class General(asyncio.Protocol):
             if now - self._heard_at > LINGER_S or phase == _CLOSED:
                 self._scan_closing(now)
         elif phase == _HEAD:
-            if self._head_since:
+            if self._head_since >= 0:
                 if now - self._head_since > limits.header_timeout_s:
                     self._refuse(Refused("the request head did not arrive in time", 408))
             elif not self._is_writable:
@@ -765,7 +773,7 @@ class General(asyncio.Protocol):
         plane, request = self._plane, self._request
         assert request is not None
         if (
-            self._eof_at
+            self._eof_at >= 0
             and now - max(self._eof_at, self._wrote_at) > GONE_GRACE_S
             and self._is_writable
         ):
@@ -794,7 +802,7 @@ class General(asyncio.Protocol):
         """True when a full client has not taken a byte for as long as an idle one may stay."""
         since, size = self._stalled
         left = self._transport.get_write_buffer_size()
-        if left != size or not since:
+        if left != size or since < 0:
             self._stalled = (now, left)
             return False
         return now - since > self._plane.limits.keepalive_timeout_s

@@ -61,6 +61,14 @@ def _framing_line(line: bytes, name: bytes, kind: int, length: int) -> bytes:
     return spelled + (b": chunked" if kind == CHUNKED else b": %d" % length)
 
 
+def closing_block(request: RequestHead) -> bytes:
+    """The head as it came, but asking for the connection to be closed after the answer."""
+    out = [b"%b %b HTTP/1.%d" % (request.method, request.target, request.minor)]
+    pairs_ = zip(request.names, request.lines, strict=True)
+    out += [line for name, line in pairs_ if name not in (b"connection", b"upgrade")]
+    return b"\r\n".join([*out, b"Connection: close", b"", b""])
+
+
 def response_block(
     response: ResponseHead,
     *,

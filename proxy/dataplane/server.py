@@ -146,10 +146,10 @@ async def _never(request: web.BaseRequest) -> web.StreamResponse:
 class _TurnedAway(asyncio.Protocol):
     """A connection above the limit: an answer at once, and the end."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
+    def connection_made(self, transport: Any) -> None:
         transport.write(answer(503, "too many connections", "connection_limit_reached", close=True))
-        transport.close()
+        # not from within: uvloop forgets a transport that is closed before it began to read
+        asyncio.get_running_loop().call_soon(transport.close)
 
 
 async def serve(
