@@ -9,17 +9,19 @@ learn.
 
 from array import array
 from collections.abc import Mapping
+from itertools import accumulate
 from math import exp, log, sqrt
 from typing import Any
 
-from proxy.observability.sketch import BUCKETS, sparse
+from proxy.observability.sketch import BUCKETS, GAMMA, VALUES, bucket_of, sparse
 
 STEP_S = 300.0
 """Fading happens at multiples of this."""
-LATENCY_HALF_LIFE_S = 5400.0
+LATENCY_HALF_LIFE_S = 9000.0
 ERROR_HALF_LIFE_S = 86400.0
 ERROR_PRIOR_SHARE = 0.0025
 ERROR_PRIOR_REQUESTS = 400.0
+ERROR_DOUBT = 0.7
 """A route nobody knows yet fails 0.25 % of the time, and that belief weighs like 400 requests."""
 SHIFT_STEP = 5
 """Buckets between two hypotheses: a factor of 1.16."""
@@ -30,7 +32,12 @@ NEUTRAL = 3
 """Index of the hypothesis "as usual"."""
 FLOOR_SHARE = 0.02
 """Any duration at all may happen this often: bounds what one request can prove."""
-LOG_FLOOR = 1e-9
+NOTICED_MS = 10.0
+"""Nobody notices less."""
+LOG_GAMMA = log(GAMMA)
+WEIGHT_MIN = 1e-6
+"""What has faded below this is gone."""
+_MARKS = (0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 _PAD_LOW = SHIFT_FIRST + SHIFT_STEP * SHIFTS + SHIFT_STEP
 _PAD_HIGH = -SHIFT_FIRST + SHIFT_STEP
@@ -44,7 +51,9 @@ class Baseline:
     __slots__ = (
         "_table",
         "errors",
+        "p25",
         "p50",
+        "p75",
         "p95",
         "p99",
         "requests",
@@ -63,7 +72,7 @@ class Baseline:
         self.errors = 0.0
         self.step: int | None = None
         self._table: array[float] = array("f")
-        self.p50 = self.p95 = self.p99 = 0
+        self.p25 = self.p50 = self.p75 = self.p95 = self.p99 = 0
         self.tail_from = BUCKETS
         self.tail_share = 0.01
         self.top = BUCKETS
@@ -104,49 +113,63 @@ class Baseline:
 
     @property
     def error_share(self) -> float:
-        return (self.errors + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS) / (
-            self.requests + ERROR_PRIOR_REQUESTS
-        )
+        weight = self.requests + ERROR_PRIOR_REQUESTS
+        share = (self.errors + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS) / weight
+        # one standard error above: what little is known must not accuse
+        return share + ERROR_DOUBT * sqrt(share / weight)
 
     def rebuild(self) -> None:
-        """Make the table of log-likelihoods anew; about 0.3 ms, so once in minutes."""
-        smooth = _smooth(self.weights, self.total)
+        """Make the table of log-likelihoods anew; about 0.2 ms, so once in minutes."""
+        used = [b for b, w in enumerate(self.weights) if w > WEIGHT_MIN]
+        first, last = (used[0], used[-1]) if used else (0, 0)
+        self._ranks(first, last)
+        radius = self._radius(first, last)
+        margin = radius + 2
+        start = max(0, first - margin)
+        row = self.weights[start : last + margin + 1].tolist()
+        smooth = _box(_box(row, radius), 2)
         scale = (1.0 - FLOOR_SHARE) / (sum(smooth) or 1.0)
         floor = FLOOR_SHARE / BUCKETS
-        low = log(floor)
-        table = [low] * _TABLE
-        for bucket, weight in enumerate(smooth):
-            if weight > LOG_FLOOR:
-                # reversed, so that growing shifts are growing positions and one slice reads them
-                # all
-                table[_TABLE - 1 - (_PAD_LOW + bucket)] = log(weight * scale + floor)
-        self._table = array("f", table)
-        self._ranks()
+        found = [log(weight * scale + floor) for weight in smooth]
+        found.reverse()
+        table = array("f", [log(floor)]) * _TABLE
+        # reversed, so that growing shifts are growing positions and one slice reads them all
+        end = _TABLE - (_PAD_LOW + start)
+        table[end - len(found) : end] = array("f", found)
+        self._table = table
 
-    def _ranks(self) -> None:
-        marks = [0.5, 0.95, 0.99, 0.999]
+    def _ranks(self, first: int, last: int) -> None:
         found: list[int] = []
         seen = 0.0
-        for bucket, weight in enumerate(self.weights):
-            seen += weight
-            while len(found) < 4 and seen > marks[len(found)] * self.total:
+        for bucket in range(first, last + 1):
+            seen += self.weights[bucket]
+            while len(found) < len(_MARKS) and seen > _MARKS[len(found)] * self.total:
                 found.append(bucket)
-        found += [BUCKETS - 1] * (4 - len(found))
-        self.p50, self.p95, self.p99 = found[:3]
-        self.top = min(BUCKETS - 1, found[3] + SHIFT_FIRST + SPAN - SHIFT_STEP)
-        self.tail_from = min(BUCKETS, self.p99 + 14)
-        beyond = sum(self.weights[self.tail_from :])
+        found += [last] * (len(_MARKS) - len(found))
+        self.p25, self.p50, self.p75, self.p95, self.p99, top = found
+        self.top = min(BUCKETS - 1, top + SHIFT_FIRST + SPAN - SHIFT_STEP)
+        # half as slow again, and by enough to be noticed
+        self.tail_from = min(BUCKETS, max(self.p99 + 14, bucket_of(VALUES[self.p99] + NOTICED_MS)))
+        beyond = sum(self.weights[self.tail_from : last + 1])
         self.tail_share = (beyond + 0.5) / (self.total + 100.0)
+
+    def _radius(self, first: int, last: int) -> int:
+        """Blur by how little is known: the rule of thumb for this spread and count."""
+        spread = max(1.0, (self.p75 - self.p25) / 1.35)
+        return max(1, min(12, round(1.2 * spread / float(max(1.0, self.total) ** 0.2))))
 
     def likelihoods(self, bucket: int) -> "array[float]":
         """log P(bucket) under each of the ``SHIFTS`` hypotheses, from fastest to slowest."""
         if bucket > self.top:
             bucket = self.top
+        elif bucket < 0:
+            bucket = 0
         start = _TABLE - 1 - (_PAD_LOW + bucket) + SHIFT_FIRST
         return self._table[start : start + SPAN : SHIFT_STEP]
 
     def rank_share(self, bucket: int) -> float:
         """The mid-rank (0-1) of a bucket among the usual durations."""
+        bucket = max(0, min(BUCKETS - 1, bucket))
         below = sum(self.weights[:bucket])
         return (below + 0.5 * self.weights[bucket]) / self.total if self.total else 0.5
 
@@ -190,36 +213,12 @@ class Baseline:
 FADE_STOPS_AT = 150.0
 
 
-def _smooth(weights: "array[float]", total: float) -> list[float]:
-    """Blur by how little is known: a box, twice, as wide as the rule of thumb for this spread and
-    count.
-    """
-    radius = _radius(weights, total)
-    once = _box(weights, radius)
-    return _box(once, 2)
-
-
-def _radius(weights: "array[float]", total: float) -> int:
-    if total <= 0:
-        return 8
-    seen = 0.0
-    quarters: list[int] = []
-    for bucket, weight in enumerate(weights):
-        seen += weight
-        while len(quarters) < 3 and seen > (0.25, 0.5, 0.75)[len(quarters)] * total:
-            quarters.append(bucket)
-    spread = max(1.0, (quarters[-1] - quarters[0]) / 1.35)
-    return max(1, min(12, round(1.2 * spread / float(total**0.2))))
-
-
-def _box(values: "array[float] | list[float]", radius: int) -> list[float]:
-    sums = [0.0]
-    running = 0.0
-    for value in values:
-        running += value
-        sums.append(running)
-    n, width = len(values), 2 * radius + 1
-    return [(sums[min(n, i + radius + 1)] - sums[max(0, i - radius)]) / width for i in range(n)]
+def _box(values: list[float], radius: int) -> list[float]:
+    """The moving average over ``2 * radius + 1`` buckets; outside there is nothing."""
+    pad = [0.0] * radius
+    sums = [0.0, *accumulate([*pad, *values, *pad])]
+    width = 2 * radius + 1
+    return [(high - low) / width for low, high in zip(sums, sums[width:], strict=False)]
 
 
 def poisson_sigma(seen: float, expected: float) -> float:
@@ -231,6 +230,6 @@ def poisson_sigma(seen: float, expected: float) -> float:
     return sqrt(2.0 * (seen * log(seen / expected) - (seen - expected)))
 
 
-def step_factor(shift: int) -> float:
-    """The factor of hypothesis number ``shift``."""
-    return exp((SHIFT_FIRST + SHIFT_STEP * shift) * log(1.03))
+def shift_factor(shift: float) -> float:
+    """The factor of hypothesis number ``shift``; between two whole numbers, too."""
+    return exp((SHIFT_FIRST + SHIFT_STEP * shift) * log(GAMMA))

@@ -21,7 +21,8 @@ from proxy.observability.series import Series, Situation
 from proxy.observability.sketch import bucket_of
 
 RECENT_MAX = 200
-TICK_S = 1.0
+REST_S = 30.0
+"""How often incidents of silent routes are looked at."""
 
 Key = tuple[str, str]
 """(method, route)."""
@@ -37,6 +38,8 @@ class MLDetector:
         self._recent: deque[Anomaly] = deque(maxlen=RECENT_MAX)
         self._ends: list[IncidentEnd] = []
         self._now = 0.0
+        self._waiting: set[Series] = set()
+        self._rested = 0.0
 
     # --- every request ---------------------------------------------------------------------------
 
@@ -67,6 +70,7 @@ class MLDetector:
         bucket = bucket_of(duration_ms)
         series.minutes.add(bucket, status, failed, now)
         if not series.take(bucket, status, failed, now):
+            self._waiting.add(series)
             return None
         return self._weigh(series, now)
 
@@ -79,6 +83,7 @@ class MLDetector:
         return made
 
     def _weigh(self, series: Series, now: float) -> Anomaly | None:
+        self._waiting.discard(series)
         if not self.settings.enabled:
             series.discard()
             return None
@@ -95,12 +100,14 @@ class MLDetector:
         """
         self._now = max(now, self._now)
         found: list[Anomaly | IncidentEnd] = []
-        for series in self._series.values():
-            if series.is_due(now):
-                anomaly = self._weigh(series, now)
-                if anomaly is not None:
-                    found.append(anomaly)
-            series.rest(now, self._ends)
+        for series in [s for s in self._waiting if s.is_due(now)]:
+            anomaly = self._weigh(series, now)
+            if anomaly is not None:
+                found.append(anomaly)
+        if now - self._rested >= REST_S:
+            self._rested = now
+            for series in self._series.values():
+                series.rest(now, self._ends)
         found += self._ends
         self._ends.clear()
         return found

@@ -7,11 +7,13 @@ Pure arithmetic: knows no clock, no route name and no threshold but those passed
 
 from collections.abc import Mapping
 from math import log
+from operator import sub
 
-from proxy.observability.baseline import NEUTRAL, SHIFTS, Baseline, step_factor
+from proxy.observability.baseline import NEUTRAL, SHIFTS, Baseline, shift_factor
 
 SLICE_S = 10.0
-NEEDED = 12.0
+NEEDED = 12.5
+ERRORS_NEEDED = 9.0
 """Evidence at which an alert is considered: odds of e^12 against chance, before the
 confirmation.
 """
@@ -27,23 +29,37 @@ def _slices_needed(shift: int) -> float:
     """How many slices an incident of this size must last: small ones look like the wander of a
     normal day.
     """
-    factor = step_factor(shift)
-    for least, slices in ((3.9, 4.6), (3.0, 6.0), (2.4, 9.0), (2.0, 16.0), (1.7, 26.0)):
+    factor = shift_factor(shift)
+    for least, slices in ((3.9, 4.6), (3.0, 5.0), (2.4, 6.5), (2.0, 9.0), (1.7, 20.0)):
         if factor >= least:
             return slices
-    return 40.0
+    return 36.0
 
 
 SLICES_NEEDED: tuple[float, ...] = tuple(_slices_needed(k) for k in range(SHIFTS))
+RECENT_SLICES = 10.0
+RECENT_KEEP = 1.0 - 1.0 / RECENT_SLICES
+"""Memory of the normal level."""
+CALM_S = 600.0
 WANDER = 0.15
 """Standard deviation of the natural log of a route's level from minute to minute."""
 
 
-def null_penalties(wander: float) -> tuple[float, ...]:
-    """What each "still normal" hypothesis costs: the log-odds of wandering that far."""
+def null_penalties(wander: float, pace_s: float = SLICE_S) -> tuple[float, ...]:
+    """What each "still normal" hypothesis costs: the log-odds of wandering that far.
+
+    On a quiet route the last slices span a long time, and over a long time the wander averages out.
+    """
+    calm = 1.0 + RECENT_SLICES * pace_s / CALM_S
     return tuple(
-        0.5 * (log(step_factor(k)) / wander) ** 2 if k > NEUTRAL else 0.0 for k in range(SHIFTS)
+        0.5 * calm * (log(shift_factor(k)) / wander) ** 2 if k > NEUTRAL else 0.0
+        for k in range(SHIFTS)
     )
+
+
+def level_costs(wander: float) -> tuple[float, ...]:
+    """The same for the level of the last hour, in both directions."""
+    return tuple(0.5 * (log(shift_factor(k)) / wander) ** 2 for k in range(SHIFTS))
 
 
 class LatencySums:
@@ -51,12 +67,15 @@ class LatencySums:
     here and now.
     """
 
-    __slots__ = ("best", "since", "sums")
+    __slots__ = ("best", "found", "recent", "rising", "since", "sums")
 
     def __init__(self) -> None:
+        self.found: list[float] = [0.0] * SHIFTS
         self.sums = [0.0] * SHIFTS
         self.since = [0.0] * SHIFTS
         self.best = 0.0
+        self.recent: list[float] = []
+        self.rising = False
 
     def reset(self) -> None:
         self.sums = [0.0] * SHIFTS
@@ -71,22 +90,34 @@ class LatencySums:
         needed: float,
         penalties: tuple[float, ...],
         first_slow: int,
+        level: int,
     ) -> int:
         """Weigh one slice; returns the hypothesis with the most evidence relative to what it
         needs.
         """
         if len(durations) == 1:
             ((bucket, count),) = durations.items()
-            found = [count * x for x in baseline.likelihoods(bucket)]
+            found = [count * x for x in baseline.likelihoods(bucket - level)]
         else:
             found = [0.0] * SHIFTS
             for bucket, count in durations.items():
                 found = [
                     total + count * x
-                    for total, x in zip(found, baseline.likelihoods(bucket), strict=True)
+                    for total, x in zip(found, baseline.likelihoods(bucket - level), strict=True)
                 ]
-        normal = max(found[k] - penalties[k] for k in range(first_slow))
+        self.found = found
+        # which "still normal" level explains the last slices best: wandering there is paid for once
+        recent = [
+            RECENT_KEEP * r + x for r, x in zip(self.recent, found[:first_slow], strict=False)
+        ]
+        recent += found[len(recent) : first_slow]
+        self.recent = recent
+        costed = list(map(sub, recent, penalties))
+        normal = found[costed.index(max(costed))]
+        if not self.best and max(found[first_slow:]) <= normal:
+            return first_slow
         sums, since, best, best_at = self.sums, self.since, 0.0, first_slow
+        rising = False
         top = needed * SUM_MAX
         for k in range(first_slow, SHIFTS):
             cap = needed * credit / SLICES_NEEDED[k]
@@ -106,39 +137,46 @@ class LatencySums:
                     after = top
             sums[k] = after
             if after > best:
-                best, best_at = after, k
-        self.best = best
+                best, best_at, rising = after, k, gain > 0.0
+        self.best, self.rising = best, rising
         return best_at
 
 
 class ShareSum:
     """Evidence that a share rose to at least ``to``; used for errors and for the slow tail."""
 
-    __slots__ = ("hits", "requests", "since", "total")
+    __slots__ = ("first_hit", "hits", "requests", "since", "total")
 
     def __init__(self) -> None:
         self.total = 0.0
         self.since = 0.0
+        self.first_hit: float | None = None
         self.hits = 0
         self.requests = 0
 
     def reset(self) -> None:
         self.total = 0.0
+        self.first_hit = None
         self.hits = self.requests = 0
 
     def add(
         self,
         requests: int,
         hits: int,
+        proofs: float,
         usual: float,
         to: float,
         cap: float,
         needed: float,
         began: float,
+        first_hit: float,
     ) -> None:
-        """Weigh ``hits`` out of ``requests`` for the share ``to`` against the share ``usual``."""
+        """Weigh ``hits`` out of ``requests`` for the share ``to`` against the share ``usual``.
+
+        ``proofs`` is how many hits count as independent: errors like company.
+        """
+        gain = proofs * log(to / usual)
         misses = requests - hits
-        gain = hits * log(to / usual)
         if misses:
             gain += misses * log((1.0 - to) / (1.0 - usual))
         if gain > cap:
@@ -151,7 +189,10 @@ class ShareSum:
             return
         if self.total <= 0.0:
             self.since = began
+            self.first_hit = None
             self.hits = self.requests = 0
+        if hits and self.first_hit is None:
+            self.first_hit = first_hit
         self.hits += hits
         self.requests += requests
         self.total = min(after, needed * SUM_MAX)

@@ -74,7 +74,8 @@ def error_sentence(
     return (
         f"Since {clock(onset)} {method} {route} fails {observed:.1%} of the time "
         f""
-        f"instead of {usual} ({errors} of {samples} requests, {observed / baseline:.1f}x, {sigma:.1f} sigma)."
+        f"instead of {usual} ({errors} of {samples} requests, "
+        f"{observed / baseline:.1f}x, {sigma:.1f} sigma)."
     )
 
 

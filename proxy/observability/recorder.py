@@ -92,7 +92,8 @@ class Recorder:
         self.sequence += 1
         exchange.sequence = self.sequence
         status, outcome = exchange.status, exchange.outcome
-        exchange.route = self.routes.template(exchange.method, exchange.target, status)
+        if not exchange.route:
+            exchange.route = self.routes.template(exchange.method, exchange.target, status)
         self.buffer.record(exchange)
         self._outcomes[outcome] += 1
         self._statuses[status // 100 if 100 <= status < 1000 else 0] += 1

@@ -8,19 +8,31 @@ is passed in.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log
 from typing import Any
 
 from proxy.config import Detector as DetectorSettings
 from proxy.domain.anomaly import Anomaly
-from proxy.observability.baseline import Baseline, poisson_sigma
+from proxy.observability.baseline import (
+    LOG_GAMMA,
+    NEUTRAL,
+    SHIFT_FIRST,
+    SHIFT_STEP,
+    SHIFTS,
+    Baseline,
+    poisson_sigma,
+    shift_factor,
+)
 from proxy.observability.evidence import (
     CREDIT_MAX,
+    ERRORS_NEEDED,
     FIRST_SLOW,
     NEEDED,
     SLICE_S,
     WANDER,
     LatencySums,
     ShareSum,
+    level_costs,
     null_penalties,
 )
 from proxy.observability.incident import (
@@ -31,7 +43,7 @@ from proxy.observability.incident import (
     severity_of,
 )
 from proxy.observability.rollup import Minutes
-from proxy.observability.sketch import VALUES, quantiles
+from proxy.observability.sketch import BUCKETS, VALUES, quantiles
 
 WARM_UP_S = 600.0
 WARM_UP_REQUESTS = 50
@@ -45,10 +57,37 @@ SLOWER_MS = 10.0
 """Nobody notices less, whatever the ratio."""
 ERRORS_MIN = 4
 TAIL_HITS_MIN = 8
+TAIL_KNOWN = 300.0
+"""Requests after which a p99 means something."""
+TAIL_SLICES = 6.0
+ESCALATED = 3.0
+"""An open incident this many times worse than reported is reported again."""
+RECOVERY_NEEDED = 5.0
+RECOVERY_SLICES = 3.0
 TAIL_SHARE_MIN = 0.03
 SUSPICIOUS = 0.4
 RECOVERED = 0.25
-ERROR_LEVELS: tuple[tuple[float, float], ...] = ((0.004, 6.0), (0.02, 5.0), (0.1, 4.0), (0.5, 2.4))
+GRID = SHIFT_STEP * LOG_GAMMA
+"""Natural log between two hypotheses."""
+WANDER_KEEP = 0.99
+WANDER_PRIOR = 12.0 / WANDER**4
+"""The first guess weighs like twelve windows."""
+WANDER_MIN, WANDER_MAX = 0.1, 0.6
+STRAY_SIGMA = 2.6
+PACE_GAIN, PACE_MAX_S = 0.05, 300.0
+OUTAGE = 0.5
+CLUMPED = 0.4
+"""How much an error proves that directly follows another one, unless everything fails."""
+LATENCY_SPAN_S = 38.0
+OUTAGE_SPAN_S = 16.0
+ERRORS_SPAN_S = 25.0
+LEVEL_STEP = 0.5
+"""Buckets that the level may move in one window: 1.5 % in five minutes follows a day's load, not an incident."""
+LEVEL_MAX, LEVEL_UP_MAX = 8.0, 5.0
+LEVEL_KEEP = 0.9
+"""Share of the level's evidence kept from window to window: a memory of about fifty minutes."""
+RATIO_MIN = 1.5
+ERROR_LEVELS = ((0.004, 6.0), (0.02, 5.0), (0.1, 4.0), (0.5, 2.4))
 """Least error share an incident is weighed against, and how many slices it must last."""
 
 
@@ -76,6 +115,11 @@ class Series:
         self._durations: dict[int, int] = {}
         self._requests = 0
         self._errors = 0
+        self._error_runs = 0
+        self._first_error = self._last_error = now
+        self._error_evidence = 0.0
+        self._recovery = 0.0
+        self._failed_last = False
         self._began = now
         self._weighed = now - SLICE_S
         self._latency = LatencySums()
@@ -87,10 +131,19 @@ class Series:
         self._fresh_counts = [0, 0]
         self._waiting_counts = [0, 0]
         self._window_from = now
+        self.wander = WANDER
+        self._wander_weight = self._wander_sum = 0.0
+        self._pace_s = SLICE_S
+        self._first_slow = FIRST_SLOW
         self._penalties = null_penalties(WANDER)
+        self._level_cost = level_costs(WANDER)
         self._level: dict[int, float] = {}
         self._level_from = now
         self._last_request = now
+        self._shift = 0
+        self._drift = 0.0
+        self._window_found = [0.0] * SHIFTS
+        self._profile = [0.0] * SHIFTS
         self._closed: dict[str, OpenIncident] = {}
 
     # --- every request ---------------------------------------------------------------------------
@@ -102,15 +155,21 @@ class Series:
         self._requests += 1
         if failed:
             self._errors += 1
+            if not self._failed_last:
+                self._error_runs += 1
+            if self._errors == 1:
+                self._first_error = now
+            self._last_error = now
         elif status < 400:
             self._durations[bucket] = self._durations.get(bucket, 0) + 1
+        self._failed_last = failed
         return now - self._weighed >= SLICE_S
 
     def is_due(self, now: float) -> bool:
         return self._requests > 0 and now - self._weighed >= SLICE_S
 
     def discard(self) -> None:
-        self._durations, self._requests, self._errors = {}, 0, 0
+        self._durations, self._requests, self._errors, self._error_runs = {}, 0, 0, 0
 
     # --- every slice -----------------------------------------------------------------------------
 
@@ -119,45 +178,88 @@ class Series:
         ``ends``.
         """
         durations, requests, errors = self._durations, self._requests, self._errors
+        proofs = self._error_runs + CLUMPED * (errors - self._error_runs)
         self.discard()
-        credit = min(CREDIT_MAX, max(0.0, now - self._weighed) / SLICE_S)
+        elapsed = max(0.0, now - self._weighed)
+        credit = min(CREDIT_MAX, elapsed / SLICE_S)
+        self._pace_s += PACE_GAIN * (min(elapsed, PACE_MAX_S) - self._pace_s)
         self._weighed = self._last_request = now
-        found = self._weigh_errors(requests, errors, credit, now, ends)
+        found = self._weigh_errors(requests, errors, proofs, credit, now, ends)
         if durations and self.is_warm:
             found = self._weigh_latency(durations, credit, now, situation, ends) or found
         self._learn(durations, requests, errors, now, ends)
         return found
 
     def _weigh_errors(
-        self, requests: int, errors: int, credit: float, now: float, ends: list[IncidentEnd]
+        self,
+        requests: int,
+        errors: int,
+        proofs: float,
+        credit: float,
+        now: float,
+        ends: list[IncidentEnd],
     ) -> Anomaly | None:
         incident = self.open.get("error_rate")
         if incident is not None:
             incident.hurt += errors
             incident.last_seen = now
-        if not errors and not any(s.total for s in self._failing):
+            if self._is_recovered(incident, requests, errors, credit):
+                self._close("error_rate", "recovered", now, ends)
+                return None
+        if not errors and not self._error_evidence:
             return None
         usual = self.baseline.error_share
         strongest = 0.0
         crossed: ShareSum | None = None
         for level, (least, slices) in zip(self._failing, ERROR_LEVELS, strict=True):
             to = min(0.9, max(least, self.settings.error_ratio * usual))
-            level.add(requests, errors, usual, to, NEEDED * credit / slices, NEEDED, self._began)
+            level.add(
+                requests,
+                errors,
+                errors if least >= OUTAGE else proofs,
+                usual,
+                to,
+                ERRORS_NEEDED * credit / slices,
+                ERRORS_NEEDED,
+                self._began,
+                self._first_error,
+            )
             strongest = max(strongest, level.total)
-            if level.total >= NEEDED and level.hits >= ERRORS_MIN:
+            if level.total >= ERRORS_NEEDED and level.hits >= ERRORS_MIN:
                 crossed = level
-        if incident is not None:
-            if strongest <= RECOVERED * NEEDED:
-                self._close("error_rate", "recovered", now, ends)
-            return None
+        self._error_evidence = strongest
         if crossed is None or not errors:
             return None
+        if incident is not None and crossed.hits < (
+            ESCALATED * incident.anomaly.observed * crossed.requests
+        ):
+            return None
         return self._error_anomaly(crossed, usual, now)
+
+    def _is_recovered(
+        self, incident: OpenIncident, requests: int, errors: int, credit: float
+    ) -> bool:
+        """Evidence that the share is the usual one again rather than most of the incident's."""
+        usual = self.baseline.error_share
+        still = max(1.5 * usual, 0.7 * min(0.95, incident.anomaly.observed))
+        if still >= 1.0:
+            return False
+        gain = (requests - errors) * log((1.0 - usual) / (1.0 - still)) - errors * log(
+            still / usual
+        )
+        cap = RECOVERY_NEEDED * credit / RECOVERY_SLICES
+        self._recovery = max(0.0, self._recovery + max(-cap, min(cap, gain)))
+        return self._recovery >= RECOVERY_NEEDED
 
     def _error_anomaly(self, run: ShareSum, usual: float, now: float) -> Anomaly | None:
         observed = run.hits / run.requests
         sigma = poisson_sigma(run.hits, usual * run.requests)
         if observed < self.settings.error_ratio_floor * usual:
+            return None
+        if run.first_hit is None or run.hits < (ERRORS_MIN if observed >= 0.75 else ERRORS_MIN + 1):
+            return None
+        span = self._last_error - run.first_hit
+        if span < (OUTAGE_SPAN_S if observed >= 0.75 else ERRORS_SPAN_S):
             return None
         per_minute = 60.0 * run.requests / max(10.0, now - run.since)
         ratio = observed / usual
@@ -189,14 +291,32 @@ class Series:
     ) -> Anomaly | None:
         needed, base = self.needed, self.baseline
         best = self._latency.add(
-            base, durations, self._began, credit, needed, self._penalties, FIRST_SLOW
+            base,
+            durations,
+            self._began,
+            credit,
+            needed,
+            self._penalties,
+            self._first_slow,
+            self._shift,
         )
+        for k, x in enumerate(self._latency.found):
+            self._window_found[k] += x
         n = sum(durations.values())
-        slow = sum(c for b, c in durations.items() if b >= base.tail_from)
+        slow = sum(c for b, c in durations.items() if b - self._shift >= base.tail_from)
         to = min(0.5, max(TAIL_SHARE_MIN, 5.0 * base.tail_share))
-        self._tail.add(
-            n, slow, min(base.tail_share, 0.1), to, needed * credit / 6.0, needed, self._began
-        )
+        if base.total >= TAIL_KNOWN:
+            self._tail.add(
+                n,
+                slow,
+                slow,
+                min(base.tail_share, 0.1),
+                to,
+                needed * credit / TAIL_SLICES,
+                needed,
+                self._began,
+                self._began,
+            )
         for bucket, count in durations.items():
             self._run[bucket] = self._run.get(bucket, 0) + count
         incident = self.open.get("latency")
@@ -209,11 +329,11 @@ class Series:
         if self._latency.best < 0.1 * needed and self._tail.total < 0.1 * needed:
             self._run = {}
             return None
-        if self._latency.best >= needed:
+        if self._latency.best >= needed and self._latency.rising:
             found = self._shift_anomaly(best, now)
             if found is not None:
                 return found
-        if self._tail.total >= needed and self._tail.hits >= TAIL_HITS_MIN:
+        if slow and self._tail.total >= needed and self._tail.hits >= TAIL_HITS_MIN:
             return self._tail_anomaly(now)
         return None
 
@@ -223,26 +343,46 @@ class Series:
         p50, p95 = quantiles(run, (0.5, 0.95))
         assert p50 is not None
         assert p95 is not None
-        if p95 - VALUES[base.p95] < SLOWER_MS and p50 - VALUES[base.p50] < SLOWER_MS:
+        if p95 - self._usual(base.p95) < SLOWER_MS and p50 - self._usual(base.p50) < SLOWER_MS:
             return None
-        mean_rank = sum(c * base.rank_share(b) for b, c in run.items()) / n
+        onset = self._latency.since[best]
+        if now - onset < LATENCY_SPAN_S or n < 4:
+            return None
+        factor = self._run_factor(run)
+        if factor < RATIO_MIN:
+            return None
+        mean_rank = sum(c * base.rank_share(b - self._shift) for b, c in run.items()) / n
         sigma = (mean_rank - 0.5) * (12.0 * n) ** 0.5
         if sigma < self.settings.latency_sigma:
             return None
-        baseline, observed, what = VALUES[base.p50], p50, "takes"
+        baseline, observed, what = self._usual(base.p50), p50, "takes"
         if observed < 1.4 * baseline:
             # two-humped durations: the middle may stay while the rest moves
-            baseline, observed, what = VALUES[base.p95], p95, "takes (p95)"
+            baseline, observed, what = self._usual(base.p95), p95, "takes (p95)"
         return self._latency_anomaly(
             self._latency.since[best], baseline, observed, sigma, n, what, now
         )
 
+    def _usual(self, bucket: int) -> float:
+        """The usual duration in ms at a rank's bucket, at the level of now."""
+        return VALUES[max(0, min(BUCKETS - 1, bucket + self._shift))]
+
+    def _run_factor(self, run: Mapping[int, int]) -> float:
+        """By how much the run is slower than usual now: the best-fitting shift of the whole run."""
+        found = [0.0] * SHIFTS
+        for bucket, count in run.items():
+            for k, x in enumerate(self.baseline.likelihoods(bucket - self._shift)):
+                found[k] += count * x
+        return shift_factor(_peak(found, SHIFTS))
+
     def _tail_anomaly(self, now: float) -> Anomaly | None:
         tail, base = self._tail, self.baseline
+        if now - tail.since < LATENCY_SPAN_S:
+            return None
         share = tail.hits / tail.requests
         sigma = poisson_sigma(tail.hits, base.tail_share * tail.requests)
         p99 = quantiles(self._run, (0.99,))[0]
-        if p99 is None or p99 - VALUES[base.p99] < SLOWER_MS:
+        if p99 is None or p99 - self._usual(base.p99) < SLOWER_MS:
             return None
         if share < self.settings.error_ratio_floor * base.tail_share:
             return None
@@ -250,7 +390,7 @@ class Series:
             return None
         return self._latency_anomaly(
             tail.since,
-            VALUES[base.p99],
+            self._usual(base.p99),
             p99,
             sigma,
             tail.requests,
@@ -304,6 +444,7 @@ class Series:
             before.last_seen = now
             self.open[anomaly.kind] = before
             return None
+        self._recovery = 0.0
         self.open[anomaly.kind] = OpenIncident(anomaly, hurt=hurt, last_seen=now)
         return anomaly
 
@@ -322,6 +463,7 @@ class Series:
             self._tail.reset()
             self._run = {}
         else:
+            self._recovery = 0.0
             for level in self._failing:
                 level.reset()
 
@@ -365,15 +507,53 @@ class Series:
         base.learn(self._waiting, *self._waiting_counts)
         if self._waiting:
             base.rebuild()
+        if "latency" not in self.open:
+            self._follow_level()
         self._waiting, self._waiting_counts = self._fresh, self._fresh_counts
         self._fresh, self._fresh_counts = {}, [0, 0]
         self._window_from = now
+
+    def _follow_level(self) -> None:
+        """The level of a day's load moves slowly; follow it, at most ``LEVEL_STEP`` a window."""
+        window, self._window_found = self._window_found, [0.0] * SHIFTS
+        self._learn_wander(window)
+        before = self._shift
+        self._profile = [LEVEL_KEEP * p + w for p, w in zip(self._profile, window, strict=True)]
+        seen = [p - c for p, c in zip(self._profile, self._level_cost, strict=True)]
+        target = SHIFT_FIRST + SHIFT_STEP * _peak(seen, FIRST_SLOW + 1)
+        step = max(-LEVEL_STEP, min(LEVEL_STEP, target))
+        self._drift = max(-LEVEL_MAX, min(LEVEL_UP_MAX, self._drift + step))
+        self._shift = round(self._drift)
+        if self._shift != before:
+            self._profile = _moved(self._profile, (self._shift - before) / SHIFT_STEP)
+
+    def _learn_wander(self, window: list[float]) -> None:
+        """How far this route's level strays from window to window, beyond what chance explains."""
+        k = max(range(1, FIRST_SLOW + 1), key=window.__getitem__)
+        bend = (2 * window[k] - window[k - 1] - window[k + 1]) / GRID**2
+        if bend <= 0:
+            return
+        strayed = (SHIFT_FIRST + SHIFT_STEP * _peak(window, FIRST_SLOW + 2)) * LOG_GAMMA
+        chance = 1.0 / bend
+        weight = 1.0 / (WANDER**2 + chance) ** 2
+        self._wander_weight = WANDER_KEEP * self._wander_weight + weight
+        self._wander_sum = WANDER_KEEP * self._wander_sum + weight * (strayed**2 - chance)
+        known = max(0.0, self._wander_sum + WANDER_PRIOR * WANDER**2) / (
+            self._wander_weight + WANDER_PRIOR
+        )
+        self._set_wander(min(WANDER_MAX, max(WANDER_MIN, known**0.5)))
+
+    def _set_wander(self, wander: float) -> None:
+        self.wander = wander
+        self._penalties = null_penalties(wander, self._pace_s)
+        # a route that strays far must be slower by more than it strays
+        self._first_slow = max(FIRST_SLOW, round(NEUTRAL + STRAY_SIGMA * wander / GRID))
 
     @property
     def _is_suspicious(self) -> bool:
         return (
             max(self._latency.best, self._tail.total) >= SUSPICIOUS * self.needed
-            or max(level.total for level in self._failing) >= 2 * SUSPICIOUS * NEEDED
+            or max(level.total for level in self._failing) >= 2 * SUSPICIOUS * ERRORS_NEEDED
         )
 
     def _drop_lessons(self, now: float) -> None:
@@ -404,3 +584,22 @@ class Series:
         if self.baseline.total >= WARM_UP_REQUESTS:
             self.baseline.rebuild()
             self.is_warm = True
+
+
+def _peak(values: list[float], end: int) -> float:
+    """The position of the greatest of ``values[:end]``, between the grid's points by a parabola."""
+    k = max(range(end), key=values.__getitem__)
+    if 0 < k < end - 1:
+        left, middle, right = values[k - 1 : k + 2]
+        bend = left - 2 * middle + right
+        if bend < 0:
+            return k + 0.5 * (left - right) / bend
+    return float(k)
+
+
+def _moved(values: list[float], by: float) -> list[float]:
+    """``values`` read ``by`` places further on (less than one), between the points linearly."""
+    if by < 0:
+        return _moved(values[::-1], -by)[::-1]
+    following = [*values[1:], values[-1]]
+    return [(1.0 - by) * x + by * y for x, y in zip(values, following, strict=True)]
