@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_offline(commands)
     _add_operations(commands)
-    register_console(commands)
+    register_console(commands, verify_file=_audit_verify_file)
     return parser
 
 
@@ -228,13 +228,35 @@ def _migrate(args: argparse.Namespace) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     from proxy.app.doctor import doctor
 
-    return asyncio.run(doctor(args))
+    return doctor(args)
 
 
 def _member_add(args: argparse.Namespace) -> int:
     from proxy.app.operations import member_add
 
     return asyncio.run(member_add(args))
+
+
+def _audit_verify_file(args: argparse.Namespace) -> int:
+    """`audit verify FILE`: the exported chain, without a database and without a sidecar."""
+    from proxy.store.audit import verify_export
+
+    with ExitStack() as stack:
+        lines = (line.decode() for line in _open_input(stack, Path(args.file)))
+        found = verify_export(lines)
+    facts = {
+        "ok": found.ok,
+        "entries": found.entries,
+        "head": found.head,
+        "first_bad": found.first_bad,
+    }
+    if getattr(args, "json", False):
+        print(json.dumps(facts))
+    elif found.ok:
+        print(f"the chain holds: {found.entries} entries, head {found.head}")
+    else:
+        print(f"the chain is broken at entry {found.first_bad} of {found.entries}")
+    return 0 if found.ok else 1
 
 
 def _db_stop(args: argparse.Namespace) -> int:

@@ -450,6 +450,8 @@ class AuditView(Answer):
     reason: str | None = None
     prev_hash: str
     hash: str
+    payload: str = ""
+    """The exact text that was hashed, so that an exported chain is checked without a database."""
 
 
 class AuditPage(Answer):

@@ -19,14 +19,15 @@ from aiohttp import web
 
 from proxy.agents.router import OrchestratorRouter
 from proxy.api.deps import ApiDeps
+from proxy.api.facts import StoreFacts
 from proxy.api.server import build_app
 from proxy.app.channel import Channel, Message, receive_first
 from proxy.app.database import Database
-from proxy.app.facts import StoreFacts
 from proxy.app.live import LiveStatus
 from proxy.app.status_link import Desk
 from proxy.clock import SystemClock
 from proxy.config import Config
+from proxy.domain.failure import Classification, Failure
 from proxy.errors import SelfHealError
 from proxy.healing.classifier import ErrorClassifier
 from proxy.healing.healer import Healer
@@ -39,6 +40,8 @@ from proxy.tasks import cancel, spawn
 _log = logging.getLogger("selfheal.control")
 
 POOL_SIZE = 8
+SHUTDOWN_S = 2.0
+TEXT_CHARS_MAX = 16384
 SNAPSHOT_EVERY_S = 60.0
 KEEP_LOGS = timedelta(days=7)
 """As the installation this was made for cleans up; the jobs and decisions stay."""
@@ -87,13 +90,7 @@ class Control:
         self._database.close()
 
     async def _serve(self) -> web.AppRunner:
-        facts = StoreFacts(
-            lambda: self._database.pool,
-            self._live.health,
-            self._classifier.classify,
-            self.config.app.service,
-            self._clock,
-        )
+        facts = StoreFacts(lambda: self._database.pool, self._live.health, self._classify_text)
         app = build_app(
             ApiDeps(
                 config=self.config,
@@ -107,11 +104,19 @@ class Control:
                 clock=self._clock,
             )
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        runner = web.AppRunner(
+            app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_S
+        )
         await runner.setup()
         for sock in self._sockets:
             await web.SockSite(runner, sock).start()
         return runner
+
+    def _classify_text(self, text: str) -> Classification:
+        failure = Failure(
+            self.config.app.service, self._clock.now(), text[:TEXT_CHARS_MAX], source_kind="server"
+        )
+        return self._classifier.classify(failure)
 
     async def _listen(self, channel: Channel) -> None:
         await channel.listen(self._heard)

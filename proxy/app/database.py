@@ -99,10 +99,25 @@ class LogWriter:
         from proxy.store import metrics
 
         async with self._database.as_sidecar() as conn:
-            await metrics.copy_logs(conn, rows)
+            await metrics.copy_logs(conn, [_storable(row) for row in rows])
 
     async def copy_again(self, rows: "Sequence[Row]") -> None:
         from proxy.store import metrics
 
         async with self._database.as_sidecar() as conn:
-            await metrics.copy_logs_idempotent(conn, rows)
+            await metrics.copy_logs_idempotent(conn, [_storable(row) for row in rows])
+
+
+TEXT_COLUMNS = (3, 4, 8, 9)
+"""route_path, method, error_message, error_stack: text that traffic wrote."""
+
+
+def _storable(row: "Row") -> "Row":
+    """One hostile text must not make Postgres refuse the whole batch."""
+    from proxy.store.text import storable
+
+    cells = list(row)
+    for column in TEXT_COLUMNS:
+        if cells[column] is not None:
+            cells[column] = storable(cells[column])
+    return tuple(cells)

@@ -65,7 +65,8 @@ async def install(
     except NotPermitted as error:
         raise NotPermitted(
             f"the database login may not install Self-Heal: {error}; run"
-            " `selfheal migrate --database-url DSN` once with a login that may create roles and schemas, and give `up` the DSN it prints"
+            " `selfheal migrate --database-url DSN` once with a login that may create roles and"
+            " schemas, and give `up` the DSN it prints"
         ) from None
     write_private(files.logins, json.dumps({"proxy_secret": result.proxy_secret}))
     token = await _make_founder(config, dsn, files) if result.needs_founder else None

@@ -49,7 +49,7 @@ def ask(
 
 
 def until(condition: Any, *, timeout_s: float = 30.0, what: str = "") -> Any:
-    """The first true value of ``condition()``; errors of a server that is not there yet count as false."""
+    """The first true value of ``condition()``; a server that is not there yet counts as false."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -91,9 +91,7 @@ class Sidecar:
         if method != "GET":
             headers |= {"Content-Type": "application/json", "X-Selfheal-Request": "1"}
             body = json.dumps(payload or {}).encode()
-        return ask(
-            self.control_url, "/api/v1" + path, method=method, headers=headers, body=body
-        )
+        return ask(self.control_url, "/api/v1" + path, method=method, headers=headers, body=body)
 
     def command(self, *words: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         """A plain command against this sidecar."""

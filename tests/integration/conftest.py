@@ -1,0 +1,22 @@
+"""One small upstream app for all tests of this folder."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parent.parent / "support" / "upstream_app.py"
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[str]:
+    """The URL of a plain web app that fails on ``/fail…``."""
+    process = subprocess.Popen([sys.executable, str(APP), "0"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    port = int(process.stdout.readline())
+    yield f"http://127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+    process.stdout.close()
