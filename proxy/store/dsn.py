@@ -23,7 +23,9 @@ def user_of(dsn: str) -> str:
 
 
 def prefix_of(proxy_dsn: str) -> str:
-    """The installation's role prefix, read from the sidecar's login: ``x7f_sh_login_proxy`` → ``x7f_``."""
+    """The installation's role prefix, read from the sidecar's login: ``x7f_sh_login_proxy`` →
+    ``x7f_``.
+    """
     user = user_of(proxy_dsn)
     return user.removesuffix(LOGIN_PROXY) if user.endswith(LOGIN_PROXY) else ""
 

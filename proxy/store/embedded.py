@@ -1,8 +1,10 @@
-"""The embedded PostgreSQL: one cluster per data directory, started, found again, brought back, stopped.
+"""The embedded PostgreSQL: one cluster per data directory, started, found again, brought back,
+stopped.
 
-Stdlib only and blocking: the supervisor runs it before the heavy imports. It knows processes and files and no
-table. Several sidecars may share a data directory; whoever comes first starts the server, whoever leaves last
-stops it, and a server that outlived a killed starter is simply used again.
+Stdlib only and blocking: the supervisor runs it before the heavy imports. It knows processes and
+files and no table. Several sidecars may share a data directory; whoever comes first starts the
+server, whoever leaves last stops it, and a server that outlived a killed starter is simply used
+again.
 """
 
 import contextlib
@@ -16,7 +18,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +57,20 @@ class Running:
 
 
 class Cluster:
-    """The server of one data directory. Not thread-safe; any number of processes may each hold one."""
+    """The server of one data directory. Not thread-safe; many processes may each hold one."""
 
-    def __init__(self, data_dir: Path, *, installations: list[pg.Binaries] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        installations: list[pg.Binaries] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """``installations`` in place of those found; ``settings`` beside ours, for throw-away
+        servers.
+        """
         self.data_dir = data_dir
+        self._settings = _SETTINGS | dict(settings or {})
         self._installations = installations
         self._user = pg.service_user()
         self.home = self._home()
@@ -68,7 +80,8 @@ class Cluster:
     def ensure_running(self) -> Running:
         """Attach to the running server or start it; holds a share of it until ``detach``.
 
-        Raises ``SelfHealError`` with the fix: no binaries, another major version, a server that will not start.
+        Raises ``SelfHealError`` with the fix: no binaries, another major version, a server that
+        will not start.
         """
         self._make_home()
         with self._locked():
@@ -82,13 +95,13 @@ class Cluster:
                 raise
 
     def check(self) -> None:
-        """Raise ``SelfHealError`` when no installed server can open what is there; starts nothing."""
+        """``SelfHealError`` when no installed server can open what is there; starts nothing."""
         if self.data.is_dir():
             found = pg.find_all() if self._installations is None else self._installations
             pg.choose(found, self._data_major())
 
     def is_alive(self) -> bool:
-        """Whether the postmaster of this data directory runs; reads files only, a few microseconds."""
+        """Whether the postmaster of this data directory runs; reads files only."""
         return self._server_pid() is not None
 
     def stop(self) -> bool:
@@ -113,23 +126,28 @@ class Cluster:
                 self._release_share()
 
     def installer_dsn(self) -> str:
-        """The superuser's DSN, for `migrate` and member commands only. ``SelfHealError`` before a first start."""
+        """The superuser's DSN, for `migrate` and member commands only. ``SelfHealError`` before a
+        first start.
+        """
         try:
             secret = self._secret_file.read_text("ascii").strip()
         except OSError as error:
             raise SelfHealError(
-                f"no embedded database in {self.data_dir} yet; `selfheal up` makes it ({error.strerror})"
+                f"no embedded database in {self.data_dir} yet; `selfheal up` makes it "
+                f"({error.strerror})"
             ) from None
         host = quote(str(self.socket_dir), safe="/")
         return f"postgresql://{_SUPERUSER}:{secret}@/{DATABASE}?host={host}&port={_PORT}"
 
     @property
     def socket_dir(self) -> Path:
-        """0700, and short enough for a socket address; outside the data directory where that is too deep."""
+        """0700, and short enough for a socket address; outside the data directory where that is too
+        deep.
+        """
         inside = self.home / "run"
         if len(os.fsencode(inside / f".s.PGSQL.{_PORT}")) <= SOCKET_PATH_BYTES_MAX - 4:
             return inside
-        return Path("/tmp", f"selfheal-{os.geteuid()}-{self._key}")  # noqa: S108 - owner and mode are checked
+        return Path("/tmp", f"selfheal-{os.geteuid()}-{self._key}")
 
     @property
     def log_file(self) -> Path:
@@ -146,7 +164,7 @@ class Cluster:
     def _home(self) -> Path:
         return pg.STATE_ROOT / self._key if self._user else self.data_dir.absolute() / "postgres"
 
-    # --- under the lock ---------------------------------------------------------------------------------------------
+    # --- under the lock -----------------------------------------------------------------------
 
     def _attach_or_start(self) -> Running:
         if not self.data.is_dir():
@@ -170,11 +188,14 @@ class Cluster:
             return int((self.data / "PG_VERSION").read_text("ascii").split(".")[0])
         except (OSError, ValueError):
             raise SelfHealError(
-                f"{self.data} is no PostgreSQL data directory; move it away or choose another --data-dir"
+                f"{self.data} is no PostgreSQL data directory; "
+                "move it away or choose another --data-dir"
             ) from None
 
     def _init(self) -> None:
-        """initdb beside the final name, renamed when complete: a killed first start leaves nothing half-made."""
+        """initdb beside the final name, renamed when complete: a killed first start leaves nothing
+        half-made.
+        """
         binaries = self._binaries(None)
         part = self.home / "data.new"
         self._stop(part)  # of a starter that was killed between initdb and the rename
@@ -189,17 +210,10 @@ class Cluster:
             os.close(fd)
             self._run(
                 [
-                    binaries["initdb"],
-                    "-D",
-                    str(part),
-                    "-U",
-                    _SUPERUSER,
-                    "-E",
-                    "UTF8",
-                    "--locale=C",
-                    "-k",
-                ]
-                + ["--auth=scram-sha-256", f"--pwfile={password_file}"],
+                    *(binaries["initdb"], "-D", str(part), "-U", _SUPERUSER, "-E", "UTF8", "-k"),
+                    *("--locale=C", "--auth=scram-sha-256", f"--pwfile={password_file}"),
+                    *(["--no-sync"] if self._settings.get("fsync") == "off" else []),
+                ],
                 "initdb failed",
             )
         finally:
@@ -230,7 +244,7 @@ class Cluster:
             self._remove_leftovers(data)
             options = " ".join(
                 ["-k", shlex.quote(str(self.socket_dir)), "-p", str(_PORT)]
-                + [f"-c {key}={shlex.quote(value)}" for key, value in _SETTINGS.items()]
+                + [f"-c {key}={shlex.quote(value)}" for key, value in self._settings.items()]
             )
             command = [
                 binaries["pg_ctl"],
@@ -261,7 +275,8 @@ class Cluster:
             if attempt < START_ATTEMPTS:
                 time.sleep(0.2 * attempt)
         raise SelfHealError(
-            f"the embedded PostgreSQL does not start: {_last_line(self.log_file)} (more in {self.log_file})"
+            f"the embedded PostgreSQL does not start: {_last_line(self.log_file)} "
+            f"(more in {self.log_file})"
         )
 
     def _stop(self, data: Path | None = None) -> bool:
@@ -287,7 +302,9 @@ class Cluster:
         return True
 
     def _server_pid(self, data: Path | None = None) -> int | None:
-        """The live postmaster of this data directory: a pid alone proves nothing, it may be anybody's by now."""
+        """The live postmaster of this data directory: a pid alone proves nothing, it may be
+        anybody's by now.
+        """
         data = data or self.data
         try:
             pid = int((data / "postmaster.pid").read_text("ascii", "replace").split("\n")[0])
@@ -311,7 +328,7 @@ class Cluster:
         for stale in (data / "postmaster.pid", self.socket_dir / f".s.PGSQL.{_PORT}.lock"):
             stale.unlink(missing_ok=True)
 
-    # --- files and users --------------------------------------------------------------------------------------------
+    # --- files and users ----------------------------------------------------------------------
 
     def _make_home(self) -> None:
         if self._user:

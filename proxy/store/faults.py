@@ -1,4 +1,6 @@
-"""The one border where errors of asyncpg and Postgres become ours. Knows SQLSTATEs, nothing of tables."""
+"""The one border where errors of asyncpg and Postgres become ours. Knows SQLSTATEs, nothing of
+tables.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -29,7 +31,9 @@ _AWAY = ("08", "53", "57", "58", "3D", "XX")
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raise the errors of ``proxy.errors`` in place of the driver's; whatever is a bug of ours passes as it is."""
+    """Raise the errors of ``proxy.errors`` in place of the driver's; whatever is a bug of ours
+    passes as it is.
+    """
     try:
         yield
     except asyncpg.PostgresError as error:

@@ -1,7 +1,8 @@
-"""Jobs: at most one open job per (service, environment, signature), counted exactly, with bounded samples.
+"""Jobs: at most one open job per (service, environment, signature), counted exactly, with bounded
+samples.
 
-Every function takes a connection that already acts in a role (``pool.acting``); what it may see and do is the
-database's decision.
+Every function takes a connection that already acts in a role (``pool.acting``); what it may see and
+do is the database's decision.
 """
 
 import base64
@@ -34,7 +35,9 @@ _LARGE_TEXT = {"stack": STACK_CHARS_MAX, "body": BODY_CHARS_MAX, "response_excer
 
 @dataclass(frozen=True, slots=True)
 class RecordedJob:
-    """``created``: this failure opened the job; ``regressed``: it reopened one that counted as fixed."""
+    """``created``: this failure opened the job; ``regressed``: it reopened one that counted as
+    fixed.
+    """
 
     job: Job
     created: bool
@@ -59,7 +62,9 @@ class JobQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``total`` matches the whole filter; ``all`` counts the same statuses, noise and service unfiltered."""
+    """``total`` matches the whole filter; ``all`` counts the same statuses, noise and service
+    unfiltered.
+    """
 
     jobs: tuple[Job, ...]
     total: int
@@ -79,9 +84,11 @@ class StoredEvent:
 async def record_failure(
     conn: asyncpg.Connection, failure: Failure, c: Classification, *, count: int = 1
 ) -> RecordedJob:
-    """Count ``failure`` on its job, opening or reopening it as needed; ``count`` equal ones at once.
+    """Count ``failure`` on its job, opening or reopening it as needed; ``count`` equal ones at
+    once.
 
-    Safe from any number of processes; severity only rises; a failure older than the fix never reopens.
+    Safe from any number of processes; severity only rises; a failure older than the fix never
+    reopens.
     """
     request, body = _request_columns(failure)
     row = await conn.fetchrow(
@@ -161,7 +168,7 @@ async def list_open_jobs(
 async def job_events(
     conn: asyncpg.Connection, job_id: int, limit: int = SAMPLES_MAX
 ) -> list[StoredEvent]:
-    """Kept samples, newest first. Agents and viewers get them without stacks, bodies and requests."""
+    """Kept samples, newest first; agents and viewers see no stacks, bodies and requests."""
     return [_event(row) for row in await conn.fetch(sql("jobs.events"), job_id, limit)]
 
 
@@ -174,9 +181,11 @@ async def step_job(
     reason: str | None = None,
     until: datetime | None = None,
 ) -> Job:
-    """Move a job, from ``old`` or from wherever it stands. Which steps exist, and whose, Postgres says.
+    """Move a job, from ``old`` or from wherever it stands. Which steps exist, and whose, Postgres
+    says.
 
-    ``Conflict`` (``illegal_step``, or ``changed`` when it moved meanwhile), ``NotPermitted``, ``NotFound``.
+    ``Conflict`` (``illegal_step``, or ``changed`` when it moved meanwhile), ``NotPermitted``,
+    ``NotFound``.
     """
     if old is None:
         found = await conn.fetchval(sql("jobs.status"), job_id)

@@ -1,7 +1,7 @@
 """Members: one database login each; the login authenticates, ``profiles.role`` authorises.
 
-Adding and removing needs the installer's connection. A secret is shown once and stored nowhere: Postgres keeps
-its SCRAM verifier only.
+Adding and removing needs the installer's connection. A secret is shown once and stored nowhere:
+Postgres keeps its SCRAM verifier only.
 """
 
 import re
@@ -32,8 +32,8 @@ class Member:
 async def add_member(installer_conn: asyncpg.Connection, name: str, role: str) -> str:
     """Make login ``sh_m_<name>`` and its profile; answers the token ``name:secret``.
 
-    ``role`` is founder, admin, agent or viewer. ``Conflict`` when the name is taken, ``Invalid`` for a bad one.
-    ``installer_conn`` comes from ``pool.connect(installer_dsn)``.
+    ``role`` is founder, admin, agent or viewer. ``Conflict`` when the name is taken, ``Invalid``
+    for a bad one. ``installer_conn`` comes from ``pool.connect(installer_dsn)``.
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
@@ -57,7 +57,9 @@ async def add_member(installer_conn: asyncpg.Connection, name: str, role: str) -
 
 
 async def remove_member(installer_conn: asyncpg.Connection, name: str) -> None:
-    """Take the profile (and with it every right) and the login. ``NotFound`` when there is no such member."""
+    """Take the profile (and with it every right) and the login. ``NotFound`` when there is no such
+    member.
+    """
     with translated():
         async with installer_conn.transaction():
             await installer_conn.execute(sql("migrate.join_owner"))
@@ -80,7 +82,8 @@ async def list_members(conn: asyncpg.Connection) -> list[Member]:
 async def connect_member(
     dsn: str, name: str, secret: str, *, schema: str = "selfheal"
 ) -> asyncpg.Connection:
-    """A connection on the member's own login; ``dsn`` is the sidecar's. ``NotPermitted`` for a wrong secret.
+    """A connection on the member's own login; ``dsn`` is the sidecar's. ``NotPermitted`` for a
+    wrong secret.
 
     Close it after the deed. It may act in its own role only: ``acting(conn, actor)``.
     """
@@ -95,9 +98,11 @@ async def connect_member(
 async def authenticate(
     dsn: str, name: str, secret: str, *, schema: str = "selfheal"
 ) -> Actor | None:
-    """Who this is, with the role its profile gives now; None for a wrong secret or a member without a profile.
+    """Who this is, with the role its profile gives now; None for a wrong secret or a member without
+    a profile.
 
-    Costs a connection and a password hash (about 13 ms). ``Unavailable`` when the database does not answer.
+    Costs a connection and a password hash (about 13 ms). ``Unavailable`` when the database does not
+    answer.
     """
     try:
         conn = await connect_member(dsn, name, secret, schema=schema)

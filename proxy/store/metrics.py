@@ -1,4 +1,6 @@
-"""What was measured: request log by COPY, anomalies, health snapshots, route baselines. Acts as ``proxy``."""
+"""What was measured: request log by COPY, anomalies, health snapshots, route baselines. Acts as
+``proxy``.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -48,7 +50,8 @@ class Baseline:
 async def copy_logs(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
     """One binary COPY of rows in the order of ``LOG_COLUMNS`` → how many.
 
-    The caller keeps batches small (``metrics.copy_rows``) and texts free of NUL (``store.text.clip``).
+    The caller keeps batches small (``metrics.copy_rows``) and texts free of NUL
+    (``store.text.clip``).
     """
     if rows:
         await conn.copy_records_to_table("observability_logs", records=rows, columns=LOG_COLUMNS)
@@ -56,7 +59,9 @@ async def copy_logs(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -
 
 
 async def copy_logs_idempotent(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Replay of a spool → rows really added; those that are there already (same id, same time) stay as they are."""
+    """Replay of a spool → rows really added; those that are there already (same id, same time) stay
+    as they are.
+    """
     if not rows:
         return 0
     await conn.execute(sql("metrics.make_staging"))
@@ -68,7 +73,9 @@ async def copy_logs_idempotent(conn: asyncpg.Connection, rows: Sequence[tuple[An
 
 
 async def open_anomaly(conn: asyncpg.Connection, service: str, anomaly: Anomaly) -> UUID:
-    """One row per (service, route, method, kind, onset); a repeat counts up and may raise the severity."""
+    """One row per (service, route, method, kind, onset); a repeat counts up and may raise the
+    severity.
+    """
     anomaly_id: UUID = await conn.fetchval(
         sql("metrics.open_anomaly"),
         service,
@@ -149,7 +156,7 @@ async def load_baselines(conn: asyncpg.Connection, service: str) -> list[Baselin
 
 
 async def ensure_partitions(conn: asyncpg.Connection, day: date, ahead: int = 2) -> list[str]:
-    """Make the UTC-day partitions of ``day`` and ``ahead`` days after it → names of the new ones."""
+    """Make the partitions of ``day`` and ``ahead`` days after it (UTC) → names of the new ones."""
     return [row["part"] for row in await conn.fetch(sql("metrics.ensure_partitions"), day, ahead)]
 
 

@@ -1,4 +1,5 @@
-"""Brings a database to the newest schema: one runner at a time, each file once, each in its own transaction.
+"""Brings a database to the newest schema: one runner at a time, each file once, each in its own
+transaction.
 
 Runs with the installer's credential, as does adding members; the running sidecar never holds it.
 """
@@ -48,10 +49,10 @@ async def migrate(
 ) -> MigrateResult:
     """Apply what is missing. Safe to repeat and to start twice at once.
 
-    ``proxy_secret``: the sidecar login's existing secret; None makes a new one. ``switches``: gate switches the
-    operator's configuration sets (``auto_approve_sandbox``). ``prefix``: role prefix of a new installation;
-    None chooses. Raises ``SelfHealError`` when an applied file was changed since, ``NotPermitted`` when the
-    installer lacks a right, ``Unavailable``.
+    ``proxy_secret``: the sidecar login's existing secret; None makes a new one. ``switches``: gate
+    switches the operator's configuration sets (``auto_approve_sandbox``). ``prefix``: role prefix
+    of a new installation; None chooses. Raises ``SelfHealError`` when an applied file was changed
+    since, ``NotPermitted`` when the installer lacks a right, ``Unavailable``.
     """
     conn = await connect(installer_dsn, schema=schema)
     try:
@@ -105,8 +106,8 @@ async def _apply_missing(
             continue
         if known.get(file.stem) is not None:
             raise SelfHealError(
-                f"migration {file.stem} was applied with other content; this database belongs to another "
-                "build of Self-Heal: use that build, or restore a backup"
+                f"migration {file.stem} was applied with other content; this database belongs to "
+                "another build of Self-Heal: use that build, or restore a backup"
             )
         async with conn.transaction():
             if file.stem not in known:

@@ -1,4 +1,5 @@
-"""Wake-ups: LISTEN on ``selfheal_events``. Ids only, and never the whole truth: readers fetch, and poll as well.
+"""Wake-ups: LISTEN on ``selfheal_events``. Ids only, and never the whole truth: readers fetch, and
+poll as well.
 
 Needs a direct or session connection (not a transaction-pooling proxy).
 """
@@ -26,7 +27,9 @@ _log = logging.getLogger("selfheal.notify")
 
 @dataclass(frozen=True, slots=True)
 class Wakeup:
-    """``kind``: job, patch, approval, anomaly or audit; ``subject``: ``J-1 P-1 A-1``, an anomaly's id, ``control``."""
+    """``kind``: job, patch, approval, anomaly or audit; ``subject``: ``J-1 P-1 A-1``, an anomaly's
+    id, ``control``.
+    """
 
     kind: str
     subject: str
@@ -40,7 +43,8 @@ async def listen(
 ) -> AsyncIterator[None]:
     """Call back on each event while the context is open, reconnecting by itself.
 
-    The callback gets None after every (re)connect: something may have been missed. It must not block or raise.
+    The callback gets None after every (re)connect: something may have been missed. It must not
+    block or raise.
     """
     task = spawn(_keep_listening(dsn, callback, schema), name="notify")
     try:

@@ -37,8 +37,8 @@ async def attach(
 ) -> Patch:
     """A new proposal, acting as ``proxy``. ``created_by`` is believed from the sidecar only.
 
-    ``NotFound`` without the job; ``Conflict`` (``exists``) when a live patch of this job has the same digest;
-    ``Invalid`` for content Postgres cannot keep byte for byte.
+    ``NotFound`` without the job; ``Conflict`` (``exists``) when a live patch of this job has the
+    same digest; ``Invalid`` for content Postgres cannot keep byte for byte.
     """
     patch_id = await conn.fetchval(
         _sql("patches.attach"),
@@ -68,7 +68,9 @@ async def attach_content(
     sql: str | None,
     base_commit: str | None,
 ) -> Patch:
-    """The same on the login of an agent or a person: risk stays critical until the sidecar has weighed it."""
+    """The same on the login of an agent or a person: risk stays critical until the sidecar has
+    weighed it.
+    """
     patch_id = await conn.fetchval(
         _sql("patches.attach_content"),
         job_id,
@@ -116,10 +118,10 @@ async def step_patch(
 ) -> Patch:
     """Compare-and-set from ``old`` to ``new``; with ``old == new`` only the given fields change.
 
-    ``evidence`` is kept as canonical JSON text and must name the patch's ``digest`` to pass; a given
-    ``evidence_digest`` must be its hash. Raises ``Conflict`` with code ``changed`` (no longer in ``old``),
-    ``illegal_step``, ``gate_missing`` (no approval or deed for this digest), ``digest_changed``,
-    ``immutable``; ``NotPermitted`` when the step is another role's.
+    ``evidence`` is kept as canonical JSON text and must name the patch's ``digest`` to pass; a
+    given ``evidence_digest`` must be its hash. Raises ``Conflict`` with code ``changed`` (no longer
+    in ``old``), ``illegal_step``, ``gate_missing`` (no approval or deed for this digest),
+    ``digest_changed``, ``immutable``; ``NotPermitted`` when the step is another role's.
     """
     text = None
     if evidence is not None:

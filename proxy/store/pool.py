@@ -1,7 +1,7 @@
 """Connections: a small pool per process, and ``acting``: one transaction in one role.
 
-Never plain SET ROLE: it survives the pool's reset. The role is local to the transaction, and the claims beside it
-are context for the audit, never a right.
+Never plain SET ROLE: it survives the pool's reset. The role is local to the transaction, and the
+claims beside it are context for the audit, never a right.
 """
 
 import contextlib
@@ -20,13 +20,17 @@ COMMAND_TIMEOUT_S = 30.0
 IDLE_S = 60.0
 
 AS_PROXY = Actor("sidecar", "proxy", "sidecar", interactive=False)
-"""The sidecar's own work. Its policy acts as ``Actor("policy", "proxy", "sidecar", interactive=False)``."""
+"""The sidecar's own work. Its policy acts as ``Actor("policy", "proxy", "sidecar",
+interactive=False)``.
+"""
 
 
 async def open_pool(
     dsn: str, *, schema: str = "selfheal", min_size: int = 0, max_size: int = 4
 ) -> "asyncpg.Pool[Any]":
-    """A pool that opens connections when they are needed. ``Unavailable`` when ``min_size`` cannot be had."""
+    """A pool that opens connections when they are needed. ``Unavailable`` when ``min_size`` cannot
+    be had.
+    """
     with translated():
         return await asyncpg.create_pool(
             dsn,
@@ -63,10 +67,11 @@ async def prepare(conn: asyncpg.Connection) -> None:
 async def acting(
     source: "asyncpg.Connection | asyncpg.Pool[Any]", actor: Actor
 ) -> AsyncIterator[asyncpg.Connection]:
-    """A connection inside a transaction, in the actor's role; committed at the end, rolled back on any error.
+    """A connection inside a transaction, in the actor's role; committed at the end, rolled back on
+    any error.
 
-    Errors leave as those of ``proxy.errors``. Nested on the same connection it is a savepoint, and the outer
-    role comes back.
+    Errors leave as those of ``proxy.errors``. Nested on the same connection it is a savepoint, and
+    the outer role comes back.
     """
     with translated():
         if isinstance(source, asyncpg.Pool):

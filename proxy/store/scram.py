@@ -1,4 +1,6 @@
-"""SCRAM-SHA-256 verifiers (RFC 5802, 7677), made here so that no password ever travels in a statement."""
+"""SCRAM-SHA-256 verifiers (RFC 5802, 7677), made here so that no password ever travels in a
+statement.
+"""
 
 import base64
 import hashlib

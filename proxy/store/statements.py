@@ -19,6 +19,8 @@ def family(name: str) -> dict[str, str]:
 
 @cache
 def sql(reference: str) -> str:
-    """``jobs.get`` → the text of statement ``get`` in ``jobs.sql``. ``KeyError`` names a missing one."""
+    """``jobs.get`` → the text of statement ``get`` in ``jobs.sql``. ``KeyError`` names a missing
+    one.
+    """
     file, _, name = reference.partition(".")
     return family(file)[name]

@@ -1,4 +1,6 @@
-"""Hostile text on its way into Postgres: no NUL, no lone surrogate, no more than its column's bound."""
+"""Hostile text on its way into Postgres: no NUL, no lone surrogate, no more than its column's
+bound.
+"""
 
 from typing import Any, overload
 

@@ -1,7 +1,9 @@
-"""Real Postgres for tests: one embedded server a session, a fresh database a test from a migrated template.
+"""Real Postgres for tests: one embedded server a session, a fresh database a test from a migrated
+template.
 
-``pytest_plugins = ["tests.support.postgres"]`` in tests/conftest.py makes these fixtures known everywhere:
-``database`` (PostgreSQL of the wheel) and ``database_15`` (Debian's, skipped where it is not installed).
+``pytest_plugins = ["tests.support.postgres"]`` in tests/conftest.py makes these fixtures known
+everywhere: ``database`` (PostgreSQL of the wheel) and ``database_15`` (Debian's, skipped where it
+is not installed).
 """
 
 import asyncio
@@ -9,6 +11,8 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +28,16 @@ from proxy.store.migrate import migrate
 from proxy.store.pool import AS_PROXY, connect, open_pool
 
 TEMPLATE = "selfheal_template"
+THROW_AWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+"""Nothing here outlives the session, so nothing waits for a disk."""
 MEMBERS = {"ada": "founder", "bob": "admin", "bot": "agent", "vera": "viewer"}
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running cluster with a migrated template; logins and secrets are the same in every copy of it."""
+    """A running cluster with a migrated template; logins and secrets are the same in every copy of
+    it.
+    """
 
     installer_dsn: str
     proxy_dsn: str
@@ -39,7 +47,9 @@ class Server:
 
 @dataclass(frozen=True)
 class TestDatabase:
-    """One test's own database. ``tokens`` by role: founder (ada), admin (bob), agent (bot), viewer (vera)."""
+    """One test's own database. ``tokens`` by role: founder (ada), admin (bob), agent (bot), viewer
+    (vera).
+    """
 
     __test__ = False
 
@@ -71,9 +81,11 @@ class TestDatabase:
 def start_server(installations: list[binaries.Binaries] | None = None) -> tuple[Server, Path]:
     """A cluster in a temporary folder with a migrated template database and four members."""
     folder = Path(tempfile.mkdtemp(prefix="selfheal-pg-"))
-    cluster = Cluster(folder, installations=installations)
+    cluster = Cluster(folder, installations=installations, settings=THROW_AWAY)
     running = cluster.ensure_running()
-    server = asyncio.run(_make_template(cluster, running.dsn))
+    # a thread of its own: some fixture may already be inside a running loop
+    with ThreadPoolExecutor(1) as thread:
+        server = thread.submit(asyncio.run, _make_template(cluster, running.dsn)).result()
     return server, folder
 
 
@@ -96,7 +108,9 @@ async def _make_template(cluster: Cluster, installer_dsn: str) -> Server:
     return Server(installer_dsn, result.proxy_dsn, tokens, cluster)
 
 
-async def _fresh(server: Server) -> AsyncIterator[TestDatabase]:
+@asynccontextmanager
+async def fresh_database(server: Server) -> AsyncIterator[TestDatabase]:
+    """A copy of the template, dropped at the end."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     admin = await connect(server.installer_dsn)
     try:
@@ -132,13 +146,26 @@ def postgres_server_15() -> Iterator[Server]:
 
 @pytest.fixture
 async def database(postgres_server: Server) -> AsyncIterator[TestDatabase]:
-    async for fresh in _fresh(postgres_server):
+    async with fresh_database(postgres_server) as fresh:
         yield fresh
 
 
 @pytest.fixture
 async def database_15(postgres_server_15: Server) -> AsyncIterator[TestDatabase]:
-    async for fresh in _fresh(postgres_server_15):
+    async with fresh_database(postgres_server_15) as fresh:
+        yield fresh
+
+
+@pytest.fixture(params=["postgres_server", "postgres_server_15"], ids=["pg18", "pg15"])
+def each_server(request: pytest.FixtureRequest) -> Server:
+    server: Server = request.getfixturevalue(request.param)
+    return server
+
+
+@pytest.fixture
+async def each_database(each_server: Server) -> AsyncIterator[TestDatabase]:
+    """The test runs twice: on the wheel's PostgreSQL and on Debian's 15."""
+    async with fresh_database(each_server) as fresh:
         yield fresh
 
 

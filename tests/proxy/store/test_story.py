@@ -1,4 +1,4 @@
-"""A patch's whole way through both gates, told once, on the founder's and the sidecar's own logins."""
+"""A patch goes its whole way through both gates, on the founder's and the sidecar's own logins."""
 
 from proxy.domain.job import JobStatus
 from proxy.domain.patch import PatchStatus
