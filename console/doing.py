@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from console import format as text
-from console.client import Client, Deed, Outcome, Unknown
+from console.client import Client, Deed
 from console.deeds import (
     CannotDo,
     Plan,
@@ -26,13 +26,12 @@ from console.deeds import (
 from console.output import as_json, note, say
 from console.proof import evidence_lines, failed_output, verdict_line
 from console.reading import job_number, patch_number
+from console.sending import send_decision, send_deed
 from proxy.clock import Clock, SystemClock
 from proxy.contract import (
-    ApprovalDecision,
     ApprovalView,
     AttachPatchRequest,
     DeedRequest,
-    DeedResult,
     JobView,
     PatchView,
     parse_id,
@@ -42,7 +41,6 @@ from proxy.errors import Conflict, Invalid, NotFound, SelfHealError, UsageError
 WAIT_SLICE_S = 20.0
 """How long one call may hang on the server before the state is read again."""
 POLL_S = 0.5
-TRIES_MAX = 3
 FILE_BYTES_MAX = 1_000_000
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -193,7 +191,9 @@ async def _perform(
     )
     assert plan.patch is not None, "a deed on a patch knows its patch"
     deadline = clock.monotonic() + args.wait
-    result = await _sent(client, plan.patch, deed, body, min(WAIT_SLICE_S, args.wait))
+    result = await send_deed(
+        client, plan.patch, deed, body, wait_s=min(WAIT_SLICE_S, args.wait), tell=note
+    )
     if not result.ok:
         raise Conflict(result.message, code="refused")
     patch = result.patch
@@ -206,19 +206,6 @@ async def _perform(
         await asyncio.sleep(POLL_S)
         patch = await client.patch(plan.patch)
     return patch
-
-
-async def _sent(
-    client: Client, patch: int, deed: Deed, body: DeedRequest, wait_s: float
-) -> DeedResult:
-    for attempt in range(TRIES_MAX):
-        try:
-            return await client.deed(patch, deed, body, wait_s=wait_s)
-        except Unknown:
-            if attempt == TRIES_MAX - 1:
-                raise
-            note("no answer came: unknown, checking with the same key …")
-    raise AssertionError("unreachable: the last try returns or raises")
 
 
 # --- decisions ----------------------------------------------------------------------------------
@@ -277,38 +264,6 @@ async def _item(client: Client, shown: str) -> ApprovalView:
         if item.id == f"A-{number}":
             return item
     raise NotFound(f"there is no A-{number}; `selfheal approvals --all` lists them")
-
-
-async def send_decision(
-    client: Client,
-    plan: Plan,
-    *,
-    digest: str,
-    interactive: bool,
-    reason: str | None,
-    keep_open: bool = False,
-    unseen: int = 0,
-    key: str | None = None,
-) -> Outcome:
-    """Send it; when no answer comes, ask again with the same key, so that it happens once."""
-    assert plan.approval is not None, "a decision knows its approval"
-    decision = ApprovalDecision(
-        decision="reject" if plan.verb == "reject" else "approve",
-        digest=digest,
-        evidence_digest=plan.evidence_digest,
-        reason=reason,
-        idempotency_key=key or new_key(),
-        interactive=interactive,
-        unseen_hunks=unseen,
-        keep_job_open=keep_open,
-    )
-    for attempt in range(TRIES_MAX):
-        try:
-            return await client.decide(plan.approval, decision)
-        except Unknown:
-            if attempt == TRIES_MAX - 1:
-                raise
-    raise AssertionError("unreachable: the last try returns or raises")
 
 
 # --- care of jobs -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ chooses the colour.
 The word and the shape carry the meaning, the colour only repeats it.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -195,6 +196,37 @@ def _wrap_line(text: str, width: int) -> Iterable[str]:
         yield text[:at]
         text = text[at:].removeprefix(" ")
     yield text
+
+
+def wrap_line(line: Line, width: int, *, hang: int = 0) -> list[Line]:
+    """A styled line in rows of at most ``width`` columns; rows after the first are set in by
+    ``hang``."""
+    rows: list[Line] = []
+    row: Line = []
+    used = 0
+    for text, look in line:
+        for piece in _words(text):
+            size = cells(piece)
+            if used + size > width and used > (hang if rows else 0):
+                rows.append(row)
+                row, used = ([(" " * hang, "")] if hang else []), hang
+                piece = piece.lstrip(" ")
+                size = cells(piece)
+            while size > width - used:
+                room = _fitting(piece, max(width - used, 1))
+                rows.append([*row, (piece[:room], look)])
+                row, used = ([(" " * hang, "")] if hang else []), hang
+                piece = piece[room:]
+                size = cells(piece)
+            if piece:
+                row.append((piece, look))
+                used += size
+    return [*rows, row]
+
+
+def _words(text: str) -> Iterable[str]:
+    """Pieces that may not be broken when they fit: each word with the blanks before it."""
+    return re.findall(r"\s*\S+|\s+$", text.replace("\n", " ").replace("\t", "    "))
 
 
 def _fitting(text: str, width: int) -> int:

@@ -7,13 +7,13 @@ import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import assert_never
 
 import aiohttp
 from pydantic import ValidationError
 
 from console.client import CONNECT_TIMEOUT_S, Client, problem_to_error, seen
+from console.news import Alive, Lost, News, Opened, Received, Refused
 from console.sse import Beat, BrokenStream, Message, Parser
 from proxy.contract import API_PREFIX, HEARTBEAT_S, Event
 from proxy.errors import NotPermitted, SelfHealError
@@ -23,39 +23,6 @@ SILENCE_S = 3 * HEARTBEAT_S
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 15.0
 PROBLEM_BYTES_MAX = 65536
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The stream stands. ``gap``: events may have been missed, so load a snapshot."""
-
-    gap: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Alive:
-    """A heartbeat."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    reason: str
-    retry_in_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The token is not taken. No further try is made."""
-
-    reason: str
-
-
-News = Opened | Received | Alive | Lost | Refused
 
 
 def backoff_s(attempt: int, chance: float) -> float:

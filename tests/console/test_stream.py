@@ -6,17 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from console.client import Client
-from console.stream import (
-    BACKOFF_MAX_S,
-    Alive,
-    EventStream,
-    Lost,
-    News,
-    Opened,
-    Received,
-    Refused,
-    backoff_s,
-)
+from console.news import Alive, Lost, News, Opened, Received, Refused
+from console.stream import BACKOFF_MAX_S, EventStream, backoff_s
 from tests.support.console_server import TOKEN, ConsoleServer
 
 
