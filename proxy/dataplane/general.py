@@ -7,7 +7,7 @@ matters.
 """
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proxy.dataplane import framing, headers
 from proxy.dataplane.chunks import LAST_CHUNK, frame
@@ -25,6 +25,9 @@ from proxy.dataplane.plane import Plane
 from proxy.dataplane.upgrade import Tunnel, answers_handshake, reset_on_close
 from proxy.dataplane.upstream import Link, Upstream
 from proxy.domain.exchange import Capture, Exchange, Outcome
+
+if TYPE_CHECKING:
+    from proxy.dataplane.hot import Hot
 
 PIPELINE_BYTES_MAX = 65536
 """Bytes of following requests held while one is answered; beyond it the client is not read."""
@@ -45,6 +48,8 @@ left."""
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
 """RFC 9110 section 9.2.2."""
 
+_READ_BEFORE = 1 << 30
+"""No limit: the head was within its limits when the hot plane read it."""
 NEVER = -1.0
 """Monotonic seconds of what has not happened."""
 
@@ -68,7 +73,7 @@ class General(asyncio.Protocol):
         self._heard_at = 0.0
         self._wrote_at = NEVER
         self._eof_at = NEVER
-        self._served = False
+        self._hot: Hot | None = None
         self._is_reading = True
         self._is_writable = True
         self._discarded = 0
@@ -106,6 +111,66 @@ class General(asyncio.Protocol):
         self._copy_in_bytes = 0
         self._copy_out: list[bytes] = []
         self._copy_out_bytes = 0
+
+    # -- from the hot plane and back
+
+    def adopt_idle(self, hot: "Hot") -> None:
+        """Take over a client connection on which nothing is under way."""
+        self._hot = hot
+        self._transport = hot.transport
+        self._client = hot.client
+        self._heard_at = hot.heard_at
+        self._is_writable = hot.is_writable
+        self._is_reading = hot.is_reading
+
+    def adopt(self, hot: "Hot") -> None:
+        """Take over an exchange. What the hot plane let pass is read again here, and must pass
+        again.
+        """
+        self.adopt_idle(hot)
+        plane = self._plane
+        head, first = hot.data[: hot.head_size], hot.data[hot.head_size :]
+        request = framing.read_request(head, _READ_BEFORE, _READ_BEFORE)
+        self._request = request
+        self._upstream = hot.upstream
+        self._body = BodyReader(request.kind, request.length, request.judge, plane.header_bytes)
+        self._body.skip(hot.length - hot.left)
+        self._phase = _BODY if hot.left else _ANSWER
+        self._started, self._started_at, self._up_at = hot.started, hot.started_at, hot.up_at
+        self._trace = headers.trace_id(request.names, request.lines)
+        for piece in (first, *hot.pieces):
+            self._keep_copy(piece)
+        if hot.unsent:
+            self._unsent, self._unsent_bytes = [hot.unsent], len(hot.unsent)
+        if hot.link is not None:
+            hot.link.parser = None
+            hot.link.owner = self
+            self._link = hot.link
+            self._was_reused = hot.was_reused
+        if hot.may_retry and not hot.answer_head:
+            block = headers.request_block(request, hot.upstream.authority, [], frozenset())
+            self._sent, self._sent_bytes = [block, first], len(block) + len(first)
+        if hot.answer_head:
+            response = framing.read_response(
+                hot.answer_head, request.method, _READ_BEFORE, _READ_BEFORE
+            )
+            self._response = response
+            self._answer = BodyReader(
+                response.kind, response.length, response.judge, plane.header_bytes
+            )
+            self._answer.skip(hot.answer_length - hot.answer_left)
+            self._close_after = plane.draining
+
+    def _may_go_back(self) -> bool:
+        return not self._tail and self._eof_at < 0 and self._is_writable and self._is_reading
+
+    def _go_back(self, hot: "Hot") -> None:
+        """The exchange is over; what comes next may be plain again."""
+        self._phase = _CLOSED
+        self._plane.connections.discard(self)
+        self._plane.connections.add(hot)
+        self._transport.set_protocol(hot)
+        hot.resume(self._heard_at)
 
     # -- the client's side
 
@@ -241,7 +306,6 @@ class General(asyncio.Protocol):
         plane = self._plane
         plane.requests_total += 1
         plane.general_total += 1
-        self._served = True
         self._request = request
         self._upstream = plane.upstream
         self._body = BodyReader(request.kind, request.length, request.judge, plane.header_bytes)
@@ -424,7 +488,7 @@ class General(asyncio.Protocol):
         self._response = head
         self._answer = BodyReader(head.kind, head.length, head.judge, plane.header_bytes)
         if self._upstream.state != "ok":
-            self._upstream.state, self._upstream.error = "ok", None
+            self._upstream.answered()
         streamed = head.kind in (CHUNKED, UNTIL_CLOSE)
         self._chunk_out = streamed and request.minor == 1
         self._close_after = (
@@ -593,9 +657,14 @@ class General(asyncio.Protocol):
         if close or self._plane.draining:
             self._close(unread=self._phase == _BODY or bool(self._tail))
             return
+        response = self._response
+        plain = response is None or response.kind in (NO_BODY, LENGTH)
         self._phase = _HEAD
         self._heard_at = self._plane.monotonic()
         self._clear()
+        if plain and self._hot is not None and self._may_go_back():
+            self._go_back(self._hot)
+            return
         if self._eof_at >= 0:
             if self._tail:
                 self._advance()

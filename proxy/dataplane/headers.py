@@ -133,6 +133,12 @@ def trace_id(names: list[bytes], lines: list[bytes]) -> str | None:
     return None
 
 
+def trace_of(value: bytes) -> str | None:
+    """The trace id in one value of either header."""
+    match = _TRACEPARENT.match(value) or _SENTRY_TRACE.match(value)
+    return match[1].decode() if match is not None and match[1] != b"0" * 32 else None
+
+
 def begin_trace() -> tuple[str, list[bytes], bytes]:
     """A new trace: its id, the lines for the upstream, and the Server-Timing line that names it to
     the browser.

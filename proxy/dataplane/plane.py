@@ -75,6 +75,10 @@ class Plane:
         self.clock = clock
         self.monotonic = clock.monotonic
         self.local = local
+        self.wall_offset = clock.time() - clock.monotonic()
+        """Add it to monotonic seconds for wall time; renewed with every scan, so that no request
+        reads two clocks.
+        """
         self.draining = False
         self.emptied: asyncio.Event | None = None
         self.connections: set[Connection] = set()
@@ -100,6 +104,8 @@ class Plane:
         self.response_timeout_s = config.upstream.response_timeout_s
         self.forwarded = config.downstream.forwarded
         self.trace_start = config.trace.mode == "start"
+        self.is_plain = self.forwarded == "off" and not self.trace_start
+        self.shortest_s = min(config.upstream.response_timeout_s, self.limits.body_idle_timeout_s)
         prefix = config.ingest.prefix.encode()
         self.local_prefix = prefix if config.ingest.enabled and self.local is not None else b""
 

@@ -20,6 +20,7 @@ from proxy.clock import Clock
 from proxy.config import Config
 from proxy.dataplane.faults import answer
 from proxy.dataplane.general import General
+from proxy.dataplane.hot import Hot
 from proxy.dataplane.plane import DataStats, Plane, Recorder
 from proxy.dataplane.upstream import Upstream
 from proxy.domain.exchange import Outcome
@@ -44,9 +45,14 @@ class DataServer(web.Server):
         *,
         clock: Clock,
         local: Callable[[], asyncio.Protocol] | None = None,
+        hot: bool = True,
     ) -> None:
+        """``hot=False`` leaves every connection to the general plane; the differential tests
+        compare the two.
+        """
         super().__init__(_never)
         self._plane = Plane(config, recorder, clock, local)
+        self._is_hot = hot
         self._timer: asyncio.TimerHandle | None = None
         self._scan_later()
 
@@ -57,7 +63,7 @@ class DataServer(web.Server):
         if plane.draining or len(plane.connections) >= plane.limits.connections:
             plane.refused_connections_total += 1
             return _TurnedAway()
-        return General(plane)
+        return Hot(plane) if self._is_hot else General(plane)
 
     @property
     def stats(self) -> DataStats:
@@ -77,7 +83,9 @@ class DataServer(web.Server):
 
     def scan(self) -> None:
         """Look at every deadline once."""
-        now = self._plane.monotonic()
+        plane = self._plane
+        now = plane.monotonic()
+        plane.wall_offset = plane.clock.time() - now
         for connection in list(self._plane.connections):
             connection.scan(now)
         self._plane.upstream.expire(now)

@@ -37,17 +37,6 @@ class Link(asyncio.Protocol):
     """One connection to the upstream. Without an owner it is idle, and whatever then arrives
     closes it."""
 
-    __slots__ = (
-        "_poll",
-        "closed",
-        "idle_since",
-        "is_reading",
-        "owner",
-        "reused",
-        "transport",
-        "upstream",
-    )
-
     transport: Any
 
     def __init__(self, upstream: "Upstream") -> None:
@@ -56,6 +45,9 @@ class Link(asyncio.Protocol):
         self.reused = False
         self.closed = False
         self.is_reading = True
+        self.complete = False
+        self.parser: Any = None
+        """Of the hot plane: llhttp over all answers of this link, one after another."""
         self.idle_since = 0.0
         self._poll: select.poll | None = None
 
@@ -63,6 +55,9 @@ class Link(asyncio.Protocol):
         self.transport = transport
         self.upstream.open_links += 1
         self.transport.set_write_buffer_limits(high=self.upstream.buffer_bytes)
+
+    def on_message_complete(self) -> None:
+        self.complete = True
 
     def data_received(self, data: bytes) -> None:
         if self.owner is None:
@@ -80,6 +75,7 @@ class Link(asyncio.Protocol):
         if self.closed:
             return
         self.closed = True
+        self.parser = None
         self.upstream.forget(self)
         owner, self.owner = self.owner, None
         if owner is not None:
@@ -116,6 +112,7 @@ class Link(asyncio.Protocol):
         self.owner = None
         if not self.closed:
             self.closed = True
+            self.parser = None
             self.upstream.forget(self)
             self.transport.abort()
 
@@ -182,7 +179,7 @@ class Upstream:
                 self.failed(fault.reason, refusing=True)
             owner.link_failed(fault)
             return
-        self.state, self.error = "ok", None
+        self.answered()
         owner.link_ready(link)
 
     async def _open(self, link: Link) -> None:
@@ -216,6 +213,10 @@ class Upstream:
     def forget(self, link: Link) -> None:
         self.open_links -= 1
         self._idle.pop(link, None)
+
+    def answered(self) -> None:
+        """An answer came: whatever was wrong is over."""
+        self.state, self.error = "ok", None
 
     def failed(self, reason: str, *, refusing: bool) -> None:
         """Remember the last error; ``refusing`` until something connects or answers again."""
