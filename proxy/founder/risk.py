@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from proxy.domain.failure import Category
+from proxy.domain.failure import Category, Severity
 from proxy.domain.patch import PatchType, Risk, risk_level
 
 REASONS_MAX = 12
+LEVEL_FLOORS = {Severity.LOW: 0, Severity.MEDIUM: 20, Severity.HIGH: 40, Severity.CRITICAL: 70}
+"""The lowest score of each level."""
 
 
 @dataclass(frozen=True, slots=True)

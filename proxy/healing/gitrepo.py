@@ -354,6 +354,14 @@ class GitRepo:
                 raise Conflict(f"branch {branch}: {moved.stderr[:500]}", code="repo_write")
 
 
+def sandbox_home(data_dir: Path) -> Path:
+    """Where our bare repository and the throw-away checkouts of a data directory live.
+
+    Mounts are made with our own eyes, so the folder need not be open to the jail's user.
+    """
+    return data_dir / "sandbox"
+
+
 def branch_for(job_id: int) -> str:
     return f"{BRANCH_PREFIX}{job_id}"
 

@@ -1,0 +1,397 @@
+"""The worker of the control process: ask ``plan`` for one step, perform it, store it, ask again.
+
+Woken by a deed or a poll, it reads what to do from Postgres and nowhere else, so that a restart
+resumes at the same step. It may act only where a gate was passed or a founder's order waits; the
+database refuses the rest.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_never
+
+import asyncpg
+
+from proxy.clock import Clock, SystemClock
+from proxy.config import Config
+from proxy.domain.approval import Actor, Approval, ItemType
+from proxy.domain.failure import Failure, Signature
+from proxy.domain.job import Job, JobStatus
+from proxy.domain.patch import LIVE_PATCH_STATUSES, Patch, PatchStatus
+from proxy.errors import Conflict, Invalid, NotFound, NotPermitted, SelfHealError, Unavailable
+from proxy.founder.approvals import FounderApprovalEngine
+from proxy.healing import plan
+from proxy.healing.applier import Applied, Applier
+from proxy.healing.evidence import confidence
+from proxy.healing.gitrepo import GitRepo, sandbox_home
+from proxy.healing.plan import Control, Order, Step, next_step
+from proxy.healing.replay import Rehearsal
+from proxy.healing.sandbox import Sandbox
+from proxy.healing.service import SelfHealingService
+from proxy.store import approvals, jobs, patches, watch
+from proxy.store.pool import acting
+
+AsSidecar = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+POLL_S = 2.0
+"""A wake-up can be lost and an agent may write past us; then this is how long it takes."""
+HOUSEKEEPING_S = 10.0
+STEPS_MAX = 12
+"""Steps of one patch in a row; more would mean that a step changes nothing."""
+NOT_WEIGHED = ("not weighed yet",)
+NO_REPO = "repo.path is not set; name the app's git checkout with --repo"
+POLICY = Actor("policy", "proxy", "sidecar", interactive=False)
+_ACTIVE = frozenset(
+    {
+        PatchStatus.PROPOSED,
+        PatchStatus.SANDBOX_RUNNING,
+        PatchStatus.SANDBOX_PASSED,
+        PatchStatus.APPROVED,
+        PatchStatus.APPLIED,
+    }
+)
+_log = logging.getLogger("selfheal.healer")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One patch with everything its next step depends on."""
+
+    job: Job
+    patch: Patch
+    approvals: Sequence[Approval]
+    control: Control
+
+
+class Healer:
+    """Perform steps one at a time until closed."""
+
+    def __init__(
+        self,
+        as_sidecar: AsSidecar,
+        service: SelfHealingService,
+        config: Config,
+        data_dir: Path,
+        *,
+        clock: Clock | None = None,
+        rehearsal: Rehearsal | None = None,
+    ) -> None:
+        self._as_sidecar = as_sidecar
+        self._service = service
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._engine = FounderApprovalEngine(
+            clock=self._clock,
+            approval_days=config.founder.approval_days,
+            auto_approve_sandbox=lambda: config.founder.auto_approve_sandbox,
+        )
+        self._wake = asyncio.Event()
+        self._housekept: float | None = None
+        self._held: set[int] = set()
+        """Requests the policy was asked about and left to a person."""
+        self._handed_over: set[int] = set()
+        """Orders whose branch waits for a pull request (branch mode)."""
+        self._sandbox: Sandbox | None = None
+        self._applier: Applier | None = None
+        if config.repo.path:
+            repo = GitRepo(Path(config.repo.path), sandbox_home(data_dir), main=config.repo.main)
+            service.repo = repo
+            self._sandbox = Sandbox(
+                repo, config.repo, self._judge, rehearsal=rehearsal, clock=self._clock
+            )
+            self._applier = Applier(repo, config.repo, clock=self._clock)
+
+    def wake(self) -> None:
+        """There may be something to do. From the event loop, as often as you like."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Rounds until cancelled; an outage of the database only pauses them."""
+        while True:
+            try:
+                await self.round()
+            except SelfHealError as error:
+                _log.info("healer waits: %s", error)
+            except Exception:
+                _log.exception("a round of the healer failed")
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def close(self) -> None:
+        """Nothing is held between rounds; a run that was cut off is resumed by the next start."""
+
+    async def round(self) -> int:
+        """Everything that can be done now; how many steps were taken."""
+        verified_too = await self._housekeep()
+        taken = 0
+        for patch_id in await self._to_look_at(verified_too):
+            taken += await self._advance(patch_id)
+        return taken
+
+    # --- reading ----------------------------------------------------------------------------
+
+    async def _housekeep(self) -> bool:
+        """Expiry means no and a snooze ends by itself; True when this round did look."""
+        now = self._clock.monotonic()
+        if self._housekept is not None and now - self._housekept < HOUSEKEEPING_S:
+            return False
+        self._housekept = now
+        async with self._as_sidecar() as conn:
+            await self._engine.expire(conn)
+            await jobs.wake_snoozed(conn, self._clock.now())
+        return True
+
+    async def _to_look_at(self, verified_too: bool) -> list[int]:
+        """Patches that may have a step: rollbacks first, then orders, then the rest by age."""
+        statuses = _ACTIVE | ({PatchStatus.VERIFIED} if verified_too else set())
+        async with self._as_sidecar() as conn:
+            orders = await approvals.pending_deeds(conn)
+            active = await patches.list_patches(conn, statuses=statuses)
+        ordered = sorted(orders, key=lambda o: (o.kind != "rollback", o.id))
+        mine = sorted(p.id for p in active if p.service == self._config.app.service)
+        return list(dict.fromkeys([*(o.patch_id for o in ordered), *mine]))
+
+    async def _case(self, patch_id: int) -> Case | None:
+        async with self._as_sidecar() as conn:
+            patch = await patches.get_patch(conn, patch_id)
+            if patch.service != self._config.app.service:
+                return None
+            job = await jobs.get_job(conn, patch.job_id)
+            asked = await approvals.list_approvals(conn, patch_id=patch_id)
+            orders = [d for d in await approvals.deeds_of(conn, patch_id) if d.status == "pending"]
+            switches = await self._engine.switches(conn)
+            traffic = 0
+            if patch.status is PatchStatus.APPLIED and job.applied_at is not None:
+                traffic = await watch.requests_since(
+                    conn, job.service, job.applied_at, method=job.method, route=job.route
+                )
+        control = Control(
+            orders=[Order(d.id, d.kind, d.digest, d.evidence_digest) for d in orders],
+            no_sandbox=await self._no_sandbox() if _may_run(patch) else None,
+            weighed=patch.risk.reasons != NOT_WEIGHED,
+            auto_sandbox=switches.auto_approve_sandbox and not self._held & {a.id for a in asked},
+            requests_since_applied=traffic,
+            verify_s=self._config.repo.verify_s,
+        )
+        return Case(job, patch, asked, control)
+
+    async def _no_sandbox(self) -> str | None:
+        if self._sandbox is None:
+            return NO_REPO
+        return await asyncio.to_thread(self._sandbox.unavailable)
+
+    # --- acting -----------------------------------------------------------------------------
+
+    async def _advance(self, patch_id: int) -> int:
+        """Steps of one patch until there is none; how many."""
+        for taken in range(STEPS_MAX):
+            case = await self._case(patch_id)
+            if case is None:
+                return taken
+            step = next_step(case.job, case.patch, case.approvals, case.control, self._clock.now())
+            try:
+                if not await self._perform(step, case):
+                    return taken
+            except Unavailable:
+                raise
+            except Conflict as error:
+                _log.info("P-%d: %s", patch_id, error)
+                return taken
+        _log.warning(
+            "P-%d took %d steps in a row and waits for the next round", patch_id, STEPS_MAX
+        )
+        return STEPS_MAX
+
+    async def _perform(self, step: Step, case: Case) -> bool:
+        """Do one step and store it; False when there was nothing to do."""
+        match step:
+            case plan.Wait():
+                return False
+            case plan.Weigh():
+                await self._service.weigh(case.patch)
+            case plan.AskApproval(gate):
+                item = ItemType.PATCH_SANDBOX if gate == "sandbox" else ItemType.PATCH_MAIN
+                async with self._as_sidecar() as conn:
+                    await self._service.ask_for(conn, case.patch, item)
+                    await self._service.settle_job(conn, case.job.id)
+            case plan.AnswerByPolicy(approval_id):
+                return await self._answer_by_policy(approval_id, case)
+            case plan.RunSandbox(order_id):
+                await self._run_sandbox(case, order_id, step.resumed)
+            case plan.Apply(order_id):
+                return await self._apply(case, order_id)
+            case plan.RollBack(order_id):
+                await self._roll_back(case, order_id)
+            case plan.FinishOrder(order_id, ok, reason):
+                async with self._as_sidecar() as conn:
+                    await approvals.finish_deed(conn, order_id, ok, {"message": reason})
+            case plan.Verify():
+                await self._verify(case)
+            case plan.Regress():
+                async with self._as_sidecar() as conn:
+                    await patches.step_patch(
+                        conn, case.patch.id, case.patch.status, PatchStatus.REGRESSED,
+                        reason=f"J-{case.job.id} fired again",
+                    )  # fmt: skip
+            case _:
+                assert_never(step)
+        return True
+
+    async def _answer_by_policy(self, approval_id: int, case: Case) -> bool:
+        async with self._as_sidecar() as conn, acting(conn, POLICY) as policy:
+            asked = await approvals.get_approval(policy, approval_id)
+            answered = await self._engine.answer_by_policy(policy, asked, case.patch.risk.score)
+        if answered.status is asked.status:
+            self._held.add(approval_id)
+            return False
+        return True
+
+    async def _run_sandbox(self, case: Case, order_id: int | None, resumed: bool) -> None:
+        patch = case.patch
+        if not resumed:
+            async with self._as_sidecar() as conn:
+                patch = await patches.step_patch(
+                    conn, patch.id, patch.status, PatchStatus.SANDBOX_RUNNING
+                )
+        try:
+            if self._sandbox is None:
+                raise Unavailable(NO_REPO)
+            seen = await self._sandbox.run(patch, case.job, await self._failure_of(case.job))
+        except (Invalid, NotFound, Unavailable, OSError) as error:
+            async with self._as_sidecar() as conn:
+                await patches.step_patch(
+                    conn, patch.id, patch.status, PatchStatus.SANDBOX_FAILED, reason=str(error)
+                )
+                await self._service.settle_job(conn, patch.job_id)
+                await _finish(conn, order_id, False, {"message": str(error)})
+            return
+        score, reasons = confidence(seen)
+        outcome = PatchStatus.SANDBOX_PASSED if seen.passed else PatchStatus.SANDBOX_FAILED
+        async with self._as_sidecar() as conn:
+            await patches.step_patch(
+                conn,
+                patch.id,
+                patch.status,
+                outcome,
+                evidence=seen.model_dump(mode="json"),
+                sandbox_branch=seen.branch,
+                confidence_score=score,
+                reason=seen.verdict,
+            )
+            await self._service.settle_job(conn, patch.job_id)
+            told = {"message": seen.verdict, "passed": seen.passed, "confidence": reasons}
+            await _finish(conn, order_id, True, told)
+
+    async def _failure_of(self, job: Job) -> Failure | None:
+        """The newest kept failure whose request can be replayed, else the newest."""
+        async with self._as_sidecar() as conn:
+            events = await jobs.job_events(conn, job.id)
+        failures = [event.failure for event in events]
+        whole = (f for f in failures if f.request is not None and not f.request.truncated)
+        return next(whole, failures[0] if failures else None)
+
+    def _judge(self, failure: Failure) -> Signature | None:
+        return self._service.classify(failure).signature
+
+    async def _apply(self, case: Case, order_id: int) -> bool:
+        patch = case.patch
+        try:
+            if self._applier is None:
+                raise NotFound(NO_REPO)
+            if order_id in self._handed_over:
+                # the deed stays open until somebody has merged the branch
+                commit = str((patch.evidence or {}).get("head_commit") or "")
+                if not commit or not await self._applier.on_main(commit):
+                    return False
+                done = Applied(patch.base_commit or "", commit, True, "the branch was merged")
+            else:
+                done = await self._applier.apply(patch)
+        except (Conflict, Invalid, NotFound, NotPermitted) as error:
+            await self._refuse(order_id, error)
+            return True
+        if not done.moved:
+            self._handed_over.add(order_id)
+            return False
+        async with self._as_sidecar() as conn:
+            await self._service.settle_job(conn, patch.job_id)
+            await patches.step_patch(
+                conn,
+                patch.id,
+                patch.status,
+                PatchStatus.APPLIED,
+                applied_commit=done.commit,
+                previous_commit=done.previous_commit,
+                reason=done.message,
+            )
+            job = await jobs.get_job(conn, patch.job_id)
+            if job.status is JobStatus.APPROVED:
+                await jobs.step_job(conn, job.id, JobStatus.APPLIED, old=job.status)
+            await _finish(conn, order_id, True, _told(done))
+        return True
+
+    async def _roll_back(self, case: Case, order_id: int) -> None:
+        try:
+            if self._applier is None:
+                raise NotFound(NO_REPO)
+            done = await self._applier.rollback(case.patch)
+        except (Conflict, Invalid, NotFound, NotPermitted) as error:
+            await self._refuse(order_id, error)
+            return
+        async with self._as_sidecar() as conn:
+            await patches.step_patch(
+                conn, case.patch.id, case.patch.status, PatchStatus.ROLLED_BACK, reason=done.message
+            )
+            job = await jobs.get_job(conn, case.job.id)
+            if job.status in (JobStatus.APPLIED, JobStatus.RESOLVED):
+                await jobs.step_job(conn, job.id, JobStatus.OPEN, old=job.status)
+            await _finish(conn, order_id, True, _told(done))
+
+    async def _refuse(self, order_id: int, error: SelfHealError) -> None:
+        code = getattr(error, "code", "refused")
+        async with self._as_sidecar() as conn:
+            await _finish(conn, order_id, False, {"message": str(error), "code": code})
+
+    async def _verify(self, case: Case) -> None:
+        async with self._as_sidecar() as conn:
+            await patches.step_patch(
+                conn, case.patch.id, PatchStatus.APPLIED, PatchStatus.VERIFIED,
+                reason=f"silent for {self._config.repo.verify_s:.0f} s under traffic",
+            )  # fmt: skip
+            job = await jobs.get_job(conn, case.job.id)
+            if job.status is JobStatus.APPLIED:
+                await jobs.step_job(conn, job.id, JobStatus.RESOLVED, old=job.status)
+            for other in await patches.list_patches(conn, case.job.id, LIVE_PATCH_STATUSES):
+                await patches.step_patch(
+                    conn, other.id, other.status, PatchStatus.SUPERSEDED,
+                    reason=f"P-{case.patch.id} fixed J-{case.job.id}",
+                )  # fmt: skip
+
+
+def _may_run(patch: Patch) -> bool:
+    return patch.status in (
+        PatchStatus.PROPOSED,
+        PatchStatus.SANDBOX_PASSED,
+        PatchStatus.SANDBOX_FAILED,
+    )
+
+
+def _told(done: Applied) -> dict[str, Any]:
+    return {
+        "message": done.message,
+        "commit": done.commit,
+        "previous_commit": done.previous_commit,
+        "after_apply": None if done.after is None else done.after.model_dump(mode="json"),
+    }
+
+
+async def _finish(
+    conn: asyncpg.Connection, order_id: int | None, ok: bool, result: dict[str, Any]
+) -> None:
+    if order_id is not None:
+        await approvals.finish_deed(conn, order_id, ok, result)
