@@ -118,9 +118,9 @@ def _classify(args: argparse.Namespace) -> int:
     from proxy.healing.classify import run_classify
     from proxy.healing.rules import RuleSet
 
-    classifier = ErrorClassifier(RuleSet.load(founder=args.rules))
+    classifier = ErrorClassifier(RuleSet.load(*args.rules))
     with ExitStack() as stack:
-        lines = _open_input(stack, args.file)
+        lines = (line.decode(errors="replace") for line in _open_input(stack, args.file))
         return run_classify(lines, classifier, sys.stdout, sys.stderr)
 
 
@@ -131,7 +131,8 @@ def _detect(args: argparse.Namespace) -> int:
     settings = load(args.config, sets=args.sets).config.detector
     with ExitStack() as stack:
         lines = _open_input(stack, args.file)
-        return run_detect(lines, settings, sys.stdout, sys.stderr, format=args.format)
+        report = run_detect(lines, settings, sys.stdout, format=args.format, err=sys.stderr)
+    return 1 if report.bad and not report.requests else 0
 
 
 # --- operations --------------------
