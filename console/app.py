@@ -60,7 +60,7 @@ from console.screens.settings import SettingsPane
 from console.sending import send_decision, send_deed
 from console.state import State
 from console.stream import EventStream
-from console.themes import NAMES, THEMES
+from console.themes import DARK, NAMES, THEMES
 from console.widgets.painted import Painted
 from console.widgets.palette import FactsProvider
 from proxy.clock import Clock, SystemClock
@@ -388,6 +388,10 @@ class ConsoleApp(App[int]):
                 f"Theme {name}", "change the colours", lambda n=name: self._theme(n)
             )
         yield SystemCommand("Quit (q)", "leave the console", self.action_leave)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """A theme of somebody else's knows nothing of our looks."""
+        return dict(DARK.variables)
 
     def _theme(self, name: str) -> None:
         self.theme = name

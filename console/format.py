@@ -201,26 +201,28 @@ def _wrap_line(text: str, width: int) -> Iterable[str]:
 def wrap_line(line: Line, width: int, *, hang: int = 0) -> list[Line]:
     """A styled line in rows of at most ``width`` columns; rows after the first are set in by
     ``hang``."""
+    width = max(width, 1)
+    # A margin as wide as the room would leave no place for the text itself.
+    hang = min(hang, width // 2)
+    margin: Line = [(" " * hang, "")] if hang else []
     rows: list[Line] = []
     row: Line = []
     used = 0
     for text, look in line:
-        for piece in _words(text):
-            size = cells(piece)
-            if used + size > width and used > (hang if rows else 0):
+        for word in _words(text):
+            piece = word
+            if used + cells(piece) > width and used > (hang if rows else 0):
                 rows.append(row)
-                row, used = ([(" " * hang, "")] if hang else []), hang
+                row, used = list(margin), hang
                 piece = piece.lstrip(" ")
-                size = cells(piece)
-            while size > width - used:
-                room = _fitting(piece, max(width - used, 1))
+            while cells(piece) > width - used:
+                room = _fitting(piece, width - used)
                 rows.append([*row, (piece[:room], look)])
-                row, used = ([(" " * hang, "")] if hang else []), hang
+                row, used = list(margin), hang
                 piece = piece[room:]
-                size = cells(piece)
             if piece:
                 row.append((piece, look))
-                used += size
+                used += cells(piece)
     return [*rows, row]
 
 

@@ -16,6 +16,15 @@ DARK = Theme(
     surface="#1c2027",
     panel="#262b34",
     dark=True,
+    variables={
+        "dim": "#8b93a0",
+        "line": "#3a414d",
+        "cursor-line": "#24405f",
+        "add-line": "#15261a",
+        "add-word": "#22512c",
+        "del-line": "#2b1719",
+        "del-word": "#5c2629",
+    },
 )
 LIGHT = Theme(
     name="light",
@@ -30,6 +39,15 @@ LIGHT = Theme(
     surface="#f1f1ec",
     panel="#e2e3de",
     dark=False,
+    variables={
+        "dim": "#5d6570",
+        "line": "#c4c6c0",
+        "cursor-line": "#cfe0f3",
+        "add-line": "#e4f3e4",
+        "add-word": "#b4dfb6",
+        "del-line": "#fbe6e4",
+        "del-word": "#f0b9b4",
+    },
 )
 COLOURBLIND = Theme(
     name="colourblind",
@@ -44,6 +62,15 @@ COLOURBLIND = Theme(
     surface="#181d23",
     panel="#232a32",
     dark=True,
+    variables={
+        "dim": "#8f98a3",
+        "line": "#3b444f",
+        "cursor-line": "#1f4560",
+        "add-line": "#10283a",
+        "add-word": "#1d4f75",
+        "del-line": "#33260a",
+        "del-word": "#6b4e0e",
+    },
 )
 THEMES = (DARK, LIGHT, COLOURBLIND)
 NAMES = tuple(theme.name for theme in THEMES)

@@ -47,7 +47,9 @@ class DiffView(Painted):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        width = max(self.size.width, 1)
+        width = self.size.width
+        if width <= 0:
+            return  # not laid out yet; the resize that follows draws it
         self._diff = fold(self.whole, self._opened)
         self._rows = [
             (row, -1 if line.kind == "fold" else line.hunk)

@@ -110,8 +110,10 @@ class Sheet(Painted):
         return "\n".join("".join(text for text, _ in row) for row in self._rows)
 
     def _wrap(self) -> None:
-        width = max(self.size.width, 1)
-        self._made_for = self.size.width
+        width = self.size.width
+        self._made_for = width
+        if width <= 0:
+            return  # not laid out yet; the resize that follows draws it
         self._rows = [
             row for line in self._lines for row in wrap_line(line, width, hang=_hang(line))
         ]
