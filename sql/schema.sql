@@ -1,0 +1,1851 @@
+-- What all migrations add up to, for reading and for comparing. Generated: python -m tests.support.schema
+-- Migrations make databases, this file makes none: roles and seed rows are not in it.
+
+SET check_function_bodies = false;
+CREATE SCHEMA selfheal;
+ALTER SCHEMA selfheal OWNER TO sh_owner;
+CREATE TYPE selfheal.user_role AS ENUM (
+    'FOUNDER',
+    'STAFF',
+    'CLIENT',
+    'ADMIN',
+    'AGENT',
+    'VIEWER'
+);
+ALTER TYPE selfheal.user_role OWNER TO sh_owner;
+CREATE FUNCTION selfheal.acting_name() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select case
+    when session_user like replace(prefix, '_', '\_') || 'sh\_m\_%' then substr(session_user, length(prefix) + 6)
+    -- the sidecar's own word for which part of it acts (policy, healer, a member who attached a patch)
+    when session_user = prefix || 'sh_login_proxy' then coalesce(claim('name'), 'sidecar')
+    else session_user::text
+  end
+  from installation
+$$;
+ALTER FUNCTION selfheal.acting_name() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.acting_role() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select case
+    when current_setting('role') like replace(prefix, '_', '\_') || 'sh\_%'
+      then substr(current_setting('role'), length(prefix) + 4)
+    when current_setting('role') = 'none' and session_user like replace(prefix, '_', '\_') || 'sh\_%'
+      then 'none'
+    else 'installer'
+  end
+  from installation
+$$;
+ALTER FUNCTION selfheal.acting_role() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.as_roles(statements text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  execute regexp_replace(
+    statements,
+    '\msh_(owner|proxy|agent|viewer|admin|founder|login_proxy)\M',
+    (select prefix from installation) || 'sh_\1',
+    'g');
+end $$;
+ALTER FUNCTION selfheal.as_roles(statements text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.audit_append(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  head audit_head%rowtype;
+  v_at timestamptz;
+  v_actor text := acting_name();
+  v_role text := acting_role();
+  v_origin text := coalesce(claim('origin'), case when v_role = 'installer' then 'migrate' else 'sql' end);
+  v_payload text;
+  v_hash text;
+begin
+  select * into strict head from audit_head for update;
+  v_at := clock_timestamp();
+  v_payload := jsonb_build_array(
+    head.seq + 1,
+    to_char(v_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    v_actor, v_role, v_origin, p_action, p_subject, p_before, p_after, p_reason)::text;
+  v_hash := encode(sha256(convert_to(head.hash || v_payload, 'UTF8')), 'hex');
+  insert into audit_log (seq, at, actor, role, origin, action, subject, before, after, reason, prev_hash, hash, payload)
+  values (head.seq + 1, v_at, v_actor, v_role, v_origin, p_action, p_subject, p_before, p_after, p_reason,
+          head.hash, v_hash, v_payload);
+  update audit_head set seq = head.seq + 1, hash = v_hash;
+  return head.seq + 1;
+end $$;
+ALTER FUNCTION selfheal.audit_append(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.audit_first_bad() RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select coalesce(
+    (select min(expected) from (
+      select row_number() over w as expected, seq, prev_hash, hash,
+             lag(hash, 1, repeat('0', 64)) over w as before_hash,
+             encode(sha256(convert_to(prev_hash || payload, 'UTF8')), 'hex') as computed,
+             payload is distinct from jsonb_build_array(
+               seq, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+               actor, role, origin, action, subject, before, after, reason)::text as altered
+      from audit_log window w as (order by seq)
+    ) chain where seq <> expected or prev_hash <> before_hash or hash <> computed or altered),
+    -- newest rows cut off: the head still knows them
+    (select case when h.seq <> coalesce(l.seq, 0) or h.hash <> coalesce(l.hash, repeat('0', 64))
+                 then least(coalesce(l.seq, 0), h.seq) + 1 end
+     from audit_head h left join lateral (select seq, hash from audit_log order by seq desc limit 1) l on true))
+$$;
+ALTER FUNCTION selfheal.audit_first_bad() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+  if not may_act() or acting_role() not in ('proxy', 'admin', 'founder') then
+    raise exception 'this role writes nothing into the audit' using errcode = '42501';
+  end if;
+  if p_action !~ '^[a-z_]+(\.[a-z_]+)*$' or p_action ~ '^(job|patch|approval|deed|control|switch|member)\.' then
+    raise exception 'action % is written by the database itself, or is no action', p_action using errcode = '42501';
+  end if;
+  return audit_append(p_action, left(p_subject, 200), p_before, p_after, left(p_reason, 4000));
+end $_$;
+ALTER FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.audit_profiles() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'INSERT' then
+    perform audit_append('member.added', new.name, null, jsonb_build_object('role', new.role), null);
+  elsif tg_op = 'UPDATE' then
+    perform audit_append('member.changed', new.name, jsonb_build_object('role', old.role),
+                         jsonb_build_object('role', new.role), null);
+  else
+    perform audit_append('member.removed', old.name, jsonb_build_object('role', old.role), null, null);
+  end if;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.audit_profiles() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.check_step(noun text, allowed text[], old text, new text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if allowed is null then
+    raise exception '%: % → % is no step', noun, old, new using errcode = 'SH001';
+  elsif not may_act() or not (acting_role() = any (allowed)) then
+    raise exception '%: % → % is no step for %', noun, old, new, acting_role() using errcode = '42501';
+  end if;
+end $$;
+ALTER FUNCTION selfheal.check_step(noun text, allowed text[], old text, new text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.claim(key text) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$ select left(nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> key, 200) $$;
+ALTER FUNCTION selfheal.claim(key text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.create_member_login(member text, verifier text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  login text := role_name('m_' || member);
+begin
+  if exists (select from pg_roles where rolname = login) then
+    execute format('alter role %I with login noinherit password %L', login, verifier);
+  else
+    execute format('create role %I login noinherit password %L', login, verifier);
+  end if;
+end $$;
+ALTER FUNCTION selfheal.create_member_login(member text, verifier text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.deed_stands(of_kind text, of_patch bigint, of_digest text, of_evidence text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select exists (
+    select from founder_decisions f
+    where f.kind = of_kind and f.patch_id = of_patch and f.digest = of_digest and f.status = 'pending'
+      and (of_kind <> 'apply' or f.evidence_digest = of_evidence))
+$$;
+ALTER FUNCTION selfheal.deed_stands(of_kind text, of_patch bigint, of_digest text, of_evidence text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.drop_log_partitions(before date) RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  part text;
+begin
+  perform pg_advisory_xact_lock(hashtext('selfheal.partitions'));
+  for part in
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'observability_logs'::regclass and c.relname ~ '^observability_logs_\d{8}$'
+      and to_date(right(c.relname, 8), 'YYYYMMDD') < before
+    order by 1
+  loop
+    execute format('drop table %I', part);
+    return next part;
+  end loop;
+  delete from observability_logs_default where created_at < before::timestamp at time zone 'UTC';
+end $_$;
+ALTER FUNCTION selfheal.drop_log_partitions(before date) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.drop_member_login(member text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$ begin execute format('drop role if exists %I', role_name('m_' || member)); end $$;
+ALTER FUNCTION selfheal.drop_member_login(member text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.ensure_log_partitions(first date, ahead integer) RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  day date;
+  part text;
+begin
+  if ahead not between 0 and 31 then
+    raise exception 'ahead is 0 to 31 days' using errcode = '22023';
+  end if;
+  for day in select first + n from generate_series(0, ahead) n loop
+    part := 'observability_logs_' || to_char(day, 'YYYYMMDD');
+    continue when to_regclass(format('%I.%I', current_schema(), part)) is not null;
+    -- one at a time: two sidecars reach midnight together
+    perform pg_advisory_xact_lock(hashtext('selfheal.partitions'));
+    continue when to_regclass(format('%I.%I', current_schema(), part)) is not null;
+    execute format('create table %I (like observability_logs including defaults including constraints)', part);
+    -- rows that came before their partition wait in the default one and move over
+    execute format(
+      'with moved as (delete from observability_logs_default where created_at >= %1$L and created_at < %2$L returning *)
+       insert into %3$I select * from moved',
+      day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC', part);
+    execute format('alter table observability_logs attach partition %I for values from (%L) to (%L)',
+      part, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
+    return next part;
+  end loop;
+end $_$;
+ALTER FUNCTION selfheal.ensure_log_partitions(first date, ahead integer) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.expire_approvals(moment timestamp with time zone) RETURNS SETOF bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+    with due as (
+      select r.id from approval_requests r
+      where r.status in ('pending', 'deferred') and r.expires_at <= moment order by r.id for update skip locked)
+    update approval_requests a set status = 'expired' from due where a.id = due.id returning a.id;
+end $$;
+ALTER FUNCTION selfheal.expire_approvals(moment timestamp with time zone) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.forbid_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+  raise exception '% is append-only', tg_table_name using errcode = '42501';
+end $$;
+ALTER FUNCTION selfheal.forbid_change() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.gate_passed(gate text, of_patch bigint, of_digest text, of_evidence text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select exists (
+    select from approval_requests r join approval_decisions d on d.approval_id = r.id and d.decision = 'approve'
+    where r.patch_id = of_patch and r.item_type = gate and r.status = 'approved'
+      and r.digest = of_digest and d.digest = of_digest
+      and (gate <> 'patch_main' or d.actor_role = 'founder' and r.evidence_digest = of_evidence
+                                   and d.evidence_digest = of_evidence))
+$$;
+ALTER FUNCTION selfheal.gate_passed(gate text, of_patch bigint, of_digest text, of_evidence text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.guard_control() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  newest bigint;
+begin
+  select coalesce(max(v.version), 0) into newest from control_versions v;
+  if new.version <> newest + 1 then
+    raise exception 'the rules are at version % now', newest using errcode = 'SH002';
+  end if;
+  new.changed_by := acting_name();
+  new.changed_role := acting_role();
+  new.changed_at := now();
+  return new;
+end $$;
+ALTER FUNCTION selfheal.guard_control() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.guard_decision() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  request approval_requests%rowtype;
+  patch self_healing_patches%rowtype;
+begin
+  select * into request from approval_requests r where r.id = new.approval_id for update;
+  if not found then
+    raise exception 'there is no approval A-%', new.approval_id using errcode = 'SH007';
+  end if;
+  new.item_type := request.item_type;
+  new.actor := acting_name();
+  new.actor_role := acting_role();
+  new.decided_at := now();
+  if new.actor_role = 'proxy' then
+    new.interactive := false;
+  end if;
+  if not may_decide(request.item_type, new.decision, request.risk_level) then
+    raise exception 'A-%: % may not % a % of % risk', request.id, new.actor_role, new.decision,
+      request.item_type, request.risk_level using errcode = '42501';
+  end if;
+  if request.status not in ('pending', 'deferred') then
+    raise exception 'A-% is already %', request.id, request.status using errcode = 'SH004';
+  end if;
+  if request.expires_at <= now() then
+    raise exception 'A-% has expired, and expiry means no', request.id using errcode = 'SH005';
+  end if;
+  if new.digest is distinct from request.digest then
+    raise exception 'A-%: what was decided on is not what was asked', request.id using errcode = 'SH002';
+  end if;
+  if new.decision = 'approve' and request.patch_id is not null then
+    select * into patch from self_healing_patches p where p.id = request.patch_id for share;
+    if request.digest <> patch.digest
+       or request.item_type = 'patch_main' and (request.evidence_digest is distinct from patch.evidence_digest
+                                                or new.evidence_digest is distinct from patch.evidence_digest) then
+      raise exception 'A-%: patch or evidence changed since it was asked', request.id using errcode = 'SH002';
+    end if;
+    if request.item_type = 'patch_main' and patch.status <> 'sandbox_passed' then
+      raise exception 'A-%: gate main opens only after a passed sandbox', request.id using errcode = 'SH003';
+    end if;
+  end if;
+  return new;
+end $$;
+ALTER FUNCTION selfheal.guard_decision() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.guard_deed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  patch self_healing_patches%rowtype;
+  possible text[];
+begin
+  if tg_op = 'UPDATE' then
+    if to_jsonb(new) - 'status' - 'result' - 'finished_at' is distinct from to_jsonb(old) - 'status' - 'result' - 'finished_at' then
+      raise exception 'a deed never changes' using errcode = 'SH006';
+    end if;
+    if old.status <> 'pending' or new.status = 'pending' then
+      raise exception 'this deed is already %', old.status using errcode = 'SH004';
+    end if;
+    new.finished_at := now();
+    return new;
+  end if;
+  new.actor := acting_name();
+  new.actor_role := acting_role();
+  new.decided_at := now();
+  new.status := 'pending';
+  if not may_act() or new.actor_role not in ('founder', 'admin')
+     or new.actor_role = 'admin' and not (new.kind = 'sandbox' and switch_on('admin_sandbox')) then
+    raise exception '% is a deed of the founder', new.kind using errcode = '42501';
+  end if;
+  select * into patch from self_healing_patches p where p.id = new.patch_id for share;
+  if not found then
+    raise exception 'there is no patch P-%', new.patch_id using errcode = 'SH007';
+  end if;
+  if new.digest is distinct from patch.digest
+     or new.kind = 'apply' and new.evidence_digest is distinct from patch.evidence_digest then
+    raise exception 'P-%: patch or evidence changed since it was shown', patch.id using errcode = 'SH002';
+  end if;
+  possible := case new.kind
+    when 'sandbox' then array['proposed', 'sandbox_passed', 'sandbox_failed']
+    when 'apply' then array['approved']
+    when 'rollback' then array['applied', 'verified', 'regressed']
+    else array['proposed', 'sandbox_passed', 'sandbox_failed', 'approved'] end;
+  if not (patch.status = any (possible)) then
+    raise exception 'P-%: % is no deed for a patch that is %', patch.id, new.kind, patch.status using errcode = 'SH003';
+  end if;
+  if new.kind = 'apply' and not gate_passed('patch_main', patch.id, patch.digest, patch.evidence_digest) then
+    raise exception 'P-%: gate main has not passed for this digest', patch.id using errcode = 'SH003';
+  end if;
+  return new;
+end $$;
+ALTER FUNCTION selfheal.guard_deed() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.guard_gates() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.status = old.status then
+    return new;
+  end if;
+  case new.status
+    when 'sandbox_running' then
+      if not (gate_passed('patch_sandbox', new.id, new.digest, null) or deed_stands('sandbox', new.id, new.digest, null)) then
+        raise exception 'P-%: nobody let this digest into the sandbox', new.id using errcode = 'SH003';
+      end if;
+    when 'approved' then
+      if not gate_passed('patch_main', new.id, new.digest, new.evidence_digest) then
+        raise exception 'P-%: the founder has not approved this digest with this evidence', new.id using errcode = 'SH003';
+      end if;
+    when 'applied' then
+      if not (gate_passed('patch_main', new.id, new.digest, new.evidence_digest)
+              and deed_stands('apply', new.id, new.digest, new.evidence_digest)) then
+        raise exception 'P-%: the founder has not ordered to apply this digest', new.id using errcode = 'SH003';
+      end if;
+    when 'rolled_back' then
+      if not deed_stands('rollback', new.id, new.digest, null) then
+        raise exception 'P-%: the founder has not ordered to roll this digest back', new.id using errcode = 'SH003';
+      end if;
+    else null;
+  end case;
+  return new;
+end $$;
+ALTER FUNCTION selfheal.guard_gates() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.guard_job() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'INSERT' then
+    if new.status <> 'open' then
+      raise exception 'a job starts open' using errcode = 'SH001';
+    end if;
+    return new;
+  end if;
+  if (new.id, new.service, new.environment, new.created_at)
+     is distinct from (old.id, old.service, old.environment, old.created_at) then
+    raise exception 'J-%: what identifies a job stays', old.id using errcode = 'SH006';
+  end if;
+  if new.status is distinct from old.status then
+    perform check_step('J-' || old.id,
+      (select array_agg(s.role) from job_steps s where s.old = old.status and s.new = new.status),
+      old.status, new.status);
+    case new.status
+      when 'applied' then new.applied_at := now(); new.regression := false;
+      when 'resolved' then new.resolved_at := now();
+      when 'snoozed' then
+        if new.snoozed_until is null or new.snoozed_until <= now() then
+          raise exception 'J-%: a snooze ends in the future', old.id using errcode = '22023';
+        end if;
+      else null;
+    end case;
+    if new.status <> 'snoozed' then
+      new.snoozed_until := null;
+    end if;
+  end if;
+  new.updated_at := now();
+  return new;
+end $$;
+ALTER FUNCTION selfheal.guard_job() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.guard_patch() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'INSERT' then
+    if new.status <> 'proposed' then
+      raise exception 'a patch starts proposed' using errcode = 'SH001';
+    end if;
+    select j.service into new.service from self_healing_jobs j where j.id = new.job_id;
+    if new.service is null then
+      raise exception 'there is no job J-%', new.job_id using errcode = 'SH007';
+    end if;
+    new.digest := patch_digest(new.base_commit, new.ai_diff_proposal, new.sql_migration);
+    if acting_role() <> 'proxy' or new.created_by is null then
+      new.created_by := acting_name();
+    end if;
+    new.created_at := now();
+    return new;
+  end if;
+  if (new.id, new.job_id, new.service, new.patch_type, new.description, new.ai_diff_proposal, new.sql_migration,
+      new.base_commit, new.digest, new.files_changed, new.sql_migration_path, new.ai_patch_payload,
+      new.created_by, new.created_at)
+     is distinct from
+     (old.id, old.job_id, old.service, old.patch_type, old.description, old.ai_diff_proposal, old.sql_migration,
+      old.base_commit, old.digest, old.files_changed, old.sql_migration_path, old.ai_patch_payload,
+      old.created_by, old.created_at) then
+    raise exception 'P-%: the content of a patch never changes; attach another', old.id using errcode = 'SH006';
+  end if;
+  if new.status is distinct from old.status then
+    perform check_step('P-' || old.id,
+      (select array_agg(s.role) from patch_steps s where s.old = old.status and s.new = new.status),
+      old.status, new.status);
+  end if;
+  if new.risk_score < old.risk_score and old.status <> 'proposed' then
+    raise exception 'P-%: a risk once shown is never lowered', old.id using errcode = 'SH006';
+  end if;
+  if new.evidence is distinct from old.evidence or new.evidence_digest is distinct from old.evidence_digest then
+    if old.status <> 'sandbox_running' or new.status not in ('sandbox_passed', 'sandbox_failed') then
+      raise exception 'P-%: evidence comes from a sandbox run only', old.id using errcode = 'SH006';
+    end if;
+    if new.evidence_digest is not null and new.evidence_digest is distinct from old.evidence_digest
+       and new.evidence_digest <> encode(sha256(convert_to(coalesce(new.evidence, ''), 'UTF8')), 'hex') then
+      raise exception 'P-%: the evidence is not what its digest says', old.id using errcode = 'SH002';
+    end if;
+    new.evidence_digest := encode(sha256(convert_to(new.evidence, 'UTF8')), 'hex');
+  end if;
+  if new.status = 'sandbox_passed' and old.status <> 'sandbox_passed'
+     and (new.evidence is null or new.evidence::jsonb ->> 'digest' is distinct from new.digest) then
+    raise exception 'P-%: a passed sandbox needs evidence for exactly this digest', old.id using errcode = 'SH002';
+  end if;
+  new.updated_at := now();
+  return new;
+end $$;
+ALTER FUNCTION selfheal.guard_patch() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.guard_request() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  patch self_healing_patches%rowtype;
+begin
+  if acting_role() <> 'proxy' or new.created_by is null then
+    new.created_by := acting_name();
+  end if;
+  new.created_role := acting_role();
+  new.created_at := now();
+  new.status := 'pending';
+  new.expires_at := coalesce(new.expires_at, now() + interval '7 days');
+  if new.item_type not in ('patch_sandbox', 'patch_main') then
+    return new;
+  end if;
+  select * into patch from self_healing_patches p where p.id = new.patch_id for share;
+  if not found then
+    raise exception 'there is no patch P-%', new.patch_id using errcode = 'SH007';
+  end if;
+  if new.digest is not null and new.digest <> patch.digest then
+    raise exception 'P-%: the digest is not that of the patch', patch.id using errcode = 'SH002';
+  end if;
+  if new.item_type = 'patch_main' then
+    if patch.status <> 'sandbox_passed' then
+      raise exception 'P-%: gate main opens only after a passed sandbox', patch.id using errcode = 'SH003';
+    end if;
+    if new.evidence_digest is not null and new.evidence_digest <> patch.evidence_digest then
+      raise exception 'P-%: the evidence is not that of the patch', patch.id using errcode = 'SH002';
+    end if;
+    new.evidence_digest := patch.evidence_digest;
+  elsif patch.status not in ('proposed', 'sandbox_passed', 'sandbox_failed') then
+    raise exception 'P-%: a % patch goes into no sandbox', patch.id, patch.status using errcode = 'SH003';
+  else
+    new.evidence_digest := null;
+  end if;
+  new.digest := patch.digest;
+  new.job_id := patch.job_id;
+  new.service := patch.service;
+  -- computed for the patch, never believed from a request
+  new.risk_level := patch.risk_level;
+  new.risk_score := patch.risk_score;
+  return new;
+end $$;
+ALTER FUNCTION selfheal.guard_request() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.guard_request_update() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if to_jsonb(new) - 'status' is distinct from to_jsonb(old) - 'status' then
+    raise exception 'A-%: a request never changes; make another', old.id using errcode = 'SH006';
+  end if;
+  if not (old.status in ('pending', 'deferred') and new.status <> 'pending'
+          or old.status = 'approved' and new.status = 'void') then
+    raise exception 'A-%: % → % is no step', old.id, old.status, new.status using errcode = 'SH001';
+  end if;
+  return new;
+end $$;
+ALTER FUNCTION selfheal.guard_request_update() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.json_text(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select coalesce(to_json(value)::text, 'null') $$;
+ALTER FUNCTION selfheal.json_text(value text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.may_act() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select case
+    when session_user = prefix || 'sh_login_proxy' then acting_role() in ('proxy', 'viewer')
+    when session_user like replace(prefix, '_', '\_') || 'sh\_m\_%' then exists (
+      select from profiles p where p.name = acting_name() and lower(p.role::text) = acting_role())
+    else false
+  end
+  from installation
+$$;
+ALTER FUNCTION selfheal.may_act() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.may_decide(item_type text, decision text, risk_level text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select may_act() and case acting_role()
+    when 'founder' then true
+    when 'admin' then case
+      when decision <> 'approve' then true
+      when item_type = 'patch_main' then false
+      when item_type = 'patch_sandbox' then switch_on('admin_sandbox')
+      when item_type in ('claim', 'override') then false
+      else risk_level in ('low', 'medium') end
+    -- the policy, speaking through the sidecar: it only ever says yes, and only to low risk
+    when 'proxy' then decision = 'approve' and risk_level = 'low' and case
+      when item_type = 'patch_sandbox' then switch_on('auto_approve_sandbox')
+      else item_type in ('campaign', 'email', 'automation', 'brand_change') end
+    else false end
+$$;
+ALTER FUNCTION selfheal.may_decide(item_type text, decision text, risk_level text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.notify_anomaly() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'INSERT' then
+    perform notify_event('anomaly', new.id::text, 'opened', new.severity);
+  elsif new.resolved is distinct from old.resolved or new.severity is distinct from old.severity then
+    perform notify_event('anomaly', new.id::text, case when new.resolved then 'resolved' else 'changed' end, new.severity);
+  end if;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.notify_anomaly() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.notify_event(kind text, subject text, change text, severity text) RETURNS void
+    LANGUAGE sql
+    AS $$ select pg_notify('selfheal_events', json_build_object(
+          'kind', kind, 'subject', left(subject, 200), 'change', change, 'severity', severity)::text) $$;
+ALTER FUNCTION selfheal.notify_event(kind text, subject text, change text, severity text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.patch_digest(base_commit text, diff text, sql text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select encode(sha256(convert_to(
+    '{"base_commit":' || json_text(base_commit) || ',"diff":' || json_text(diff) || ',"sql":' || json_text(sql) || '}',
+    'UTF8')), 'hex')
+$$;
+ALTER FUNCTION selfheal.patch_digest(base_commit text, diff text, sql text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.record_control() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform audit_append('control.version', 'control',
+    (select v.rules from control_versions v where v.version = new.version - 1), new.rules, new.reason);
+  perform notify_event('audit', 'control', 'version', null);
+  return null;
+end $$;
+ALTER FUNCTION selfheal.record_control() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.record_decision() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  before_status text;
+begin
+  select r.status into before_status from approval_requests r where r.id = new.approval_id;
+  perform audit_append('approval.decided', 'A-' || new.approval_id, jsonb_build_object('status', before_status),
+    jsonb_strip_nulls(jsonb_build_object('decision', new.decision, 'item_type', new.item_type, 'digest', new.digest,
+      'evidence_digest', new.evidence_digest, 'interactive', new.interactive, 'details', new.details)), new.reason);
+  update approval_requests set status = case new.decision
+    when 'approve' then 'approved' when 'reject' then 'rejected' else 'deferred' end
+  where id = new.approval_id and status is distinct from case when new.decision = 'defer' then 'deferred' end;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.record_decision() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.record_deed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'INSERT' then
+    perform audit_append('deed.' || new.kind, 'P-' || new.patch_id, null, jsonb_strip_nulls(jsonb_build_object(
+      'digest', new.digest, 'evidence_digest', new.evidence_digest, 'interactive', new.interactive,
+      'severity', case when new.kind = 'break_glass' then 'critical' end)), new.reason);
+    perform notify_event('patch', 'P-' || new.patch_id, 'deed_' || new.kind,
+      case when new.kind = 'break_glass' then 'critical' end);
+  else
+    perform audit_append('deed.finished', 'P-' || new.patch_id, jsonb_build_object('kind', new.kind),
+      jsonb_build_object('status', new.status, 'result', new.result), null);
+    perform notify_event('patch', 'P-' || new.patch_id, 'deed_' || new.status, null);
+  end if;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.record_deed() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.record_job() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'INSERT' then
+    perform audit_append('job.created', 'J-' || new.id, null, jsonb_build_object(
+      'service', new.service, 'environment', new.environment, 'signature', new.error_signature,
+      'category', new.error_category, 'severity', new.severity, 'rule', new.rule), new.reason);
+    perform notify_event('job', 'J-' || new.id, 'created', new.severity);
+    return null;
+  end if;
+  if new.status <> old.status then
+    perform audit_append('job.status', 'J-' || new.id, jsonb_build_object('status', old.status),
+      jsonb_build_object('status', new.status) || case when new.regression and not old.regression
+        then '{"regression": true}' else '{}' end::jsonb,
+      case when new.status in ('closed', 'snoozed') then new.closed_reason end);
+    perform notify_event('job', 'J-' || new.id, new.status, new.severity);
+  elsif new.severity <> old.severity then
+    perform notify_event('job', 'J-' || new.id, 'severity', new.severity);
+  end if;
+  if (new.ai_summary, new.ai_recommended_actions) is distinct from (old.ai_summary, old.ai_recommended_actions) then
+    perform audit_append('job.summary', 'J-' || new.id, to_jsonb(old.ai_summary), to_jsonb(new.ai_summary), null);
+  end if;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.record_job() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.record_patch() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'INSERT' then
+    perform audit_append('patch.created', 'P-' || new.id, null, jsonb_build_object(
+      'job', 'J-' || new.job_id, 'digest', new.digest, 'type', new.patch_type, 'created_by', new.created_by), null);
+    perform notify_event('patch', 'P-' || new.id, 'created', new.risk_level);
+  elsif new.status <> old.status then
+    perform audit_append('patch.status', 'P-' || new.id, jsonb_build_object('status', old.status),
+      jsonb_strip_nulls(jsonb_build_object('status', new.status, 'digest', new.digest,
+        'evidence_digest', new.evidence_digest, 'applied_commit', new.applied_commit,
+        'previous_commit', new.previous_commit)), new.status_reason);
+    perform notify_event('patch', 'P-' || new.id, new.status, new.risk_level);
+  elsif new.risk_score <> old.risk_score then
+    perform audit_append('patch.risk', 'P-' || new.id, jsonb_build_object('score', old.risk_score),
+      jsonb_build_object('score', new.risk_score, 'reasons', to_jsonb(new.risk_reasons)), null);
+  end if;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.record_patch() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.record_request() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if tg_op = 'INSERT' then
+    perform audit_append('approval.requested', 'A-' || new.id, null, jsonb_strip_nulls(jsonb_build_object(
+      'item_type', new.item_type, 'risk', new.risk_level, 'patch', 'P-' || new.patch_id, 'digest', new.digest,
+      'evidence_digest', new.evidence_digest, 'created_by', new.created_by)), null);
+    perform notify_event('approval', 'A-' || new.id, 'requested', new.risk_level);
+  elsif new.status <> old.status then
+    -- decisions write their own line; expiry and void have no other
+    if new.status in ('expired', 'void') then
+      perform audit_append('approval.' || new.status, 'A-' || new.id, jsonb_build_object('status', old.status),
+        jsonb_build_object('status', new.status), null);
+    end if;
+    perform notify_event('approval', 'A-' || new.id, new.status, new.risk_level);
+  end if;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.record_request() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.role_name(short text) RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$ select prefix || 'sh_' || short from installation $$;
+ALTER FUNCTION selfheal.role_name(short text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.sees_content() RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$ select acting_role() in ('proxy', 'admin', 'founder') $$;
+ALTER FUNCTION selfheal.sees_content() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.set_member_group(member text, short text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  login text := role_name('m_' || member);
+  other text;
+begin
+  foreach other in array array['agent', 'viewer', 'admin', 'founder'] loop
+    if other = short then
+      if current_setting('server_version_num')::int >= 160000 then
+        execute format('grant %I to %I with inherit false, set true', role_name(other), login);
+      else
+        execute format('grant %I to %I', role_name(other), login);
+      end if;
+    elsif pg_has_role(login, role_name(other), 'member') then
+      execute format('revoke %I from %I', role_name(other), login);
+    end if;
+  end loop;
+end $$;
+ALTER FUNCTION selfheal.set_member_group(member text, short text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.set_switch(switch text, turn boolean, why text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if acting_role() <> 'owner' and not (acting_role() = 'founder' and may_act()) then
+    raise exception 'gate switches are the founder''s' using errcode = '42501';
+  end if;
+  if switch_on(switch) is distinct from turn then
+    update gate_switches set enabled = turn, changed_by = acting_name(), changed_at = now() where name = switch;
+    if not found then
+      raise exception 'there is no gate switch %', switch using errcode = 'SH007';
+    end if;
+    perform audit_append('switch.set', switch, to_jsonb(not turn), to_jsonb(turn), why);
+  end if;
+end $$;
+ALTER FUNCTION selfheal.set_switch(switch text, turn boolean, why text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.severity_rank(word text) RETURNS smallint
+    LANGUAGE sql IMMUTABLE
+    AS $$ select case word when 'low' then 0 when 'medium' then 1 when 'high' then 2 when 'critical' then 3 end::smallint $$;
+ALTER FUNCTION selfheal.severity_rank(word text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.switch_on(switch text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$ select coalesce((select enabled from gate_switches where name = switch), false) $$;
+ALTER FUNCTION selfheal.switch_on(switch text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.void_stale_approvals(of_patch bigint) RETURNS SETOF bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  return query
+    update approval_requests a set status = 'void'
+    from self_healing_patches p
+    where p.id = of_patch and a.patch_id = p.id and a.status in ('pending', 'deferred', 'approved')
+      and (a.digest is distinct from p.digest
+           or a.item_type = 'patch_main' and a.evidence_digest is distinct from p.evidence_digest
+           or a.status <> 'approved' and p.status in ('rejected', 'superseded', 'rolled_back'))
+    returning a.id;
+end $$;
+ALTER FUNCTION selfheal.void_stale_approvals(of_patch bigint) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.void_with_patch() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$ begin perform void_stale_approvals(new.id); return null; end $$;
+ALTER FUNCTION selfheal.void_with_patch() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.whoami(OUT name text, OUT role text) RETURNS record
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$ select p.name, lower(p.role::text) from profiles p where p.name = acting_name() and session_user = role_name('m_' || p.name) $$;
+ALTER FUNCTION selfheal.whoami(OUT name text, OUT role text) OWNER TO sh_owner;
+CREATE TABLE selfheal.approval_decisions (
+    id bigint NOT NULL,
+    approval_id bigint NOT NULL,
+    item_type text NOT NULL,
+    decision text NOT NULL,
+    actor text NOT NULL,
+    actor_role text NOT NULL,
+    decided_at timestamp with time zone DEFAULT now() NOT NULL,
+    reason text,
+    interactive boolean DEFAULT false NOT NULL,
+    digest text,
+    evidence_digest text,
+    idempotency_key text NOT NULL,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT approval_decisions_actor_role_check CHECK ((actor_role = ANY (ARRAY['founder'::text, 'admin'::text, 'proxy'::text]))),
+    CONSTRAINT approval_decisions_check CHECK (((item_type <> 'patch_main'::text) OR (decision <> 'approve'::text) OR (actor_role = 'founder'::text))),
+    CONSTRAINT approval_decisions_check1 CHECK (((decision <> 'reject'::text) OR (length(btrim(reason)) > 0))),
+    CONSTRAINT approval_decisions_decision_check CHECK ((decision = ANY (ARRAY['approve'::text, 'reject'::text, 'defer'::text])))
+);
+ALTER TABLE ONLY selfheal.approval_decisions FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.approval_decisions OWNER TO sh_owner;
+ALTER TABLE selfheal.approval_decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.approval_decisions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE selfheal.approval_requests (
+    id bigint NOT NULL,
+    service text NOT NULL,
+    item_type text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    summary text NOT NULL,
+    risk_level text NOT NULL,
+    risk_score integer DEFAULT 0 NOT NULL,
+    created_by text NOT NULL,
+    created_role text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    digest text,
+    evidence_digest text,
+    job_id bigint,
+    patch_id bigint,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    idempotency_key text,
+    CONSTRAINT approval_requests_check CHECK (((item_type <> ALL (ARRAY['patch_sandbox'::text, 'patch_main'::text])) OR ((patch_id IS NOT NULL) AND (digest IS NOT NULL)))),
+    CONSTRAINT approval_requests_check1 CHECK (((item_type <> 'patch_main'::text) OR (evidence_digest IS NOT NULL))),
+    CONSTRAINT approval_requests_item_type_check CHECK ((item_type = ANY (ARRAY['claim'::text, 'campaign'::text, 'email'::text, 'automation'::text, 'brand_change'::text, 'override'::text, 'patch_sandbox'::text, 'patch_main'::text]))),
+    CONSTRAINT approval_requests_risk_level_check CHECK ((risk_level = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
+    CONSTRAINT approval_requests_risk_score_check CHECK (((risk_score >= 0) AND (risk_score <= 100))),
+    CONSTRAINT approval_requests_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'rejected'::text, 'deferred'::text, 'expired'::text, 'void'::text])))
+);
+ALTER TABLE ONLY selfheal.approval_requests FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.approval_requests OWNER TO sh_owner;
+ALTER TABLE selfheal.approval_requests ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.approval_requests_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE VIEW selfheal.approvals AS
+ SELECT r.id,
+    r.service,
+    r.item_type,
+    r.status,
+    r.summary,
+    r.risk_level,
+    r.risk_score,
+    r.created_by,
+    r.created_at,
+    r.expires_at,
+    r.digest,
+    r.evidence_digest,
+    r.job_id,
+    r.patch_id,
+        CASE
+            WHEN ( SELECT selfheal.sees_content() AS sees_content) THEN r.details
+            ELSE '{}'::jsonb
+        END AS details,
+    d.decision,
+    d.actor,
+    d.actor_role,
+    d.decided_at,
+        CASE
+            WHEN ( SELECT selfheal.sees_content() AS sees_content) THEN d.reason
+            ELSE NULL::text
+        END AS decision_reason,
+    d.interactive
+   FROM (selfheal.approval_requests r
+     LEFT JOIN LATERAL ( SELECT x.id,
+            x.approval_id,
+            x.item_type,
+            x.decision,
+            x.actor,
+            x.actor_role,
+            x.decided_at,
+            x.reason,
+            x.interactive,
+            x.digest,
+            x.evidence_digest,
+            x.idempotency_key,
+            x.details
+           FROM selfheal.approval_decisions x
+          WHERE (x.approval_id = r.id)
+          ORDER BY x.id DESC
+         LIMIT 1) d ON (true))
+  WHERE ( SELECT selfheal.may_act() AS may_act);
+ALTER VIEW selfheal.approvals OWNER TO sh_owner;
+CREATE TABLE selfheal.audit_log (
+    seq bigint NOT NULL,
+    at timestamp with time zone NOT NULL,
+    actor text NOT NULL,
+    role text NOT NULL,
+    origin text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    before jsonb,
+    after jsonb,
+    reason text,
+    prev_hash text NOT NULL,
+    hash text NOT NULL,
+    payload text NOT NULL
+);
+ALTER TABLE ONLY selfheal.audit_log FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.audit_log OWNER TO sh_owner;
+CREATE VIEW selfheal.audit_entries AS
+ SELECT seq,
+    at,
+    actor,
+    role,
+    origin,
+    action,
+    subject,
+        CASE
+            WHEN (selfheal.acting_role() = ANY (ARRAY['proxy'::text, 'admin'::text, 'founder'::text])) THEN before
+            ELSE NULL::jsonb
+        END AS before,
+        CASE
+            WHEN (selfheal.acting_role() = ANY (ARRAY['proxy'::text, 'admin'::text, 'founder'::text])) THEN after
+            ELSE NULL::jsonb
+        END AS after,
+        CASE
+            WHEN (selfheal.acting_role() = ANY (ARRAY['proxy'::text, 'admin'::text, 'founder'::text])) THEN reason
+            ELSE NULL::text
+        END AS reason,
+    prev_hash,
+    hash,
+        CASE
+            WHEN (selfheal.acting_role() = ANY (ARRAY['proxy'::text, 'admin'::text, 'founder'::text])) THEN payload
+            ELSE ''::text
+        END AS payload
+   FROM selfheal.audit_log
+  WHERE ( SELECT selfheal.may_act() AS may_act);
+ALTER VIEW selfheal.audit_entries OWNER TO sh_owner;
+CREATE TABLE selfheal.audit_head (
+    one boolean DEFAULT true NOT NULL,
+    seq bigint NOT NULL,
+    hash text NOT NULL,
+    CONSTRAINT audit_head_one_check CHECK (one)
+);
+ALTER TABLE ONLY selfheal.audit_head FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.audit_head OWNER TO sh_owner;
+CREATE TABLE selfheal.control_versions (
+    version bigint NOT NULL,
+    rules jsonb NOT NULL,
+    changed_by text NOT NULL,
+    changed_role text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    reason text NOT NULL,
+    CONSTRAINT control_versions_reason_check CHECK ((length(btrim(reason)) > 0)),
+    CONSTRAINT control_versions_rules_check CHECK ((jsonb_typeof(rules) = 'object'::text))
+);
+ALTER TABLE ONLY selfheal.control_versions FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.control_versions OWNER TO sh_owner;
+CREATE TABLE selfheal.founder_decisions (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    patch_id bigint NOT NULL,
+    digest text NOT NULL,
+    evidence_digest text,
+    idempotency_key text NOT NULL,
+    actor text NOT NULL,
+    actor_role text NOT NULL,
+    reason text,
+    interactive boolean DEFAULT false NOT NULL,
+    decided_at timestamp with time zone DEFAULT now() NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    result jsonb DEFAULT '{}'::jsonb NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT founder_decisions_check CHECK (((actor_role = 'founder'::text) OR ((actor_role = 'admin'::text) AND (kind = 'sandbox'::text)))),
+    CONSTRAINT founder_decisions_check1 CHECK (((kind <> 'break_glass'::text) OR (length(btrim(reason)) > 0))),
+    CONSTRAINT founder_decisions_kind_check CHECK ((kind = ANY (ARRAY['sandbox'::text, 'apply'::text, 'rollback'::text, 'break_glass'::text]))),
+    CONSTRAINT founder_decisions_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'done'::text, 'failed'::text])))
+);
+ALTER TABLE ONLY selfheal.founder_decisions FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.founder_decisions OWNER TO sh_owner;
+ALTER TABLE selfheal.founder_decisions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.founder_decisions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE selfheal.gate_switches (
+    name text NOT NULL,
+    enabled boolean DEFAULT false NOT NULL,
+    changed_by text DEFAULT 'default'::text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT gate_switches_name_check CHECK ((name = ANY (ARRAY['auto_approve_sandbox'::text, 'admin_sandbox'::text])))
+);
+ALTER TABLE ONLY selfheal.gate_switches FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.gate_switches OWNER TO sh_owner;
+CREATE TABLE selfheal.installation (
+    one boolean DEFAULT true NOT NULL,
+    prefix text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT installation_one_check CHECK (one)
+);
+ALTER TABLE selfheal.installation OWNER TO sh_owner;
+CREATE TABLE selfheal.self_healing_events (
+    id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    failure jsonb NOT NULL,
+    request jsonb,
+    request_body bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE ONLY selfheal.self_healing_events FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_events OWNER TO sh_owner;
+CREATE VIEW selfheal.job_events AS
+ SELECT id,
+    job_id,
+    occurred_at,
+        CASE
+            WHEN ( SELECT selfheal.sees_content() AS sees_content) THEN failure
+            ELSE (((((failure - 'stack'::text) - 'body'::text) - 'response_excerpt'::text) - 'client'::text) - 'user_agent'::text)
+        END AS failure,
+        CASE
+            WHEN ( SELECT selfheal.sees_content() AS sees_content) THEN request
+            ELSE NULL::jsonb
+        END AS request,
+        CASE
+            WHEN ( SELECT selfheal.sees_content() AS sees_content) THEN request_body
+            ELSE NULL::bytea
+        END AS request_body
+   FROM selfheal.self_healing_events
+  WHERE ( SELECT selfheal.may_act() AS may_act);
+ALTER VIEW selfheal.job_events OWNER TO sh_owner;
+CREATE TABLE selfheal.job_steps (
+    old text NOT NULL,
+    new text NOT NULL,
+    role text NOT NULL
+);
+ALTER TABLE selfheal.job_steps OWNER TO sh_owner;
+CREATE TABLE selfheal.self_healing_jobs (
+    id bigint NOT NULL,
+    service text NOT NULL,
+    environment text DEFAULT 'production'::text NOT NULL,
+    method text,
+    route text,
+    error_signature text NOT NULL,
+    signature_text text DEFAULT ''::text NOT NULL,
+    error_category text NOT NULL,
+    severity text NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    occurrences bigint DEFAULT 1 NOT NULL,
+    first_seen timestamp with time zone NOT NULL,
+    last_seen timestamp with time zone NOT NULL,
+    rule text DEFAULT ''::text NOT NULL,
+    evidence text[] DEFAULT '{}'::text[] NOT NULL,
+    reason text,
+    regression boolean DEFAULT false NOT NULL,
+    regressed_at timestamp with time zone,
+    noise boolean DEFAULT false NOT NULL,
+    snoozed_until timestamp with time zone,
+    trace_id text,
+    related_observability_log_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    related_anomaly_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    ai_summary text,
+    ai_recommended_actions text[] DEFAULT '{}'::text[] NOT NULL,
+    closed_reason text,
+    applied_at timestamp with time zone,
+    resolved_at timestamp with time zone,
+    sampled_at timestamp with time zone,
+    replayable boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT self_healing_jobs_error_category_check CHECK ((error_category = ANY (ARRAY['RLS_VIOLATION'::text, 'AUTH_FAILURE'::text, 'SSR_HYDRATION'::text, 'API_SCHEMA'::text, 'PERFORMANCE'::text, 'UI_BUG'::text, 'REDIRECT_LOOP'::text, 'DB_ERROR'::text, 'UNKNOWN'::text]))),
+    CONSTRAINT self_healing_jobs_occurrences_check CHECK ((occurrences >= 1)),
+    CONSTRAINT self_healing_jobs_severity_check CHECK ((severity = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
+    CONSTRAINT self_healing_jobs_status_check CHECK ((status = ANY (ARRAY['open'::text, 'patch_proposed'::text, 'sandboxed'::text, 'approved'::text, 'applied'::text, 'resolved'::text, 'snoozed'::text, 'closed'::text])))
+);
+ALTER TABLE ONLY selfheal.self_healing_jobs FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_jobs OWNER TO sh_owner;
+CREATE VIEW selfheal.jobs AS
+ SELECT id,
+    service,
+    environment,
+    method,
+    route,
+    error_signature,
+    signature_text,
+    error_category,
+    severity,
+    status,
+    occurrences,
+    first_seen,
+    last_seen,
+    rule,
+        CASE
+            WHEN ( SELECT selfheal.sees_content() AS sees_content) THEN evidence
+            ELSE '{}'::text[]
+        END AS evidence,
+    reason,
+    regression,
+    noise,
+    snoozed_until,
+    trace_id,
+    related_observability_log_ids,
+    related_anomaly_ids,
+    ai_summary,
+    ai_recommended_actions,
+    closed_reason,
+    applied_at,
+    resolved_at
+   FROM selfheal.self_healing_jobs
+  WHERE ( SELECT selfheal.may_act() AS may_act);
+ALTER VIEW selfheal.jobs OWNER TO sh_owner;
+CREATE TABLE selfheal.observability_anomalies (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    detected_at timestamp with time zone DEFAULT now() NOT NULL,
+    service text DEFAULT 'app'::text NOT NULL,
+    route text NOT NULL,
+    method text DEFAULT 'GET'::text NOT NULL,
+    type text NOT NULL,
+    severity text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    metrics jsonb DEFAULT '{}'::jsonb NOT NULL,
+    onset timestamp with time zone NOT NULL,
+    baseline double precision,
+    observed double precision,
+    ratio double precision,
+    sigma double precision,
+    samples integer,
+    occurrences bigint DEFAULT 1 NOT NULL,
+    resolved boolean DEFAULT false NOT NULL,
+    resolved_at timestamp with time zone,
+    resolved_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT observability_anomalies_severity_check CHECK ((severity = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
+    CONSTRAINT observability_anomalies_type_check CHECK ((type = ANY (ARRAY['latency_spike'::text, 'error_rate_spike'::text, 'unusual_pattern'::text, 'cascade_failure'::text])))
+);
+ALTER TABLE selfheal.observability_anomalies OWNER TO sh_owner;
+CREATE TABLE selfheal.observability_health_snapshots (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    service text DEFAULT 'app'::text NOT NULL,
+    overall_score integer,
+    latency_score integer,
+    error_rate_score integer,
+    availability_score integer,
+    metrics jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT observability_health_snapshots_availability_score_check CHECK (((availability_score >= 0) AND (availability_score <= 100))),
+    CONSTRAINT observability_health_snapshots_error_rate_score_check CHECK (((error_rate_score >= 0) AND (error_rate_score <= 100))),
+    CONSTRAINT observability_health_snapshots_latency_score_check CHECK (((latency_score >= 0) AND (latency_score <= 100))),
+    CONSTRAINT observability_health_snapshots_overall_score_check CHECK (((overall_score >= 0) AND (overall_score <= 100)))
+);
+ALTER TABLE selfheal.observability_health_snapshots OWNER TO sh_owner;
+CREATE TABLE selfheal.observability_logs (
+    id uuid NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    service text DEFAULT 'app'::text NOT NULL,
+    route_path text NOT NULL,
+    method text NOT NULL,
+    status_code integer NOT NULL,
+    latency_ms double precision NOT NULL,
+    outcome text DEFAULT 'answered'::text NOT NULL,
+    error_message text,
+    error_stack text,
+    trace_id text,
+    user_id text,
+    workspace_id text
+)
+PARTITION BY RANGE (created_at);
+ALTER TABLE selfheal.observability_logs OWNER TO sh_owner;
+CREATE TABLE selfheal.observability_logs_default (
+    id uuid CONSTRAINT observability_logs_id_not_null NOT NULL,
+    created_at timestamp with time zone CONSTRAINT observability_logs_created_at_not_null NOT NULL,
+    service text DEFAULT 'app'::text CONSTRAINT observability_logs_service_not_null NOT NULL,
+    route_path text CONSTRAINT observability_logs_route_path_not_null NOT NULL,
+    method text CONSTRAINT observability_logs_method_not_null NOT NULL,
+    status_code integer CONSTRAINT observability_logs_status_code_not_null NOT NULL,
+    latency_ms double precision CONSTRAINT observability_logs_latency_ms_not_null NOT NULL,
+    outcome text DEFAULT 'answered'::text CONSTRAINT observability_logs_outcome_not_null NOT NULL,
+    error_message text,
+    error_stack text,
+    trace_id text,
+    user_id text,
+    workspace_id text
+);
+ALTER TABLE selfheal.observability_logs_default OWNER TO sh_owner;
+CREATE TABLE selfheal.observability_route_baselines (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    service text DEFAULT 'app'::text NOT NULL,
+    route_path text NOT NULL,
+    method text NOT NULL,
+    p50_latency_ms double precision,
+    p95_latency_ms double precision,
+    p99_latency_ms double precision,
+    error_rate double precision DEFAULT 0 NOT NULL,
+    sample_count bigint DEFAULT 0 NOT NULL,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE selfheal.observability_route_baselines OWNER TO sh_owner;
+CREATE TABLE selfheal.patch_steps (
+    old text NOT NULL,
+    new text NOT NULL,
+    role text NOT NULL
+);
+ALTER TABLE selfheal.patch_steps OWNER TO sh_owner;
+CREATE TABLE selfheal.self_healing_patches (
+    id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    service text NOT NULL,
+    patch_type text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    files_changed text[] DEFAULT '{}'::text[] NOT NULL,
+    sql_migration_path text,
+    ai_diff_proposal text,
+    sql_migration text,
+    base_commit text,
+    ai_patch_payload jsonb DEFAULT '{}'::jsonb NOT NULL,
+    digest text NOT NULL,
+    risk_score integer DEFAULT 100 NOT NULL,
+    risk_level text DEFAULT 'critical'::text NOT NULL,
+    risk_reasons text[] DEFAULT '{"not weighed yet"}'::text[] NOT NULL,
+    confidence_score double precision,
+    status text DEFAULT 'proposed'::text NOT NULL,
+    status_reason text,
+    evidence text,
+    evidence_digest text,
+    sandbox_branch text,
+    applied_commit text,
+    previous_commit text,
+    created_by text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT self_healing_patches_check CHECK (((patch_type = 'manual'::text) OR (num_nonnulls(ai_diff_proposal, sql_migration) > 0))),
+    CONSTRAINT self_healing_patches_check1 CHECK (((evidence IS NULL) = (evidence_digest IS NULL))),
+    CONSTRAINT self_healing_patches_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
+    CONSTRAINT self_healing_patches_patch_type_check CHECK ((patch_type = ANY (ARRAY['code'::text, 'sql_migration'::text, 'config'::text, 'dependency'::text, 'test'::text, 'manual'::text]))),
+    CONSTRAINT self_healing_patches_risk_level_check CHECK ((risk_level = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
+    CONSTRAINT self_healing_patches_risk_score_check CHECK (((risk_score >= 0) AND (risk_score <= 100))),
+    CONSTRAINT self_healing_patches_status_check CHECK ((status = ANY (ARRAY['proposed'::text, 'sandbox_running'::text, 'sandbox_passed'::text, 'sandbox_failed'::text, 'approved'::text, 'applied'::text, 'verified'::text, 'regressed'::text, 'rolled_back'::text, 'rejected'::text, 'superseded'::text])))
+);
+ALTER TABLE ONLY selfheal.self_healing_patches FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_patches OWNER TO sh_owner;
+CREATE VIEW selfheal.patches AS
+ SELECT id,
+    job_id,
+    service,
+    patch_type,
+    description,
+    files_changed,
+    sql_migration_path,
+    ai_diff_proposal,
+    sql_migration,
+    base_commit,
+        CASE
+            WHEN ( SELECT selfheal.sees_content() AS sees_content) THEN ai_patch_payload
+            ELSE '{}'::jsonb
+        END AS ai_patch_payload,
+    digest,
+    risk_score,
+    risk_level,
+    risk_reasons,
+    confidence_score,
+    status,
+        CASE
+            WHEN ( SELECT selfheal.sees_content() AS sees_content) THEN evidence
+            ELSE NULL::text
+        END AS evidence,
+    evidence_digest,
+    sandbox_branch,
+    applied_commit,
+    previous_commit,
+    created_by,
+    created_at
+   FROM selfheal.self_healing_patches
+  WHERE ( SELECT selfheal.may_act() AS may_act);
+ALTER VIEW selfheal.patches OWNER TO sh_owner;
+CREATE TABLE selfheal.profiles (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL,
+    role selfheal.user_role NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT profiles_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{0,31}$'::text))
+);
+ALTER TABLE ONLY selfheal.profiles FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.profiles OWNER TO sh_owner;
+CREATE TABLE selfheal.schema_migrations (
+    name text NOT NULL,
+    checksum text,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE selfheal.schema_migrations OWNER TO sh_owner;
+CREATE TABLE selfheal.self_healing_aliases (
+    service text NOT NULL,
+    environment text NOT NULL,
+    error_signature text NOT NULL,
+    stands_for text NOT NULL,
+    CONSTRAINT self_healing_aliases_check CHECK ((error_signature <> stands_for))
+);
+ALTER TABLE ONLY selfheal.self_healing_aliases FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_aliases OWNER TO sh_owner;
+ALTER TABLE selfheal.self_healing_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.self_healing_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE selfheal.self_healing_jobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.self_healing_jobs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE selfheal.self_healing_links (
+    job_id bigint NOT NULL,
+    kind text NOT NULL,
+    ref uuid NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT self_healing_links_kind_check CHECK ((kind = ANY (ARRAY['log'::text, 'anomaly'::text])))
+);
+ALTER TABLE ONLY selfheal.self_healing_links FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_links OWNER TO sh_owner;
+ALTER TABLE selfheal.self_healing_patches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.self_healing_patches_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+ALTER TABLE ONLY selfheal.observability_logs ATTACH PARTITION selfheal.observability_logs_default DEFAULT;
+ALTER TABLE ONLY selfheal.approval_decisions
+    ADD CONSTRAINT approval_decisions_idempotency_key_key UNIQUE (idempotency_key);
+ALTER TABLE ONLY selfheal.approval_decisions
+    ADD CONSTRAINT approval_decisions_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.approval_requests
+    ADD CONSTRAINT approval_requests_idempotency_key_key UNIQUE (idempotency_key);
+ALTER TABLE ONLY selfheal.approval_requests
+    ADD CONSTRAINT approval_requests_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.audit_head
+    ADD CONSTRAINT audit_head_pkey PRIMARY KEY (one);
+ALTER TABLE ONLY selfheal.audit_log
+    ADD CONSTRAINT audit_log_hash_key UNIQUE (hash);
+ALTER TABLE ONLY selfheal.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (seq);
+ALTER TABLE ONLY selfheal.control_versions
+    ADD CONSTRAINT control_versions_pkey PRIMARY KEY (version);
+ALTER TABLE ONLY selfheal.founder_decisions
+    ADD CONSTRAINT founder_decisions_idempotency_key_key UNIQUE (idempotency_key);
+ALTER TABLE ONLY selfheal.founder_decisions
+    ADD CONSTRAINT founder_decisions_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.gate_switches
+    ADD CONSTRAINT gate_switches_pkey PRIMARY KEY (name);
+ALTER TABLE ONLY selfheal.installation
+    ADD CONSTRAINT installation_pkey PRIMARY KEY (one);
+ALTER TABLE ONLY selfheal.job_steps
+    ADD CONSTRAINT job_steps_pkey PRIMARY KEY (old, new, role);
+ALTER TABLE ONLY selfheal.observability_anomalies
+    ADD CONSTRAINT observability_anomalies_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.observability_anomalies
+    ADD CONSTRAINT observability_anomalies_service_route_method_type_onset_key UNIQUE (service, route, method, type, onset);
+ALTER TABLE ONLY selfheal.observability_health_snapshots
+    ADD CONSTRAINT observability_health_snapshots_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.observability_logs
+    ADD CONSTRAINT observability_logs_pkey PRIMARY KEY (id, created_at);
+ALTER TABLE ONLY selfheal.observability_logs_default
+    ADD CONSTRAINT observability_logs_default_pkey PRIMARY KEY (id, created_at);
+ALTER TABLE ONLY selfheal.observability_route_baselines
+    ADD CONSTRAINT observability_route_baselines_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.observability_route_baselines
+    ADD CONSTRAINT observability_route_baselines_service_route_path_method_key UNIQUE (service, route_path, method);
+ALTER TABLE ONLY selfheal.patch_steps
+    ADD CONSTRAINT patch_steps_pkey PRIMARY KEY (old, new, role);
+ALTER TABLE ONLY selfheal.profiles
+    ADD CONSTRAINT profiles_name_key UNIQUE (name);
+ALTER TABLE ONLY selfheal.profiles
+    ADD CONSTRAINT profiles_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (name);
+ALTER TABLE ONLY selfheal.self_healing_aliases
+    ADD CONSTRAINT self_healing_aliases_pkey PRIMARY KEY (service, environment, error_signature);
+ALTER TABLE ONLY selfheal.self_healing_events
+    ADD CONSTRAINT self_healing_events_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.self_healing_jobs
+    ADD CONSTRAINT self_healing_jobs_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.self_healing_links
+    ADD CONSTRAINT self_healing_links_pkey PRIMARY KEY (job_id, kind, ref);
+ALTER TABLE ONLY selfheal.self_healing_patches
+    ADD CONSTRAINT self_healing_patches_pkey PRIMARY KEY (id);
+CREATE INDEX approval_decisions_of ON selfheal.approval_decisions USING btree (approval_id, id);
+CREATE UNIQUE INDEX approval_decisions_once ON selfheal.approval_decisions USING btree (approval_id) WHERE (decision <> 'defer'::text);
+CREATE UNIQUE INDEX approval_requests_one_waiting ON selfheal.approval_requests USING btree (patch_id, item_type) WHERE ((status = ANY (ARRAY['pending'::text, 'deferred'::text])) AND (patch_id IS NOT NULL));
+CREATE INDEX approval_requests_patch ON selfheal.approval_requests USING btree (patch_id);
+CREATE INDEX approval_requests_waiting ON selfheal.approval_requests USING btree (expires_at) WHERE (status = ANY (ARRAY['pending'::text, 'deferred'::text]));
+CREATE INDEX audit_log_actor ON selfheal.audit_log USING btree (actor, seq);
+CREATE INDEX audit_log_subject ON selfheal.audit_log USING btree (subject, seq);
+CREATE UNIQUE INDEX founder_decisions_one_pending ON selfheal.founder_decisions USING btree (patch_id, kind) WHERE (status = 'pending'::text);
+CREATE INDEX founder_decisions_patch ON selfheal.founder_decisions USING btree (patch_id, kind);
+CREATE INDEX observability_anomalies_open ON selfheal.observability_anomalies USING btree (service, detected_at DESC) WHERE (NOT resolved);
+CREATE INDEX observability_health_snapshots_time ON selfheal.observability_health_snapshots USING btree (service, created_at DESC);
+CREATE INDEX observability_logs_time ON ONLY selfheal.observability_logs USING btree (service, created_at);
+CREATE INDEX observability_logs_default_service_created_at_idx ON selfheal.observability_logs_default USING btree (service, created_at);
+CREATE INDEX observability_logs_trace ON ONLY selfheal.observability_logs USING btree (trace_id) WHERE (trace_id IS NOT NULL);
+CREATE INDEX observability_logs_default_trace_id_idx ON selfheal.observability_logs_default USING btree (trace_id) WHERE (trace_id IS NOT NULL);
+CREATE INDEX self_healing_events_job ON selfheal.self_healing_events USING btree (job_id, id DESC);
+CREATE INDEX self_healing_jobs_list ON selfheal.self_healing_jobs USING btree (selfheal.severity_rank(severity) DESC, last_seen DESC, id DESC) WHERE ((status = ANY (ARRAY['open'::text, 'patch_proposed'::text, 'sandboxed'::text, 'approved'::text, 'applied'::text, 'snoozed'::text])) AND (NOT noise));
+CREATE UNIQUE INDEX self_healing_jobs_one_open ON selfheal.self_healing_jobs USING btree (service, environment, error_signature) WHERE (status <> 'closed'::text);
+CREATE INDEX self_healing_jobs_resolved ON selfheal.self_healing_jobs USING btree (resolved_at) WHERE (status = 'resolved'::text);
+CREATE INDEX self_healing_jobs_snoozed ON selfheal.self_healing_jobs USING btree (snoozed_until) WHERE (status = 'snoozed'::text);
+CREATE INDEX self_healing_links_at ON selfheal.self_healing_links USING btree (at);
+CREATE INDEX self_healing_links_ref ON selfheal.self_healing_links USING btree (ref);
+CREATE INDEX self_healing_patches_job ON selfheal.self_healing_patches USING btree (job_id, id);
+CREATE UNIQUE INDEX self_healing_patches_one_live ON selfheal.self_healing_patches USING btree (job_id, digest) WHERE ((status = ANY (ARRAY['proposed'::text, 'sandbox_running'::text, 'sandbox_passed'::text, 'sandbox_failed'::text, 'approved'::text])) AND (patch_type <> 'manual'::text));
+CREATE INDEX self_healing_patches_status ON selfheal.self_healing_patches USING btree (status);
+ALTER INDEX selfheal.observability_logs_pkey ATTACH PARTITION selfheal.observability_logs_default_pkey;
+ALTER INDEX selfheal.observability_logs_time ATTACH PARTITION selfheal.observability_logs_default_service_created_at_idx;
+ALTER INDEX selfheal.observability_logs_trace ATTACH PARTITION selfheal.observability_logs_default_trace_id_idx;
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.approval_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.audit_log FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.control_versions FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER audit_members AFTER INSERT OR DELETE OR UPDATE ON selfheal.profiles FOR EACH ROW EXECUTE FUNCTION selfheal.audit_profiles();
+CREATE TRIGGER guard BEFORE INSERT ON selfheal.approval_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.guard_decision();
+CREATE TRIGGER guard BEFORE INSERT ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.guard_request();
+CREATE TRIGGER guard BEFORE INSERT ON selfheal.control_versions FOR EACH ROW EXECUTE FUNCTION selfheal.guard_control();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON selfheal.founder_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.guard_deed();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.guard_job();
+CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.guard_patch();
+CREATE TRIGGER guard_gates BEFORE UPDATE OF status ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.guard_gates();
+CREATE TRIGGER guard_update BEFORE UPDATE ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.guard_request_update();
+CREATE TRIGGER head_stays BEFORE DELETE ON selfheal.audit_head FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.approval_decisions FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.approval_requests FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.audit_head FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.audit_log FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.control_versions FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.founder_decisions FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.self_healing_jobs FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.self_healing_patches FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER nothing_is_deleted BEFORE DELETE ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER nothing_is_deleted BEFORE DELETE ON selfheal.founder_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER nothing_is_deleted BEFORE DELETE ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER nothing_is_deleted BEFORE DELETE ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER record AFTER INSERT ON selfheal.approval_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.record_decision();
+CREATE TRIGGER record AFTER INSERT OR UPDATE ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.record_request();
+CREATE TRIGGER record AFTER INSERT ON selfheal.control_versions FOR EACH ROW EXECUTE FUNCTION selfheal.record_control();
+CREATE TRIGGER record AFTER INSERT OR UPDATE ON selfheal.founder_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.record_deed();
+CREATE TRIGGER record AFTER INSERT OR UPDATE ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.record_patch();
+CREATE TRIGGER record_insert AFTER INSERT ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.record_job();
+CREATE TRIGGER record_update AFTER UPDATE ON selfheal.self_healing_jobs FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.severity IS DISTINCT FROM new.severity) OR (old.ai_summary IS DISTINCT FROM new.ai_summary) OR (old.ai_recommended_actions IS DISTINCT FROM new.ai_recommended_actions))) EXECUTE FUNCTION selfheal.record_job();
+CREATE TRIGGER void_stale AFTER UPDATE ON selfheal.self_healing_patches FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.evidence_digest IS DISTINCT FROM new.evidence_digest))) EXECUTE FUNCTION selfheal.void_with_patch();
+CREATE TRIGGER wake AFTER INSERT OR UPDATE ON selfheal.observability_anomalies FOR EACH ROW EXECUTE FUNCTION selfheal.notify_anomaly();
+ALTER TABLE ONLY selfheal.approval_decisions
+    ADD CONSTRAINT approval_decisions_approval_id_fkey FOREIGN KEY (approval_id) REFERENCES selfheal.approval_requests(id);
+ALTER TABLE ONLY selfheal.approval_requests
+    ADD CONSTRAINT approval_requests_job_id_fkey FOREIGN KEY (job_id) REFERENCES selfheal.self_healing_jobs(id);
+ALTER TABLE ONLY selfheal.approval_requests
+    ADD CONSTRAINT approval_requests_patch_id_fkey FOREIGN KEY (patch_id) REFERENCES selfheal.self_healing_patches(id);
+ALTER TABLE ONLY selfheal.founder_decisions
+    ADD CONSTRAINT founder_decisions_patch_id_fkey FOREIGN KEY (patch_id) REFERENCES selfheal.self_healing_patches(id);
+ALTER TABLE ONLY selfheal.self_healing_events
+    ADD CONSTRAINT self_healing_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES selfheal.self_healing_jobs(id);
+ALTER TABLE ONLY selfheal.self_healing_links
+    ADD CONSTRAINT self_healing_links_job_id_fkey FOREIGN KEY (job_id) REFERENCES selfheal.self_healing_jobs(id);
+ALTER TABLE ONLY selfheal.self_healing_patches
+    ADD CONSTRAINT self_healing_patches_job_id_fkey FOREIGN KEY (job_id) REFERENCES selfheal.self_healing_jobs(id);
+CREATE POLICY agents ON selfheal.self_healing_jobs TO sh_agent USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY agents ON selfheal.self_healing_patches FOR SELECT TO sh_agent USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY agents_propose ON selfheal.self_healing_patches FOR INSERT TO sh_agent WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+ALTER TABLE selfheal.approval_decisions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.approval_requests ENABLE ROW LEVEL SECURITY;
+CREATE POLICY ask ON selfheal.approval_requests FOR INSERT TO sh_proxy, sh_admin, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+ALTER TABLE selfheal.audit_head ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.audit_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.control_versions ENABLE ROW LEVEL SECURITY;
+CREATE POLICY decide ON selfheal.approval_decisions FOR INSERT TO sh_proxy, sh_admin, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY finish_deed ON selfheal.founder_decisions FOR UPDATE TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+ALTER TABLE selfheal.founder_decisions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.gate_switches ENABLE ROW LEVEL SECURITY;
+CREATE POLICY order_deed ON selfheal.founder_decisions FOR INSERT TO sh_admin, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY owner_all ON selfheal.approval_decisions TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.approval_requests TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.audit_head TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.audit_log TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.control_versions TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.founder_decisions TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.gate_switches TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.profiles TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.self_healing_aliases TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.self_healing_events TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.self_healing_jobs TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.self_healing_links TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.self_healing_patches TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY people ON selfheal.self_healing_aliases TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY people ON selfheal.self_healing_events FOR SELECT TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY people ON selfheal.self_healing_jobs TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY people ON selfheal.self_healing_links FOR SELECT TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY people ON selfheal.self_healing_patches TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+ALTER TABLE selfheal.profiles ENABLE ROW LEVEL SECURITY;
+CREATE POLICY readers ON selfheal.approval_decisions FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY readers ON selfheal.approval_requests FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY readers ON selfheal.audit_head FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY readers ON selfheal.audit_log FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY readers ON selfheal.control_versions FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY readers ON selfheal.founder_decisions FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY readers ON selfheal.gate_switches FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY readers ON selfheal.profiles FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+ALTER TABLE selfheal.self_healing_aliases ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_jobs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_links ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_patches ENABLE ROW LEVEL SECURITY;
+CREATE POLICY sidecar ON selfheal.self_healing_aliases TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY sidecar ON selfheal.self_healing_events TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY sidecar ON selfheal.self_healing_jobs TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY sidecar ON selfheal.self_healing_links TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY sidecar ON selfheal.self_healing_patches TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY write_rules ON selfheal.control_versions FOR INSERT TO sh_proxy, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+GRANT USAGE ON SCHEMA selfheal TO PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.as_roles(statements text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.audit_append(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.audit_first_bad() FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.audit_first_bad() TO sh_proxy;
+GRANT ALL ON FUNCTION selfheal.audit_first_bad() TO sh_admin;
+GRANT ALL ON FUNCTION selfheal.audit_first_bad() TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_proxy;
+GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_admin;
+GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.drop_log_partitions(before date) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.drop_log_partitions(before date) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.ensure_log_partitions(first date, ahead integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.ensure_log_partitions(first date, ahead integer) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.expire_approvals(moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.expire_approvals(moment timestamp with time zone) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.approval_decisions TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.approval_decisions TO sh_admin;
+GRANT SELECT ON TABLE selfheal.approval_decisions TO sh_founder;
+GRANT INSERT(approval_id) ON TABLE selfheal.approval_decisions TO sh_proxy;
+GRANT INSERT(approval_id) ON TABLE selfheal.approval_decisions TO sh_admin;
+GRANT INSERT(approval_id) ON TABLE selfheal.approval_decisions TO sh_founder;
+GRANT INSERT(decision) ON TABLE selfheal.approval_decisions TO sh_proxy;
+GRANT INSERT(decision) ON TABLE selfheal.approval_decisions TO sh_admin;
+GRANT INSERT(decision) ON TABLE selfheal.approval_decisions TO sh_founder;
+GRANT INSERT(reason) ON TABLE selfheal.approval_decisions TO sh_proxy;
+GRANT INSERT(reason) ON TABLE selfheal.approval_decisions TO sh_admin;
+GRANT INSERT(reason) ON TABLE selfheal.approval_decisions TO sh_founder;
+GRANT INSERT(interactive) ON TABLE selfheal.approval_decisions TO sh_proxy;
+GRANT INSERT(interactive) ON TABLE selfheal.approval_decisions TO sh_admin;
+GRANT INSERT(interactive) ON TABLE selfheal.approval_decisions TO sh_founder;
+GRANT INSERT(digest) ON TABLE selfheal.approval_decisions TO sh_proxy;
+GRANT INSERT(digest) ON TABLE selfheal.approval_decisions TO sh_admin;
+GRANT INSERT(digest) ON TABLE selfheal.approval_decisions TO sh_founder;
+GRANT INSERT(evidence_digest) ON TABLE selfheal.approval_decisions TO sh_proxy;
+GRANT INSERT(evidence_digest) ON TABLE selfheal.approval_decisions TO sh_admin;
+GRANT INSERT(evidence_digest) ON TABLE selfheal.approval_decisions TO sh_founder;
+GRANT INSERT(idempotency_key) ON TABLE selfheal.approval_decisions TO sh_proxy;
+GRANT INSERT(idempotency_key) ON TABLE selfheal.approval_decisions TO sh_admin;
+GRANT INSERT(idempotency_key) ON TABLE selfheal.approval_decisions TO sh_founder;
+GRANT INSERT(details) ON TABLE selfheal.approval_decisions TO sh_proxy;
+GRANT INSERT(details) ON TABLE selfheal.approval_decisions TO sh_admin;
+GRANT INSERT(details) ON TABLE selfheal.approval_decisions TO sh_founder;
+GRANT SELECT ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT SELECT ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(service) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(service) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(service) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(item_type) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(item_type) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(item_type) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(summary) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(summary) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(summary) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(risk_level) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(risk_level) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(risk_level) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(risk_score) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(risk_score) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(risk_score) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(created_by) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(created_by) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(created_by) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(expires_at) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(expires_at) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(expires_at) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(digest) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(digest) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(digest) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(evidence_digest) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(evidence_digest) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(evidence_digest) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(job_id) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(job_id) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(job_id) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(patch_id) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(patch_id) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(patch_id) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(details) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(details) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(details) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT INSERT(idempotency_key) ON TABLE selfheal.approval_requests TO sh_proxy;
+GRANT INSERT(idempotency_key) ON TABLE selfheal.approval_requests TO sh_admin;
+GRANT INSERT(idempotency_key) ON TABLE selfheal.approval_requests TO sh_founder;
+GRANT SELECT ON TABLE selfheal.approvals TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.approvals TO sh_agent;
+GRANT SELECT ON TABLE selfheal.approvals TO sh_viewer;
+GRANT SELECT ON TABLE selfheal.approvals TO sh_admin;
+GRANT SELECT ON TABLE selfheal.approvals TO sh_founder;
+GRANT SELECT ON TABLE selfheal.audit_log TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.audit_log TO sh_admin;
+GRANT SELECT ON TABLE selfheal.audit_log TO sh_founder;
+GRANT SELECT ON TABLE selfheal.audit_entries TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.audit_entries TO sh_agent;
+GRANT SELECT ON TABLE selfheal.audit_entries TO sh_viewer;
+GRANT SELECT ON TABLE selfheal.audit_entries TO sh_admin;
+GRANT SELECT ON TABLE selfheal.audit_entries TO sh_founder;
+GRANT SELECT ON TABLE selfheal.audit_head TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.audit_head TO sh_admin;
+GRANT SELECT ON TABLE selfheal.audit_head TO sh_founder;
+GRANT SELECT ON TABLE selfheal.control_versions TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.control_versions TO sh_admin;
+GRANT SELECT ON TABLE selfheal.control_versions TO sh_founder;
+GRANT INSERT(version) ON TABLE selfheal.control_versions TO sh_proxy;
+GRANT INSERT(version) ON TABLE selfheal.control_versions TO sh_founder;
+GRANT INSERT(rules) ON TABLE selfheal.control_versions TO sh_proxy;
+GRANT INSERT(rules) ON TABLE selfheal.control_versions TO sh_founder;
+GRANT INSERT(reason) ON TABLE selfheal.control_versions TO sh_proxy;
+GRANT INSERT(reason) ON TABLE selfheal.control_versions TO sh_founder;
+GRANT SELECT ON TABLE selfheal.founder_decisions TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.founder_decisions TO sh_admin;
+GRANT SELECT ON TABLE selfheal.founder_decisions TO sh_founder;
+GRANT INSERT(kind) ON TABLE selfheal.founder_decisions TO sh_admin;
+GRANT INSERT(kind) ON TABLE selfheal.founder_decisions TO sh_founder;
+GRANT INSERT(patch_id) ON TABLE selfheal.founder_decisions TO sh_admin;
+GRANT INSERT(patch_id) ON TABLE selfheal.founder_decisions TO sh_founder;
+GRANT INSERT(digest) ON TABLE selfheal.founder_decisions TO sh_admin;
+GRANT INSERT(digest) ON TABLE selfheal.founder_decisions TO sh_founder;
+GRANT INSERT(evidence_digest) ON TABLE selfheal.founder_decisions TO sh_admin;
+GRANT INSERT(evidence_digest) ON TABLE selfheal.founder_decisions TO sh_founder;
+GRANT INSERT(idempotency_key) ON TABLE selfheal.founder_decisions TO sh_admin;
+GRANT INSERT(idempotency_key) ON TABLE selfheal.founder_decisions TO sh_founder;
+GRANT INSERT(reason) ON TABLE selfheal.founder_decisions TO sh_admin;
+GRANT INSERT(reason) ON TABLE selfheal.founder_decisions TO sh_founder;
+GRANT INSERT(interactive) ON TABLE selfheal.founder_decisions TO sh_admin;
+GRANT INSERT(interactive) ON TABLE selfheal.founder_decisions TO sh_founder;
+GRANT UPDATE(status) ON TABLE selfheal.founder_decisions TO sh_proxy;
+GRANT UPDATE(result) ON TABLE selfheal.founder_decisions TO sh_proxy;
+GRANT UPDATE(finished_at) ON TABLE selfheal.founder_decisions TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.gate_switches TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.gate_switches TO sh_admin;
+GRANT SELECT ON TABLE selfheal.gate_switches TO sh_founder;
+GRANT SELECT,INSERT,DELETE ON TABLE selfheal.self_healing_events TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.self_healing_events TO sh_admin;
+GRANT SELECT ON TABLE selfheal.self_healing_events TO sh_founder;
+GRANT SELECT ON TABLE selfheal.job_events TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.job_events TO sh_agent;
+GRANT SELECT ON TABLE selfheal.job_events TO sh_viewer;
+GRANT SELECT ON TABLE selfheal.job_events TO sh_admin;
+GRANT SELECT ON TABLE selfheal.job_events TO sh_founder;
+GRANT SELECT ON TABLE selfheal.job_steps TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.job_steps TO sh_agent;
+GRANT SELECT ON TABLE selfheal.job_steps TO sh_viewer;
+GRANT SELECT ON TABLE selfheal.job_steps TO sh_admin;
+GRANT SELECT ON TABLE selfheal.job_steps TO sh_founder;
+GRANT SELECT,INSERT ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.self_healing_jobs TO sh_admin;
+GRANT SELECT ON TABLE selfheal.self_healing_jobs TO sh_founder;
+GRANT SELECT(id) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT SELECT(service) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(method) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(route) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(signature_text) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(error_category) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT(error_category) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(severity) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT(severity) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_jobs TO sh_admin;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_jobs TO sh_founder;
+GRANT SELECT(status) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(occurrences) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(first_seen) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(last_seen) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(rule) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(evidence) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(reason) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(regression) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(regressed_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(noise) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(snoozed_until) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(snoozed_until) ON TABLE selfheal.self_healing_jobs TO sh_admin;
+GRANT UPDATE(snoozed_until) ON TABLE selfheal.self_healing_jobs TO sh_founder;
+GRANT UPDATE(trace_id) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(related_observability_log_ids) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(related_anomaly_ids) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(ai_summary) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT(ai_summary),UPDATE(ai_summary) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(ai_recommended_actions) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT(ai_recommended_actions),UPDATE(ai_recommended_actions) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(closed_reason) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(closed_reason) ON TABLE selfheal.self_healing_jobs TO sh_admin;
+GRANT UPDATE(closed_reason) ON TABLE selfheal.self_healing_jobs TO sh_founder;
+GRANT UPDATE(applied_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(resolved_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(sampled_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(replayable) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(updated_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.jobs TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.jobs TO sh_agent;
+GRANT SELECT ON TABLE selfheal.jobs TO sh_viewer;
+GRANT SELECT ON TABLE selfheal.jobs TO sh_admin;
+GRANT SELECT ON TABLE selfheal.jobs TO sh_founder;
+GRANT SELECT,INSERT,UPDATE ON TABLE selfheal.observability_anomalies TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_admin;
+GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_founder;
+GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_agent;
+GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_viewer;
+GRANT SELECT,INSERT,DELETE ON TABLE selfheal.observability_health_snapshots TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_admin;
+GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_founder;
+GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_agent;
+GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_viewer;
+GRANT SELECT,INSERT ON TABLE selfheal.observability_logs TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.observability_logs TO sh_admin;
+GRANT SELECT ON TABLE selfheal.observability_logs TO sh_founder;
+GRANT SELECT(id) ON TABLE selfheal.observability_logs TO sh_agent;
+GRANT SELECT(id) ON TABLE selfheal.observability_logs TO sh_viewer;
+GRANT SELECT(created_at) ON TABLE selfheal.observability_logs TO sh_agent;
+GRANT SELECT(created_at) ON TABLE selfheal.observability_logs TO sh_viewer;
+GRANT SELECT(service) ON TABLE selfheal.observability_logs TO sh_agent;
+GRANT SELECT(service) ON TABLE selfheal.observability_logs TO sh_viewer;
+GRANT SELECT(route_path) ON TABLE selfheal.observability_logs TO sh_agent;
+GRANT SELECT(route_path) ON TABLE selfheal.observability_logs TO sh_viewer;
+GRANT SELECT(method) ON TABLE selfheal.observability_logs TO sh_agent;
+GRANT SELECT(method) ON TABLE selfheal.observability_logs TO sh_viewer;
+GRANT SELECT(status_code) ON TABLE selfheal.observability_logs TO sh_agent;
+GRANT SELECT(status_code) ON TABLE selfheal.observability_logs TO sh_viewer;
+GRANT SELECT(latency_ms) ON TABLE selfheal.observability_logs TO sh_agent;
+GRANT SELECT(latency_ms) ON TABLE selfheal.observability_logs TO sh_viewer;
+GRANT SELECT(outcome) ON TABLE selfheal.observability_logs TO sh_agent;
+GRANT SELECT(outcome) ON TABLE selfheal.observability_logs TO sh_viewer;
+GRANT SELECT(trace_id) ON TABLE selfheal.observability_logs TO sh_agent;
+GRANT SELECT(trace_id) ON TABLE selfheal.observability_logs TO sh_viewer;
+GRANT SELECT,INSERT,UPDATE ON TABLE selfheal.observability_route_baselines TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.observability_route_baselines TO sh_admin;
+GRANT SELECT ON TABLE selfheal.observability_route_baselines TO sh_founder;
+GRANT SELECT ON TABLE selfheal.observability_route_baselines TO sh_agent;
+GRANT SELECT ON TABLE selfheal.observability_route_baselines TO sh_viewer;
+GRANT SELECT ON TABLE selfheal.patch_steps TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.patch_steps TO sh_agent;
+GRANT SELECT ON TABLE selfheal.patch_steps TO sh_viewer;
+GRANT SELECT ON TABLE selfheal.patch_steps TO sh_admin;
+GRANT SELECT ON TABLE selfheal.patch_steps TO sh_founder;
+GRANT SELECT,INSERT ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT SELECT ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT SELECT(id) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT SELECT(job_id),INSERT(job_id) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(job_id) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(job_id) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(patch_type) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(patch_type) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(patch_type) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(description) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(description) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(description) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(ai_diff_proposal) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(ai_diff_proposal) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(ai_diff_proposal) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(sql_migration) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(sql_migration) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(sql_migration) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(base_commit) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(base_commit) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(base_commit) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT SELECT(digest) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT UPDATE(risk_score) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(risk_level) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(risk_reasons) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(confidence_score) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT SELECT(status) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT UPDATE(status_reason) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(status_reason) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT UPDATE(status_reason) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT UPDATE(evidence) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(evidence_digest) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(sandbox_branch) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(applied_commit) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(previous_commit) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT SELECT(created_by) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT SELECT(created_at) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT UPDATE(updated_at) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.patches TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.patches TO sh_agent;
+GRANT SELECT ON TABLE selfheal.patches TO sh_viewer;
+GRANT SELECT ON TABLE selfheal.patches TO sh_admin;
+GRANT SELECT ON TABLE selfheal.patches TO sh_founder;
+GRANT SELECT ON TABLE selfheal.profiles TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.profiles TO sh_admin;
+GRANT SELECT ON TABLE selfheal.profiles TO sh_founder;
+GRANT SELECT ON TABLE selfheal.self_healing_aliases TO sh_proxy;
+GRANT SELECT,INSERT,DELETE ON TABLE selfheal.self_healing_aliases TO sh_admin;
+GRANT SELECT,INSERT,DELETE ON TABLE selfheal.self_healing_aliases TO sh_founder;
+GRANT SELECT,INSERT,DELETE ON TABLE selfheal.self_healing_links TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.self_healing_links TO sh_admin;
+GRANT SELECT ON TABLE selfheal.self_healing_links TO sh_founder;
