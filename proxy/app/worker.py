@@ -15,7 +15,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import uvloop
@@ -339,10 +339,10 @@ class NotYet(asyncio.Protocol):
     """The first half second: the rooms behind the prefix are still being imported."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's, so there is nothing to check
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
-        assert isinstance(self._transport, asyncio.WriteTransport)
         self._transport.write(
             b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
             b"Cache-Control: no-store\r\nConnection: close\r\n\r\n"

@@ -33,6 +33,7 @@ RESTART_SIGNAL = signal.SIGUSR1
 VERIFY_S = 6.0
 """Silence under traffic before a job counts as resolved: the default minute, in demo time."""
 _DRAIN_S = 2.0
+_MARKER = "made-by-demo"
 
 Say = Callable[[str], None]
 
@@ -85,6 +86,7 @@ class Stage:
         """The whole stage, in the order a person would do it by hand."""
         commits = await asyncio.to_thread(make_repo, self.repo)
         self._say(f"The shop lies in {self.repo}, a git repository of {len(commits)} commits.")
+        await asyncio.to_thread(self._forget_older_cluster)
         config = self._write_config()
         await self.sidecar.start(self.host.url, config, self.repo)
         self._say(
@@ -92,6 +94,7 @@ class Stage:
             f"you use {self.sidecar.control_url}."
         )
         await self.sidecar.wait_for_database()
+        (self._cluster.home / _MARKER).touch()
         url = await make_database(self._cluster.installer_dsn(), self.repo / "schema.sql")
         await self.host.start(SHOP_DATABASE_URL=url)
         self._say("PostgreSQL is up; the shop has a database of its own in it, and is open.")
@@ -132,6 +135,20 @@ class Stage:
         config = self.data_dir / "demo.toml"
         config.write_text("\n".join(lines), "utf-8")
         return config
+
+    def _forget_older_cluster(self) -> None:
+        """As root the cluster lies elsewhere, by the folder's name: of a folder deleted and now
+        used again it would still be there. Only a demo's own is removed.
+        """
+        if not self._cluster.data.is_dir():
+            return
+        if not (self._cluster.home / _MARKER).exists():
+            raise UsageError(
+                f"{self._cluster.home} holds the database of another {self.data_dir};"
+                " choose another --data-dir"
+            )
+        self._cluster.stop()
+        shutil.rmtree(self._cluster.home)
 
     async def _stop_traffic(self) -> None:
         if self.traffic:
