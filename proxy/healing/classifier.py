@@ -9,11 +9,13 @@ from proxy.domain.failure import Category, Classification, Evidence, Failure, Se
 from proxy.healing.facts import Facts, View, gather
 from proxy.healing.facts.text import line_at
 from proxy.healing.phrases import PREFIX_CHARS, Phrase
-from proxy.healing.rules import Rule, RuleSet
+from proxy.healing.rules import Candidate, Rule, RuleSet
 from proxy.healing.signature import signature_of
 
-TRIES_MAX = 160
-"""Phrases tried on one failure; real texts need below 30, only a text made of our own words needs more."""
+TRIES_MAX = 100
+"""Cost of the phrases tried on one failure (plain 1, pattern 4); only a text made of our own words needs more."""
+CANDIDATES_MAX = 500
+"""Phrases looked at by their words; a real error page of 16 KiB needs below 300."""
 EVIDENCE_MAX = 3
 EXCERPT_CHARS = 160
 
@@ -65,11 +67,11 @@ class ErrorClassifier:
         noise: Evidence | None = None
         budget = TRIES_MAX
         done: set[int] = set()
-        for rule, phrase in self._candidates(facts):
-            if rule.rank in done:
+        for _, rule, phrase in self._candidates(facts):
+            if rule.rank in done or not _allowed(rule, facts):
                 continue
             if phrase is not None:
-                budget -= 1
+                budget -= phrase.cost
                 if budget < 0:
                     return None, noise
             evidence = _matches(rule, phrase, facts)
@@ -82,29 +84,30 @@ class ErrorClassifier:
             return (rule, evidence), noise
         return None, noise
 
-    def _candidates(self, facts: Facts) -> list[tuple[Rule, Phrase | None]]:
-        """Rules that may match, by rank; a phrase is a candidate when every word it needs is there."""
-        rules = self.rules
+    def _candidates(self, facts: Facts) -> list[Candidate]:
+        """Rules that may match, by order of belief; a phrase needs every one of its words in the text."""
+        by_word, by_prefix, by_code = self.rules.by_word, self.rules.by_prefix, self.rules.by_code
         words: dict[str, None] = {}
         for view in facts.views:
             words.update(dict.fromkeys(view.order))
         present = words.keys()
-        found: list[tuple[Rule, Phrase | None]] = []
-        by_word = rules.by_word
-        for word in present & by_word.keys():
-            for rule, phrase in by_word[word]:
-                if phrase.need <= present:
-                    found.append((rule, phrase))
-        by_prefix = rules.by_prefix
-        for word in words:
-            if (prefix := word[:PREFIX_CHARS]) in by_prefix:
-                found.extend(pair for pair in by_prefix[prefix] if word.startswith(pair[1].anchor))
+        found = list(self.rules.unanchored)
         for code in facts.codes:
             for key in _code_keys(code.kind, code.value):
-                found.extend((rule, None) for rule in rules.by_code.get(key, ()))
-        found.extend((rule, None) for rule in rules.unanchored)
-        # the text of the phrase breaks ties, because sets of words come in the order of the hash seed
-        found.sort(key=lambda pair: (pair[0].rank, pair[1].source if pair[1] else ""))
+                found.extend(by_code.get(key, ()))
+        room = CANDIDATES_MAX
+        for word in words:
+            if word in by_word:
+                for candidate in by_word[word]:
+                    room -= 1
+                    if candidate[2] is not None and candidate[2].need <= present:
+                        found.append(candidate)
+            if (prefix := word[:PREFIX_CHARS]) in by_prefix:
+                room -= len(by_prefix[prefix])
+                found.extend(c for c in by_prefix[prefix] if c[2] and word.startswith(c[2].anchor))
+            if room < 0:
+                break
+        found.sort()
         return found
 
 
@@ -114,8 +117,6 @@ def _code_keys(kind: str, value: str) -> tuple[str, ...]:
 
 
 def _matches(rule: Rule, phrase: Phrase | None, facts: Facts) -> Evidence | None:
-    if not _allowed(rule, facts):
-        return None
     evidence = _evidence(rule, phrase, facts)
     if evidence is None:
         return None

@@ -35,9 +35,7 @@ class Redacting(Protocol):
     """The part of ``Redactor`` this module needs."""
 
     def text(self, text: str) -> str: ...
-    def headers(
-        self, headers: Headers
-    ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]: ...
+    def headers(self, headers: Headers) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]: ...
     def target(self, target: str) -> tuple[str, tuple[str, ...]]: ...
     def body(self, data: bytes, content_type: str = "") -> tuple[bytes, tuple[str, ...]]: ...
 
@@ -180,7 +178,10 @@ def _headline(exchange: Exchange, found: ErrorText) -> str:
         Outcome.UPSTREAM_TIMEOUT: "504 Gateway Timeout: the upstream did not answer in time",
         Outcome.UPSTREAM_BROKEN: "502 Bad Gateway: the upstream's answer was broken",
     }
-    return words.get(exchange.outcome) or f"{exchange.status} {_REASONS.get(exchange.status, '')}".strip()
+    return (
+        words.get(exchange.outcome)
+        or f"{exchange.status} {_REASONS.get(exchange.status, '')}".strip()
+    )
 
 
 _REASONS = {
@@ -195,7 +196,15 @@ _MESSAGE_KEYS = (
     "message", "error_description", "error_message", "errormessage", "detail", "msg", "exceptionmessage",
     "description", "title", "error", "errors", "reason", "exception", "err", "cause", "data",
 )  # fmt: skip
-_STACK_KEYS = ("stack", "stacktrace", "stack_trace", "trace", "traceback", "backtrace", "exceptionstacktrace")
+_STACK_KEYS = (
+    "stack",
+    "stacktrace",
+    "stack_trace",
+    "trace",
+    "traceback",
+    "backtrace",
+    "exceptionstacktrace",
+)
 _CLASS_KEYS = ("exception", "exceptiontype", "exceptionclass", "name", "type", "class", "errortype")
 DEPTH_MAX = 5
 
@@ -227,14 +236,22 @@ def _json_message(value: Any, depth: int) -> str:
             return f"{name}: {text}" if _is_class(name) and name not in text else text
     if depth and low:
         # field → messages, as form validators answer
-        parts = [f"{key}: {text}" for key, inner in list(value.items())[:4] if (text := _json_message(inner, depth + 1))]
+        parts = [
+            f"{key}: {text}"
+            for key, inner in list(value.items())[:4]
+            if (text := _json_message(inner, depth + 1))
+        ]
         return "; ".join(parts)
     return ""
 
 
 def _json_stack(value: Any, depth: int) -> str | None:
     if isinstance(value, list):
-        return next((s for item in value[:3] if (s := _json_stack(item, depth + 1))), None) if depth < 3 else None
+        return (
+            next((s for item in value[:3] if (s := _json_stack(item, depth + 1))), None)
+            if depth < 3
+            else None
+        )
     if not isinstance(value, dict) or depth >= 3:
         return None
     for key, inner in value.items():
@@ -259,7 +276,11 @@ _CLASS = re.compile(r"[A-Za-z_][\w$]*(?:[.:\\]{1,2}[A-Za-z_][\w$]*){0,10}")
 
 def _is_class(name: str) -> bool:
     """``TypeError`` or ``App\\Exceptions\\Broken``; a ``type`` that is a URL or a word is no class."""
-    return len(name) < 160 and _CLASS.fullmatch(name) is not None and name[-9:].endswith(("Error", "Exception", "Fault"))
+    return (
+        len(name) < 160
+        and _CLASS.fullmatch(name) is not None
+        and name[-9:].endswith(("Error", "Exception", "Fault"))
+    )
 
 
 _TITLE = re.compile(r"(?is)<title[^>]{0,100}>(.{1,400}?)</title")
@@ -268,13 +289,17 @@ _PRE = re.compile(r"(?is)<(?:pre|textarea|code)[^>]{0,200}>(.{1,8000}?)</(?:pre|
 _EXCEPTION_VALUE = re.compile(r'(?is)<pre class="exception_value">(.{1,800}?)</pre>')
 _NEXT_DATA = re.compile(r'(?s)<script id="__NEXT_DATA__"[^>]{0,100}>(.{1,12000}?)</script>')
 _NEXT_ERROR = re.compile(r'"err":\{.{0,200}?"message":"((?:[^"\\]|\\.){1,600})"')
-_EMPTY = re.compile(r"(?i)^(?:error|errors?|\d{3}|\d{3} .{0,40}|internal server error|whoops.{0,40}|bad request|server error.{0,20}|application error.{0,60}|exception caught|something went wrong.{0,60}|an error occurred.{0,60}|error response|oops.{0,60}|traceback.{0,40}|stack trace|full trace|whitelabel error page)[.!]?$")
+_EMPTY = re.compile(
+    r"(?i)^(?:error|errors?|\d{3}|\d{3} .{0,40}|internal server error|whoops.{0,40}|bad request|server error.{0,20}|application error.{0,60}|exception caught|something went wrong.{0,60}|an error occurred.{0,60}|error response|oops.{0,60}|traceback.{0,40}|stack trace|full trace|whitelabel error page)[.!]?$"
+)
 
 
 def _from_html(text: str) -> ErrorText:
     """Heading, exception value and pre-formatted trace; frameworks differ only in where they put them."""
     candidates: list[str] = []
-    if match := _EXCEPTION_VALUE.search(text):  # Django: <h1>ValueError at /x</h1><pre class="exception_value">
+    if match := _EXCEPTION_VALUE.search(
+        text
+    ):  # Django: <h1>ValueError at /x</h1><pre class="exception_value">
         candidates.append(_plain(match[1]))
     if (match := _NEXT_DATA.search(text)) and (inner := _NEXT_ERROR.search(match[1])):
         candidates.append(inner[1].replace('\\"', '"').replace("\\n", "\n"))
@@ -285,12 +310,19 @@ def _from_html(text: str) -> ErrorText:
     stack = next((block for block in pre if _looks_like_stack(block)), None)
     if stack is None and _looks_like_stack(readable):
         stack = readable
-    candidates += [first for block in pre[:2] if (first := block.strip().partition("\n")[0])]
+    firsts = [block.strip().partition("\n")[0] for block in pre[:2]]
+    candidates += [first for first in firsts if first and not _STACK_LINE.match(first)]
+    candidates += [heading for heading in headings if not _names_exception(heading)]
     candidates += headings
     candidates.append(title)
     told = [c.strip() for c in candidates if c.strip() and not _EMPTY.match(c.strip())]
     name = next((h for h in (*headings, title) if _names_exception(h)), "")
-    message = told[0] if told else title or (headings[0] if headings else readable.partition("\n")[0])
+    unexpected = _UNEXPECTED.search(readable)
+    if unexpected and not told:
+        told = [unexpected[1].strip() or unexpected[0]]
+    message = (
+        told[0] if told else title or (headings[0] if headings else readable.partition("\n")[0])
+    )
     if name and name not in message:
         message = f"{_exception_name(name)}: {message}"
     if (tail := _last_exception(stack)) and _EMPTY.match(message):
@@ -298,12 +330,20 @@ def _from_html(text: str) -> ErrorText:
     return ErrorText(message[:MESSAGE_CHARS_MAX], stack, readable or None)
 
 
+# Spring's Whitelabel page: the sentence with the status, then the message when the app shows it
+_UNEXPECTED = re.compile(
+    r"There was an unexpected error \([^)\n]{1,100}\)\.?\s{0,20}([^\n]{0,600})"
+)
+
+
 def _plain(html: str, keep_lines: bool = False) -> str:
     text = fold(html_text(html.replace("<br", "\n<br")))
     return text if keep_lines else " ".join(text.split())
 
 
-_EXCEPTION = re.compile(r"\b((?:[A-Za-z_][\w$]*[.:\\]{1,2}){0,8}[A-Z]\w{2,80}(?:Error|Exception|Invalid|NotFound|Missing|Violation|Timeout))\b")
+_EXCEPTION = re.compile(
+    r"\b((?:[A-Za-z_][\w$]*[.:\\]{1,2}){0,8}[A-Z]\w{2,80}(?:Error|Exception|Invalid|NotFound|Missing|Violation|Timeout))\b"
+)
 
 
 def _names_exception(text: str) -> bool:
@@ -324,7 +364,9 @@ def _looks_like_stack(text: str) -> bool:
     return _STACK_LINE.search(text[:FIELD_CHARS_MAX]) is not None
 
 
-_LAST = re.compile(r"(?m)^((?:[\w.]{1,120}(?:Error|Exception|Warning|Exit|Interrupt|DoesNotExist|Timeout)): [^\n]{1,600})$")
+_LAST = re.compile(
+    r"(?m)^((?:[\w.]{1,120}(?:Error|Exception|Warning|Exit|Interrupt|DoesNotExist|Timeout)): [^\n]{1,600})$"
+)
 
 
 def _last_exception(stack: str | None) -> str:

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-TEXT_CHARS_MAX = 600
+TEXT_CHARS_MAX = 320
 LINES_MAX = 3
 
 _WRAPPER = re.compile(
@@ -46,71 +46,104 @@ _DUMPED = re.compile(
     r"(?i)(?<![\w])[\"']?(?:message|error_description|detail)[\"']?\s?[:=]\s?(?:\"((?:[^\"\\\n]|\\.){3,400})\"|'((?:[^'\\\n]|\\.){3,400})'|`([^`\n]{3,400})`)"
 )
 
-_STEPS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r", client: [^\n]{0,400}"), ""),  # nginx appends the request
+# (what must be in the lowered text for the step to matter; "0" stands for any digit; the pattern; its stand-in)
+_STEPS: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    (", client: ", re.compile(r", client: [^\n]{0,400}"), ""),  # nginx appends the request
     (
-        re.compile(r"(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b"),
+        "",
+        re.compile(
+            r"(?i)(?:(?<=[.:!?]) |\n)(?:read more|see (?:https?|our|also|the )|for more (?:info|details)|learn more|"
+            r"a list of common|more info|\(background on this error|note that|visit https?|please (?:check|see|make sure)|"
+            r"this could happen|you might have)[\s\S]{0,600}"
+        ),
+        "",
+    ),
+    (
+        " key ",
+        re.compile(r"(?i)(duplicate entry .{0,200}?for key)"),
+        r"duplicate entry <v> for key",
+    ),
+    (
+        "key (",
+        re.compile(r"(?i)\bkey \(([^)\n]{1,200})\)=\([^\n]{0,300}?\)(?= |$|\.|\n|\))"),
+        r"key (\1)",
+    ),
+    ("key value is (", re.compile(r"(?i)(duplicate key value is )\([^\n)]{0,200}\)"), r"\1<v>"),
+    ("dup key: ", re.compile(r"(?i)(dup key: )\{[^\n}]{0,300}\}?"), r"\1<v>"),
+    (
+        "invalid input syntax",
+        re.compile(r"(?i)(invalid input syntax for (?:type )?[\w ]{1,40}: ?)\"?[^\"\n]{0,200}\"?"),
+        r"\1<v>",
+    ),
+    ("incorrect ", re.compile(r"(?i)(incorrect [\w ]{1,20} value: )'[^'\n]{0,200}'"), r"\1<v>"),
+    ("://", re.compile(r"(?i)https?://[^\s/\"'<>)]{1,200}"), "<host>"),
+    ("@", re.compile(r"(?i)(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"), "<mail>"),
+    (
+        "0",
+        re.compile(r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
         "<id>",
     ),
     (
+        "0",
         re.compile(
             r"(?i)\b\d{4}[-/]\d\d[-/]\d\d(?:[t ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?)?(?:z\b| ?[+-]\d\d:?\d\d\b)?"
         ),
         "<time>",
     ),
-    (re.compile(r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
+    ("0", re.compile(r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
     (
+        "0",
         re.compile(r"(?i)\b(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? [^\n]{0,30}?\d{4}\b"),
         "<time>",
     ),
-    (re.compile(r"(?i)\bkey \(([^)\n]{1,200})\)=\([^\n]{0,300}?\)(?= |$|\.|\n|\))"), r"key (\1)"),
-    (re.compile(r"(?i)(duplicate entry )(?:'[^'\n]{0,200}'|\"[^\"\n]{0,200}\")"), r"\1<v>"),
-    (re.compile(r"(?i)(duplicate key value is )\([^\n]{0,200}?\)"), r"\1<v>"),
-    (re.compile(r"(?i)(dup key: )\{[^\n}]{0,300}\}?"), r"\1<v>"),
+    ("0x", re.compile(r"(?i)\b0x[0-9a-f]{1,16}\b"), "<hex>"),
+    ("0", re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.])"), "<ip>"),
     (
-        re.compile(r"(?i)(invalid input syntax for (?:type )?[\w ]{1,40}: ?)\"?[^\"\n]{0,200}\"?"),
-        r"\1<v>",
-    ),
-    (re.compile(r"(?i)(incorrect [\w ]{1,20} value: )'[^'\n]{0,200}'"), r"\1<v>"),
-    (re.compile(r"(?i)\b0x[0-9a-f]{1,16}\b"), "<hex>"),
-    (re.compile(r"(?i)https?://[^\s/\"'<>)]{1,200}"), "<host>"),
-    (re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.])"), "<ip>"),
-    (re.compile(r"(?i)[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"), "<mail>"),
-    (
+        "0",
         re.compile(
             r"(?i)(\.(?:m?[jt]sx?|vue|svelte|py|rb|php|go|java|cs|exs?|rs|erb|haml|html?)):\d{1,9}(?::\d{1,9})?"
         ),
         r"\1",
     ),
     (
+        "0",
         re.compile(
-            r"(?i)\bline:? \d{1,9}(?:,? col(?:umn)?:? \d{1,9})?|\bcol(?:umn)?:? \d{1,9}|\bposition:? \d{1,9}"
+            r"(?i)\bline:? \d{1,9}(?:,? col(?:umn)?:? \d{1,9})?|\bcol(?:umn)?:? \d{1,9}|\bposition:? \d{1,9}|"
+            r"(?<=graphql request):\d{1,9}:\d{1,9}"
         ),
         "<at>",
     ),
-    (re.compile(r"(?i)\bgraphql request:\d+:\d+"), "graphql request"),
-    (re.compile(r"(?i)(?<=[A-Za-z0-9_\]]):\d{2,5}(?![\w.])"), ":<port>"),
+    ("0", re.compile(r"(?<=[A-Za-z0-9_\]]):\d{2,5}(?![\w.])"), ":<port>"),
     (
+        "0",
         re.compile(
-            r"(?i)\b\d{1,15}(?:[.,]\d{1,9})? ?(?:ms|msecs?|milliseconds?|us|s|secs?|seconds?|m|min|mins|minutes?|h|hours?|days?|bytes?|[kmgt]i?b|mb|gb)\b"
+            r"(?i)\b\d{1,15}(?:[.,]\d{1,9})? ?(?:[mun]?s|msecs?|milliseconds?|secs?|seconds?|m|mins?|minutes?|"
+            r"h|hours?|days?|bytes?|[kmgt]i?b)\b"
         ),
         "<n>",
     ),
     (
+        "0",
         re.compile(
             r"(?i)(?<![a-z0-9_])(?=[a-f0-9]{0,30}\d)(?=[a-f0-9]{0,30}[a-f])[a-f0-9]{8,64}(?![a-z0-9_])"
         ),
         "<hash>",
     ),
     (
+        "0",
         re.compile(
             r"(?i)(?<=[.-])(?=[a-z0-9_]{0,12}\d)(?=[a-z0-9_]{0,12}[a-z])[a-z0-9_]{8,12}(?=\.(?:js|css|mjs|chunk)\b)"
         ),
         "<hash>",
     ),
-    (re.compile(r"\b(?=\w*\d{5})(?=\w*[A-Za-z_])\w+\b"), "<token>"),
-    (re.compile(r"/\d{1,20}(?=/|\?|$|[\s\"')])"), "/<id>"),
+    (
+        "0",
+        re.compile(r"\b(?=[A-Za-z_0-9]{0,60}?\d{5})(?=[0-9]{0,60}[A-Za-z_])\w{1,120}\b"),
+        "<token>",
+    ),
+    ("0", re.compile(r"/\d{1,20}(?=/|\?|$|[\s\"')])"), "/<id>"),
 )
+_DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(
     r"(?i)(?P<lead>\b(?:errno|error|code|status|statuscode|http|msg|sqlstate|ora|pls|curl|exit code|signal|h)(?:[ :=\"']{1,3}|[-/])|error #|errors/|invariant=|#(?=\d{2,4}\b)(?<!\d#)|\(|\berror code:? ?)?(?<![\w.<#])(?P<n>-?\d{1,20}(?:\.\d{1,9})?)(?![\w>])"
 )
@@ -132,8 +165,8 @@ _WORD = re.compile(r"[a-z0-9_<>]{1,60}")
 
 
 def error_text(text: str) -> str:
-    """The sentence that names the error, with its cause, without wrappers; at most 600 characters."""
-    head = text.strip()[:4000]
+    """The sentence that names the error, with its cause, without wrappers; at most 320 characters."""
+    head = text[:2000].strip()
     if head[:1] in "{[":
         inner = _from_json(head)
         if inner:
@@ -146,7 +179,7 @@ def error_text(text: str) -> str:
 
 
 def _unwrap(line: str) -> str:
-    line = _QUALIFIED.sub("", line[:2000])
+    line = _QUALIFIED.sub("", line[:400])
     for _ in range(6):
         match = _WRAPPER.match(line)
         if match is None or match.end() == 0 or match.end() >= len(line):
@@ -195,9 +228,13 @@ def _strings(value: Any, depth: int) -> list[str]:
 def parameterise(text: str) -> str:
     """Lower case, one line, quotes dropped, volatile values replaced by stand-ins."""
     text = text[:TEXT_CHARS_MAX]
-    for pattern, replacement in _STEPS:
-        text = pattern.sub(replacement, text)
-    text = _NUMBER.sub(_keep_naming_number, text)
+    low = text.lower()
+    has_digit = _DIGIT.search(text) is not None
+    for literal, pattern, replacement in _STEPS:
+        if has_digit if literal == "0" else literal in low:
+            text = pattern.sub(replacement, text)
+    if has_digit:
+        text = _NUMBER.sub(_keep_naming_number, text)
     return _SPACES.sub(" ", _QUOTES.sub("", text)).strip(" .:!-").lower()
 
 

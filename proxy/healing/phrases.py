@@ -20,7 +20,9 @@ cost of a phrase is bounded whatever the text. ``compile_phrase`` raises ``Value
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 WINDOW = 420
 """Characters before and after the anchor word that one attempt reads."""
@@ -31,6 +33,7 @@ PHRASE_CHARS_MAX = 400
 PREFIX_CHARS = 4
 """A phrase without a whole word is found by the opening letters of a word; so many it must have."""
 _WORD = re.compile(r"\w+", re.ASCII)
+_SIGN = re.compile(r"['@#~\\]|\.\.\.|\([^)]*\|")
 _EDGE_START, _EDGE_END = r"(?<![a-z0-9_])", r"(?![a-z0-9_])"
 _LINE_START = r"(?:(?<=\n)|(?<![\s\S]))[^\na-z]{0,40}(?:(?:uncaught|unhandled|error|fatal|exception|warning|[a-z0-9_.]{1,60}(?:error|exception)):? ?)?['\"]?"
 _SIGNS = {
@@ -45,26 +48,51 @@ _SIGNS = {
 @dataclass(frozen=True, slots=True)
 class Phrase:
     source: str
-    pattern: re.Pattern[str]
+    regex: str
+    """Empty for plain text, which is searched as it stands: far cheaper, and most phrases are plain."""
     anchor: str
-    """The word by which the phrase is found: it stands whole in every match."""
+    """The word by which the phrase is found: it stands whole in every match, or opens a word (``need`` empty)."""
     need: frozenset[str]
     """Words that every match contains; empty when the anchor only opens a word (``timeout~``)."""
+    cost: int
+    """What one attempt counts for in a budget."""
 
     def find(self, low: str) -> tuple[int, int] | None:
-        """Offsets of the first match in lowered text, or None."""
+        """Offsets of the first match in lowered text whose runs of blanks are one, or None."""
+        return self._find_pattern(low) if self.regex else self._find_plain(low)
+
+    def _find_plain(self, low: str) -> tuple[int, int] | None:
+        text = self.source
+        size = len(text)
         at = -1
-        size = len(self.anchor)
         for _ in range(TRIES_MAX):
-            at = low.find(self.anchor, at + 1)
+            at = low.find(text, at + 1)
             if at < 0:
                 return None
-            left = max(0, at - WINDOW)
-            match = self.pattern.search(low, left, at + size + WINDOW)
+            if not (at and _wordy(text[0]) and _wordy(low[at - 1])) and not (
+                _wordy(text[-1]) and _wordy(low[at + size : at + size + 1])
+            ):
+                return at, at + size
+        return None
+
+    def _find_pattern(self, low: str) -> tuple[int, int] | None:
+        pattern = _compiled(self.regex)
+        right = 0
+        for _ in range(TRIES_MAX):
+            at = low.find(self.anchor, right)
+            if at < 0:
+                return None
+            right = at + len(self.anchor) + WINDOW
+            match = pattern.search(low, max(0, at - WINDOW), right)
             if match is not None:
                 return match.span()
-            at += size
         return None
+
+
+@cache
+def _compiled(regex: str) -> re.Pattern[str]:
+    """Compiled when first tried: thousands of patterns at start-up would cost seconds."""
+    return re.compile(regex, re.ASCII)
 
 
 def compile_phrase(source: str) -> Phrase:
@@ -73,6 +101,11 @@ def compile_phrase(source: str) -> Phrase:
         raise ValueError(f"{source!r}: a phrase has 2 to {PHRASE_CHARS_MAX} characters")
     at_start, at_end = text.startswith("^"), text.endswith("$") and not text.endswith("\\$")
     body = text[1 if at_start else 0 : len(text) - 1 if at_end else len(text)]
+    if not (at_start or at_end or _SIGN.search(body)):
+        words = frozenset(_WORD.findall(body))
+        if not words:
+            raise ValueError(f"{source!r}: needs at least one word")
+        return Phrase(body, "", _rarest(words), words, 1)
     pattern, plain, gaps = _translate(body, source)
     if gaps > GAPS_MAX:
         raise ValueError(f"{source!r}: at most {GAPS_MAX} gaps")
@@ -87,10 +120,13 @@ def compile_phrase(source: str) -> Phrase:
         need = {head[0]}
     before = _LINE_START if at_start else _EDGE_START if _wordy(body[0]) else ""
     after = r"[^\na-z0-9]{0,20}(?=\n|$|\Z)" if at_end else _EDGE_END if _wordy(body[-1]) else ""
-    # rarest: long words are rarer than short ones, digits rarer than letters
-    anchor = max(need, key=lambda word: (len(word) + 2 * any(c.isdigit() for c in word), word))
-    compiled = re.compile(before + pattern + after, re.ASCII)
-    return Phrase(source, compiled, anchor, frozenset() if loose else frozenset(need))
+    whole = frozenset() if loose else frozenset(need)
+    return Phrase(text, before + pattern + after, _rarest(need), whole, 4)
+
+
+def _rarest(words: Iterable[str]) -> str:
+    """Long words are rarer than short ones, digits rarer than letters; the word itself breaks ties."""
+    return max(words, key=lambda word: (len(word) + 2 * any(c.isdigit() for c in word), word))
 
 
 def _wordy(char: str) -> bool:

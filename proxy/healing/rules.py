@@ -7,7 +7,7 @@ force stays. Founder's rules come before ours, tier by tier and file by file aft
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,16 +79,20 @@ class Rule:
     """Position in the whole order; the lowest that matches decides."""
 
 
+Candidate = tuple[int, Rule, Phrase | None]
+"""Position in the order of belief (no two are equal), the rule, and the phrase that made it a candidate."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSet:
     """All rules in order, indexed by the words and codes that make each a candidate."""
 
     rules: tuple[Rule, ...]
-    by_word: Mapping[str, tuple[tuple[Rule, Phrase], ...]]
-    by_code: Mapping[str, tuple[Rule, ...]]
-    by_prefix: Mapping[str, tuple[tuple[Rule, Phrase], ...]]
+    by_word: Mapping[str, tuple[Candidate, ...]]
+    by_code: Mapping[str, tuple[Candidate, ...]]
+    by_prefix: Mapping[str, tuple[Candidate, ...]]
     """Phrases that only open a word (``timeout~``), by their first ``PREFIX_CHARS`` letters."""
-    unanchored: tuple[Rule, ...]
+    unanchored: tuple[Candidate, ...]
     """Rules that look at no word and no code: status alone, a cycle, a broken budget, a frame."""
     by_id: Mapping[str, Rule] = field(default_factory=dict)
 
@@ -110,36 +114,37 @@ class RuleSet:
             )
         ranked = tuple(_with_rank(rule, rank) for rank, rule in enumerate(rules))
         by_id: dict[str, Rule] = {}
-        by_word: dict[str, list[tuple[Rule, Phrase]]] = {}
-        by_code: dict[str, list[Rule]] = {}
-        by_prefix: dict[str, list[tuple[Rule, Phrase]]] = {}
-        unanchored: list[Rule] = []
+        by_word: dict[str, list[Candidate]] = {}
+        by_code: dict[str, list[Candidate]] = {}
+        by_prefix: dict[str, list[Candidate]] = {}
+        unanchored: list[Candidate] = []
+        order = 0
         for rule in ranked:
             if rule.id in by_id:
                 raise ConfigError(f"rule {rule.id!r} is there twice; give one of them another id")
             by_id[rule.id] = rule
+            for code in sorted(rule.codes):
+                order += 1
+                by_code.setdefault(code, []).append((order, rule, None))
             for phrase in rule.phrases:
-                if phrase.need:
-                    by_word.setdefault(phrase.anchor, []).append((rule, phrase))
-                else:
-                    by_prefix.setdefault(phrase.anchor[:PREFIX_CHARS], []).append((rule, phrase))
-            for code in rule.codes:
-                by_code.setdefault(code, []).append(rule)
+                order += 1
+                index = by_word if phrase.need else by_prefix
+                key = phrase.anchor if phrase.need else phrase.anchor[:PREFIX_CHARS]
+                index.setdefault(key, []).append((order, rule, phrase))
             if not rule.phrases and not rule.codes:
-                unanchored.append(rule)
+                order += 1
+                unanchored.append((order, rule, None))
         return cls(
             ranked,
-            {word: tuple(pairs) for word, pairs in by_word.items()},
-            {code: tuple(found) for code, found in by_code.items()},
-            {prefix: tuple(pairs) for prefix, pairs in by_prefix.items()},
+            {key: tuple(found) for key, found in by_word.items()},
+            {key: tuple(found) for key, found in by_code.items()},
+            {key: tuple(found) for key, found in by_prefix.items()},
             tuple(unanchored),
             by_id,
         )
 
 
 def _with_rank(rule: Rule, rank: int) -> Rule:
-    from dataclasses import replace
-
     return replace(rule, rank=rank)
 
 

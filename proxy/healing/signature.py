@@ -16,7 +16,7 @@ from proxy.healing.normalise import error_text, fold_route, is_contentless, para
 
 VERSION = "v1"
 HASH_HEX = 24
-TEXT_CHARS_MAX = 300
+TEXT_CHARS_MAX = 320
 
 
 def signature_of(

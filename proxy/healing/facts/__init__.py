@@ -15,8 +15,10 @@ from proxy.healing.facts.text import FIELD_CHARS_MAX, View, view
 
 __all__ = ["Code", "Facts", "Frame", "Side", "View", "gather"]
 
-TOTAL_CHARS_MAX = 24576
-"""All fields together; the later ones get what the earlier ones left."""
+TOTAL_CHARS_MAX = 16384
+"""All fields together: message first, then body, then stack; the later ones get what the earlier ones left."""
+MESSAGE_CHARS_MAX = 8192
+"""A longer message is a page or a dump; what names the error stands at its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Facts:
 
 def gather(failure: Failure) -> Facts:
     left = TOTAL_CHARS_MAX
-    message, message_frames, message_side = split_frames(failure.message[:FIELD_CHARS_MAX])
+    message, message_frames, message_side = split_frames(failure.message[:MESSAGE_CHARS_MAX])
     left -= len(message)
     body_raw = (failure.body or failure.response_excerpt or "")[: min(left, FIELD_CHARS_MAX)]
     body_frames: tuple[Frame, ...] = ()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from proxy.healing.facts.text import View
 
-CANDIDATES_MAX = 48
+CANDIDATES_MAX = 12
+LOOKED_AT_MAX = 100
 _WINDOW = 48
 
 
@@ -80,15 +81,14 @@ _GRPC_WORDS = frozenset(
 def find_codes(view: View) -> tuple[Code, ...]:
     """Every code of one field, in order of first sight, each kind and value once."""
     found: list[Code] = []
-    tried = 0
+    tried = looked_at = 0
     for word in view.order:
-        last = word[-1]
-        if (
-            not ("0" <= last <= "9" or word.startswith("22") or len(word) == 5)
-            or len(word) < 3
-            or len(word) > 14
-        ):
+        # every code ends in a digit but a few SQLSTATEs of class 22
+        if not ("0" <= word[-1] <= "9" or word[:2] == "22") or not 3 <= len(word) <= 14:
             continue
+        looked_at += 1
+        if looked_at > LOOKED_AT_MAX:
+            break
         kind = _kind(word, view)
         if not kind:
             continue
@@ -98,7 +98,7 @@ def find_codes(view: View) -> tuple[Code, ...]:
         code = _in_context(kind, word, view)
         if code is not None:
             found.append(code)
-    if view.words & _GRPC_WORDS and (match := _GRPC.search(view.low[:4096])):
+    if view.words & _GRPC_WORDS and (match := _GRPC.search(view.low[:1024])):
         found.append(
             Code(
                 "grpc",
@@ -149,7 +149,7 @@ def _kind(word: str, view: View) -> str:
 
 def _in_context(kind: str, word: str, view: View) -> Code | None:
     at = -1
-    for _ in range(4):
+    for _ in range(3):
         at = view.low.find(word, at + 1)
         if at < 0:
             return None

@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-LINES_MAX = 240
-FRAMES_MAX = 60
-LINE_CHARS_MAX = 500
+LINES_MAX = 200
+ATTEMPTS_MAX = 40
+"""Lines looked at as frames; the first in-app frame stands among them."""
+LINE_CHARS_MAX = 320
 
 Side = Literal["browser", "server", ""]
 
@@ -79,11 +80,14 @@ _HASHED = re.compile(
     r"(?i)(?<![A-Za-z0-9])(?=[a-z_-]*\d)[a-f0-9]{8,64}(?![A-Za-z0-9])|(?<=[.-])(?=[\w-]{0,20}\d)(?=[\w-]{0,20}[A-Za-z])[\w-]{8,20}(?=\.(?:m?js|css|chunk))"
 )
 _BROWSER_FILE = re.compile(
-    r"(?i)^(?:https?:|webpack(?:-internal)?://|blob:|chrome-extension|moz-extension|capacitor://|ionic://|app:///)|/static/js/|/_next/static/|\.chunk\.js|react-dom(?:\.|-client)|bundle\.js|/_nuxt/|/assets/[\w.-]+\.js"
+    r"(?i)(?:^|[\s(@])(?:https?:|webpack(?:-internal)?://(?!/?\((?:rsc|ssr|api|middleware|action-browser|sc_server|instrument)\))|blob:|chrome-extension|moz-extension|capacitor://|ionic://|app:///)|/static/js/|/_next/static/|\.chunk\.js|react-dom(?:\.|-client)|bundle\.js|/_nuxt/|/assets/[\w.-]+\.js"
 )
 _SERVER_FILE = re.compile(
-    r"(?i)^(?:node:|internal/|file:///)|node_modules/(?:express|koa|fastify|@nestjs|next/dist/(?:server|compiled/next-server)|h3|nitro|apollo-server|hapi|mongoose|pg|mysql2?|sequelize|knex|typeorm)/|\.next/server/|/server/(?:chunks|pages|app)/|react-dom-server|react-dom/cjs/react-dom-server|server-renderer|next-server|processTicksAndRejections|webpack-internal:///\((?:rsc|ssr|api|middleware|action-browser|sc_server|instrument)\)|(?:^|/)(?:events|net|http|https|_http_server|timers|dns|fs)\.js$|processtimers|\.(?:py|rb|php|go|java|kt|cs|ex|rs|scala)$"
+    r"(?i)(?:^|[\s(@])(?:node:|internal/|file:///)|node_modules/(?:express|koa|fastify|@nestjs|next/dist/(?:server|compiled/next-server)|h3|nitro|apollo-server|hapi|mongoose|pg|mysql2?|sequelize|knex|typeorm)/|\.next/server/|/server/(?:chunks|pages|app)/|react-dom-server|react-dom/cjs/react-dom-server|server-renderer|next-server|processTicksAndRejections|webpack-internal:///?\((?:rsc|ssr|api|middleware|action-browser|sc_server|instrument)\)|(?:^|/)(?:events|net|http|https|_http_server|timers|dns|fs)\.js$|processtimers|\.(?:py|rb|php|go|java|kt|cs|ex|rs|scala)$"
 )
+
+
+_FRAME_HEADS = ("at ", 'File "', "#", "from ")
 
 
 def split_frames(text: str) -> tuple[str, tuple[Frame, ...], Side]:
@@ -94,6 +98,7 @@ def split_frames(text: str) -> tuple[str, tuple[Frame, ...], Side]:
     lines = text.split("\n", LINES_MAX)
     rest = lines.pop() if len(lines) > LINES_MAX else ""
     skip_source = False
+    attempts = 0
     for raw in lines:
         line = raw.strip()
         if len(line) > LINE_CHARS_MAX or not line:
@@ -103,23 +108,24 @@ def split_frames(text: str) -> tuple[str, tuple[Frame, ...], Side]:
         if skip_source and raw[:4] == "    " and not line.startswith(("File ", "raise ")):
             skip_source = False
             continue  # Python prints the source line below its frame
-        frame = _frame(line) if _may_be_frame(line) else None
+        frame = None
+        if _may_be_frame(line):
+            attempts += 1
+            if attempts > ATTEMPTS_MAX:
+                if not line.startswith(_FRAME_HEADS):
+                    prose.append(line)
+                continue
+            frame = _frame(line)
         skip_source = frame is not None and frame.language == "python"
         if frame is None:
             prose.append(line)
             continue
-        if len(frames) < FRAMES_MAX:
-            frames.append(frame)
-            if frame.language == "js":
-                whole = f"{frame.file}"
-                server = (
-                    server
-                    or _SERVER_FILE.search(whole) is not None
-                    or "processTicksAndRejections" in line
-                )
-                browser = browser or _BROWSER_FILE.search(whole) is not None
-            elif frame.language:
-                server = True
+        frames.append(frame)
+        if frame.language == "js":
+            server = server or _SERVER_FILE.search(line) is not None
+            browser = browser or _BROWSER_FILE.search(line) is not None
+        elif frame.language:
+            server = True
     if rest:
         prose.append(rest)
     side: Side = "server" if server else "browser" if browser else ""

@@ -17,6 +17,9 @@ _ENTITIES = (
     ("&#039;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&#96;", "`"), ("&amp;", "&"),
 )  # fmt: skip
 _SPLIT = bytes(c if chr(c).isalnum() and c < 128 or c == 0x5F else 0x20 for c in range(256))
+WORDS_MAX = 1200
+"""Distinct words of one field; a real error page of 16 KiB has below 1,000."""
+_BLANKS = re.compile(r"[ \t]{2,}")
 _ANSI = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]")
 
 
@@ -36,7 +39,11 @@ def view(field: str, raw: str) -> View:
     text = fold(raw)
     low = text.lower()
     words = dict.fromkeys(low.encode("ascii", "replace").translate(_SPLIT).decode("ascii").split())
-    return View(field, text, low, frozenset(words), tuple(words))
+    order = tuple(words)
+    if len(order) > WORDS_MAX:
+        order = order[:WORDS_MAX]
+        return View(field, text, low, frozenset(order), order)
+    return View(field, text, low, frozenset(order), order)
 
 
 def fold(raw: str) -> str:
@@ -53,6 +60,8 @@ def fold(raw: str) -> str:
             text = text.replace(entity, plain)
     if "\\n" in text and "{" in text:
         text = text.replace("\\r\\n", "\n").replace("\\n", "\n")
+    if "  " in text or "\t" in text:
+        text = _BLANKS.sub(" ", text)
     return text
 
 
