@@ -67,6 +67,7 @@ class Control:
             config,
             Path(start["data_dir"]),
             clock=self._clock,
+            live_requests=self._requests_on,
         )
 
     async def run(self, channel_sock: socket.socket) -> None:
@@ -111,6 +112,14 @@ class Control:
         for sock in self._sockets:
             await web.SockSite(runner, sock).start()
         return runner
+
+    def _requests_on(self, method: str | None, route: str | None) -> int:
+        """Recent requests on a route, or on all where the route is not known."""
+        return sum(
+            row.requests
+            for row in self._live.routes()
+            if method in (None, row.method) and route in (None, row.route)
+        )
 
     def _classify_text(self, text: str) -> Classification:
         failure = Failure(

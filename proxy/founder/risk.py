@@ -146,7 +146,7 @@ def _first(steps: Iterable[tuple[float, int]], value: float, reason: str) -> Ite
 
 
 _TOKEN = re.compile(
-    r"""(?P<comment>--[^\n]*|/\*)|(?P<text>[eE]?'(?:[^'\\]|''|\\.)*'|"(?:[^"]|"")*")|"""
+    r"""(?P<comment>--[^\n]*|/\*)|(?P<text>(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*")|"""
     r"""(?P<dollar>\$(?:[A-Za-z_]\w*)?\$)|(?P<end>;)""",
     re.DOTALL,
 )

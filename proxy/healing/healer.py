@@ -35,6 +35,8 @@ from proxy.store import approvals, jobs, patches, watch
 from proxy.store.pool import acting
 
 AsSidecar = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+LiveRequests = Callable[[str | None, str | None], int]
+"""(method, route) → requests of a recent window; rows reach the database up to a minute later."""
 POLL_S = 2.0
 """A wake-up can be lost and an agent may write past us; then this is how long it takes."""
 HOUSEKEEPING_S = 10.0
@@ -77,7 +79,11 @@ class Healer:
         *,
         clock: Clock | None = None,
         rehearsal: Rehearsal | None = None,
+        live_requests: LiveRequests = lambda method, route: 0,
     ) -> None:
+        self._live_requests = live_requests
+        self._seen: dict[int, tuple[int, int]] = {}
+        """Per applied patch: the live count of the last look, and the requests seen since."""
         self._as_sidecar = as_sidecar
         self._service = service
         self._config = config
@@ -168,7 +174,7 @@ class Healer:
             switches = await self._engine.switches(conn)
             traffic = 0
             if patch.status is PatchStatus.APPLIED and job.applied_at is not None:
-                traffic = await watch.requests_since(
+                traffic = self._seen_live(patch.id, job) or await watch.requests_since(
                     conn, job.service, job.applied_at, method=job.method, route=job.route
                 )
         control = Control(
@@ -180,6 +186,18 @@ class Healer:
             verify_s=self._config.repo.verify_s,
         )
         return Case(job, patch, asked, control)
+
+    def _seen_live(self, patch_id: int, job: Job) -> int:
+        """Requests on the job's route since this patch was first seen applied.
+
+        The window forgets as well as it counts, so only growth is taken; a look that shows none
+        falls back to the stored rows.
+        """
+        count = self._live_requests(job.method, job.route)
+        last, seen = self._seen.get(patch_id, (count, 0))
+        seen += max(0, count - last)
+        self._seen[patch_id] = (count, seen)
+        return seen
 
     async def _no_sandbox(self) -> str | None:
         if self._sandbox is None:
@@ -366,6 +384,7 @@ class Healer:
             job = await jobs.get_job(conn, case.job.id)
             if job.status is JobStatus.APPLIED:
                 await jobs.step_job(conn, job.id, JobStatus.RESOLVED, old=job.status)
+            self._seen.pop(case.patch.id, None)
             for other in await patches.list_patches(conn, case.job.id, LIVE_PATCH_STATUSES):
                 await patches.step_patch(
                     conn, other.id, other.status, PatchStatus.SUPERSEDED,
