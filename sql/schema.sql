@@ -1,4 +1,5 @@
--- What all migrations add up to, for reading and for comparing. Generated: python -m tests.support.schema
+-- What all migrations add up to, for reading and for comparing.
+-- Generated: python -m tests.support.schema
 -- Migrations make databases, this file makes none: roles and seed rows are not in it.
 
 SET check_function_bodies = false;

@@ -1,6 +1,7 @@
-"""What stands in the schema: tables, checks, triggers, functions, policies and grants as lines of text.
+"""What stands in the schema: tables, checks, triggers, functions, policies, grants; a line each.
 
-Two installations compare by it: migrations with ``sql/schema.sql``, a live database with a scratch one.
+Two installations compare by it: migrations with ``sql/schema.sql``, a live database with a scratch
+one.
 """
 
 import asyncpg

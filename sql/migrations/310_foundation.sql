@@ -27,8 +27,9 @@ begin
   execute format('grant %I, %I to %I', prefix || 'sh_proxy', prefix || 'sh_viewer', prefix || 'sh_login_proxy');
   execute format('comment on role %I is %L', prefix || 'sh_owner',
     format('Self-Heal in database %s, schema %s', current_database(), current_schema()));
-  execute format('alter schema %I owner to %I', current_schema(), prefix || 'sh_owner');
+  -- before the owner changes: afterwards this session may no longer grant it
   execute format('grant usage on schema %I to public', current_schema());
+  execute format('alter schema %I owner to %I', current_schema(), prefix || 'sh_owner');
   perform set_config('role', prefix || 'sh_owner', true);
 end $$;
 

@@ -17,7 +17,8 @@ from proxy.store.pool import connect
 from tests.support.postgres import start_server, stop_server
 
 HEAD = """\
--- What all migrations add up to, for reading and for comparing. Generated: python -m tests.support.schema
+-- What all migrations add up to, for reading and for comparing.
+-- Generated: python -m tests.support.schema
 -- Migrations make databases, this file makes none: roles and seed rows are not in it.
 
 """
