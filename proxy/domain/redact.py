@@ -22,6 +22,11 @@ from urllib.parse import unquote_plus
 
 from proxy.domain.exchange import Headers
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 STAND_IN = "REDACTED"
 """Safe in a header, a query, a form and a JSON string alike, so a redacted request can be sent
 again.
@@ -33,17 +38,14 @@ TEXT_CHARS_MAX = 65536
 JSON_NODES_MAX = 20000
 PARTS_MAX = 64
 
-SECRET_HEADERS = frozenset(
+SECRET_HEADERS = _words(
     """authorization proxy-authorization cookie set-cookie x-api-key api-key apikey x-auth-token
     x-access-token x-csrf-token x-xsrf-token x-csrftoken x-amz-security-token x-goog-api-key
-    x-session-token
-    x-session-id x-vault-token x-gitlab-token x-hub-signature x-hub-signature-256 x-hasura-admin-
-    secret
-    x-supabase-auth x-shopify-access-token x-stripe-signature stripe-signature x-forwarded-
-    authorization
+    x-session-token     x-session-id x-vault-token x-gitlab-token x-hub-signature
+    x-hub-signature-256 x-hasura-admin-     secret     x-supabase-auth x-shopify-access-token
+    x-stripe-signature stripe-signature x-forwarded-     authorization
     x-forwarded-access-token x-id-token cf-access-jwt-assertion x-amzn-oidc-data x-amzn-oidc-
-    accesstoken
-    sec-websocket-key www-authenticate-token x-secret x-token x-client-secret""".split()
+    accesstoken     sec-websocket-key www-authenticate-token x-secret x-token x-client-secret"""
 )
 
 _SECRET_PARTS = (
@@ -52,19 +54,18 @@ _SECRET_PARTS = (
     "sessid|jwt|bearer|cardnumber|creditcard|ccnumber|securitycode|signature|connectionstring"
 )
 _SECRET_PART = re.compile(_SECRET_PARTS)
-_SECRET_WHOLE = frozenset(
+_SECRET_WHOLE = _words(
     """pwd pass pw pin otp totp cvv cvc cvv2 cvc2 pan ssn iban auth session sid sig hmac nonce mfa
-    mfacode
-    otpcode verificationcode resetcode authcode accesscode recoverycode backupcode pincode seed
-    mnemonic
-    secretphrase socialsecuritynumber taxid cardno csrf xsrf dsn databaseurl webhookurl key""".split()
+    mfacode     otpcode verificationcode resetcode authcode accesscode recoverycode backupcode
+    pincode seed     mnemonic     secretphrase socialsecuritynumber taxid cardno csrf xsrf dsn
+    databaseurl webhookurl key"""
 )
-_INNOCENT = frozenset(
+_INNOCENT = _words(
     """tokentype tokenclass maxtokens tokens totaltokens prompttokens completiontokens inputtokens
     outputtokens tokencount tokenlimit nexttoken pagetoken nextpagetoken continuationtoken
-    tokenendpoint
-    passwordfield haspassword passwordchangedat passwordconfirmationmatch sessiontimeout secretname
-    unexpectedtoken invalidtoken tokenexpired invalidsignature tokenname cookiename cookieconsent""".split()
+    tokenendpoint     passwordfield haspassword passwordchangedat passwordconfirmationmatch
+    sessiontimeout secretname     unexpectedtoken invalidtoken tokenexpired invalidsignature
+    tokenname cookiename cookieconsent"""
 )
 # Words after which a value in running text is a secret even when quotes and equals signs are
 # missing.
@@ -72,7 +73,7 @@ _RAW_NAME = re.compile(
     r"(?i)(?:passw(?:or)?d|passphrase|passcode|\bpwd|\bpass|secret|token|api[_-]?key|access[_-]?key|"
     r"private[_-]?key|account[_-]?key|signing[_-]?key|encryption[_-]?key|credential|authorization|cookie|"
     r"session[_-]?id|sessid|\bsid|\bsession|\bjwt|card[_-]?number|credit[_-]?card|\bcvv2?|\bcvc2?|\bssn|"
-    r"\biban|\botp|\bpin|signature|\bsig|\bauth|\bcsrf|\bxsrf)"
+    r"\biban|\botp|\bpin|signature|\bsig|\bauth(?![a-z])|\bcsrf|\bxsrf)"
     r"(?P<tail>[\w-]{0,24})(?P<close>\\?[\"'`]?\]?)\s{0,4}(?P<sep>=>|:=|[:=])\s{0,4}"
 )
 _RAW_VALUE = re.compile(
@@ -81,9 +82,10 @@ _RAW_VALUE = re.compile(
     r"(?P<b>[^\s\"'`,;&<>(){}\[\]]{1,4096}))"
 )
 _VALIDATION = re.compile(
-    r"(?i)\b(?:required|blank|must|invalid|valid|at least|too (?:short|long|common|weak|similar)|null|missing|"
-    r"match|expired|incorrect|not found|expected|should|cannot|can't|may not|empty|string|undefined|received|"
-    r"malformed|unauthori[sz]ed|denied|not allowed|revoked|absent|unsupported|not provided|wrong|none|nil)\b"
+    r"(?i)\b(?:required|blank|must|invalid|valid|at least|too (?:short|long|common|weak|similar)|"
+    r"null|missing|match|expired|incorrect|not found|expected|should|cannot|can't|may not|empty|string|"
+    r"undefined|received|malformed|unauthori[sz]ed|denied|not allowed|revoked|absent|"
+    r"unsupported|not provided|wrong|none|nil)\b"
 )
 _SENTENCE = re.compile(r"[A-Za-z][A-Za-z0-9 ,.'()_<>=-]{1,160}")
 
@@ -124,7 +126,8 @@ _SHAPES: tuple[tuple[str, re.Pattern[str], _Replacement], ...] = (
     (
         "private key",
         re.compile(
-            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)",
+            r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?"
+            r"(?:-----END [A-Z0-9 ]{0,40}-----|\Z)",
             re.DOTALL,
         ),
         f"-----BEGIN PRIVATE KEY-----{STAND_IN}",
@@ -182,7 +185,7 @@ _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
 
 
 class Redactor:
-    """Removes secrets; keeps what names the error. ``dropped`` counts texts it had to throw away."""
+    """Removes secrets; keeps what names the error. ``dropped`` counts the texts thrown away."""
 
     def __init__(self, extra_names: Iterable[str] = ()) -> None:
         self._extra = frozenset(_fold(name) for name in extra_names if name.strip())
@@ -317,10 +320,9 @@ class Redactor:
                 if clean != value:
                     box[key] = clean
                     removed.append(name)
-            elif isinstance(value, int) and not isinstance(value, bool) and value > 10**12:
-                if self._shapes(str(value)) != str(value):
-                    box[key] = STAND_IN
-                    removed.append(name)
+            elif _may_be_card(value) and self._shapes(str(value)) != str(value):
+                box[key] = STAND_IN
+                removed.append(name)
         return holder[0]
 
     def _pairs(self, query: str) -> tuple[str, tuple[str, ...]]:
@@ -395,14 +397,17 @@ class Redactor:
         return _fold(name) not in _INNOCENT
 
 
-_PLAIN_HEADERS = frozenset(
-    """content-type content-length accept accept-encoding accept-language user-agent host connection
-    www-authenticate sec-websocket-version sec-websocket-protocol sec-fetch-site sec-fetch-mode
-    sec-fetch-dest
-    traceparent baggage sentry-trace idempotency-key etag last-modified cache-control access-
-    control-allow-headers
-    access-control-request-headers access-control-expose-headers""".split()
+_PLAIN_HEADERS = _words(
+    """content-type content-length accept accept-encoding accept-language user-agent host
+    connection     www-authenticate sec-websocket-version sec-websocket-protocol sec-fetch-site
+    sec-fetch-mode     sec-fetch-dest     traceparent baggage sentry-trace idempotency-key etag
+    last-modified cache-control access-     control-allow-headers
+    access-control-request-headers access-control-expose-headers"""
 )
+
+
+def _may_be_card(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 10**12
 
 
 def _fold(name: str) -> str:
@@ -438,7 +443,7 @@ def _replace_values(text: str, names: re.Pattern[str], wanted: Callable[[str], b
             continue
         group = next(g for g in ("e", "d", "s", "b") if value[g] is not None)
         inner = value[group]
-        if not inner or inner == STAND_IN or inner == EMAIL_STAND_IN:
+        if inner in ("", STAND_IN, EMAIL_STAND_IN):
             continue
         if _is_prose(match, value, group, inner, text):
             continue

@@ -1,7 +1,9 @@
 """``ErrorClassifier``: the first rule that matches, in order of belief, with its evidence.
 
-Facts first (``facts``), then candidates by word and code, then each candidate's conditions. No rule, no category:
-the answer is UNKNOWN with a reason and a severity. Work is bounded by ``TRIES_MAX`` whatever the text; nothing
+Facts first (``facts``), then candidates by word and code, then each candidate's conditions. No
+rule, no category:
+the answer is UNKNOWN with a reason and a severity. Work is bounded by ``TRIES_MAX`` whatever the
+text; nothing
 here keeps state, reads a clock or asks a network.
 """
 
@@ -13,7 +15,9 @@ from proxy.healing.rules import Candidate, Rule, RuleSet
 from proxy.healing.signature import signature_of
 
 TRIES_MAX = 100
-"""Cost of the phrases tried on one failure (plain 1, pattern 4); only a text made of our own words needs more."""
+"""Cost of the phrases tried on one failure (plain 1, pattern 4); only a text made of our own
+words needs more.
+"""
 CANDIDATES_MAX = 500
 """Phrases looked at by their words; a real error page of 16 KiB needs below 300."""
 EVIDENCE_MAX = 3
@@ -28,7 +32,9 @@ _BY_STATUS = {
 
 
 class ErrorClassifier:
-    """Pure: the same failure gets the same classification, always. ``rules`` may be swapped for a reloaded set."""
+    """Pure: the same failure gets the same classification, always. ``rules`` may be swapped for a
+    reloaded set.
+    """
 
     def __init__(self, rules: RuleSet) -> None:
         self.rules = rules
@@ -85,7 +91,9 @@ class ErrorClassifier:
         return None, noise
 
     def _candidates(self, facts: Facts) -> list[Candidate]:
-        """Rules that may match, by order of belief; a phrase needs every one of its words in the text."""
+        """Rules that may match, by order of belief; a phrase needs every one of its words in the
+        text.
+        """
         by_word, by_prefix, by_code = self.rules.by_word, self.rules.by_prefix, self.rules.by_code
         words: dict[str, None] = {}
         for view in facts.views:

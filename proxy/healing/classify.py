@@ -1,22 +1,27 @@
-"""The body of ``selfheal classify``: JSON lines in, one classification per line out. No database, no network."""
+"""The body of ``selfheal classify``: JSON lines in, one classification per line out. No database,
+no network.
+"""
 
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from proxy.domain.failure import Failure
+from proxy.domain.failure import Failure, SourceKind
 from proxy.healing.classifier import ErrorClassifier
 from proxy.visible import one_line
 
 LINE_CHARS_MAX = 1 << 20
+_KINDS: dict[str, SourceKind] = {"server": "server", "browser": "browser", "http": "http"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def run_classify(
     lines: Iterable[str], classifier: ErrorClassifier, out: TextIO, err: TextIO
 ) -> int:
-    """Exit code: 0 when every line was classified, 1 when some were not; those are named on ``err``."""
+    """Exit code: 0 when every line was classified, 1 when some were not; those are named on
+    ``err``.
+    """
     bad = 0
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -60,13 +65,8 @@ def failure_from(record: dict[str, Any]) -> Failure:
     status = record.get("status")
     if status is not None and (isinstance(status, bool) or not isinstance(status, int)):
         raise ValueError("status is a number or null")
-    kind = record.get("source_kind")
+    kind = _KINDS.get(_text(record, "source_kind") or "http")
     if kind is None:
-        kind = "server" if status is not None else "browser"
-        known = False
-    else:
-        known = True
-    if kind not in ("server", "browser", "http"):
         raise ValueError("source_kind is server, browser or http")
     chain = record.get("redirect_chain") or []
     if not isinstance(chain, list) or not all(isinstance(hop, str) for hop in chain):
@@ -81,7 +81,7 @@ def failure_from(record: dict[str, Any]) -> Failure:
         service=_text(record, "service") or "app",
         occurred_at=_EPOCH,
         message=message or "",
-        source_kind=kind if known else "http",
+        source_kind=kind,
         method=_text(record, "method"),
         route=_text(record, "route"),
         status=status,

@@ -1,7 +1,10 @@
-"""From a failing exchange to a ``Failure``: the error text of JSON, problem+json, HTML pages and plain text.
+"""From a failing exchange to a ``Failure``: the error text of JSON, problem+json, HTML pages and
+plain text.
 
-Knows how the usual frameworks print an error (Django, Werkzeug, Rails, Express, Next, Laravel, Symfony, Spring,
-ASP.NET, FastAPI and what resembles them) and nothing of categories. Everything is redacted before it leaves.
+Knows how the usual frameworks print an error (Django, Werkzeug, Rails, Express, Next, Laravel,
+Symfony, Spring,
+ASP.NET, FastAPI and what resembles them) and nothing of categories. Everything is redacted before
+it leaves.
 """
 
 import gzip
@@ -18,17 +21,25 @@ from proxy.domain.failure import Failure, ReplayRequest
 from proxy.healing.facts.html import html_text, looks_like_html
 from proxy.healing.facts.text import FIELD_CHARS_MAX, fold
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 EXCERPT_CHARS_MAX = 4096
 MESSAGE_CHARS_MAX = 1000
 INFLATED_BYTES_MAX = 65536
 """A compressed excerpt is opened this far and no further, whatever it claims to hold."""
-REPLAY_HEADERS = frozenset(
-    """content-type accept accept-language accept-charset content-language content-encoding x-requested-with
-    prefer range if-match if-none-match if-modified-since if-unmodified-since apollo-require-preflight
-    accept-profile content-profile hx-request x-inertia x-inertia-version next-action rsc idempotency-key
-    x-http-method-override origin referer authorization cookie x-api-key apikey""".split()
+REPLAY_HEADERS = _words(
+    """content-type accept accept-language accept-charset content-language content-encoding
+    x-requested-with     prefer range if-match if-none-match if-modified-since
+    if-unmodified-since apollo-require-preflight     accept-profile content-profile hx-request
+    x-inertia x-inertia-version next-action rsc idempotency-key     x-http-method-override
+    origin referer authorization cookie x-api-key apikey"""
 )
-"""What may change how the app answers. Host, lengths and hop-by-hop fields are the replayer's own business."""
+"""What may change how the app answers. Host, lengths and hop-by-hop fields are the replayer's own
+business.
+"""
 
 
 class Redacting(Protocol):
@@ -42,7 +53,7 @@ class Redacting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ErrorText:
-    """What an answer says about its error. ``stack`` keeps frames; ``body`` is the readable rest."""
+    """What an answer says about its error. ``stack`` keeps frames; ``body`` is all its text."""
 
     message: str
     stack: str | None = None
@@ -58,7 +69,9 @@ def failure_from_exchange(
     occurred_at: datetime,
     redactor: Redacting,
 ) -> Failure:
-    """The failing exchange as a ``Failure``, every text redacted; never raises for what traffic carries."""
+    """The failing exchange as a ``Failure``, every text redacted; never raises for what traffic
+    carries.
+    """
     capture = exchange.capture
     content_type = encoding = ""
     raw = b""
@@ -92,7 +105,9 @@ def failure_from_exchange(
 
 
 def replay_request(exchange: Exchange, redactor: Redacting) -> ReplayRequest | None:
-    """The request to send again: method, target, content type and fields stay, secret values become stand-ins."""
+    """The request to send again: method, target, content type and fields stay, secret values
+    become stand-ins.
+    """
     capture = exchange.capture
     if capture is None:
         return None
@@ -185,15 +200,17 @@ def _headline(exchange: Exchange, found: ErrorText) -> str:
 
 
 _REASONS = {
-    400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
-    405: "Method Not Allowed", 406: "Not Acceptable", 408: "Request Timeout", 409: "Conflict", 410: "Gone",
-    413: "Payload Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Entity",
-    429: "Too Many Requests", 500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
-    503: "Service Unavailable", 504: "Gateway Timeout",
+    400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden",
+    404: "Not Found", 405: "Method Not Allowed", 406: "Not Acceptable", 408: "Request Timeout",
+    409: "Conflict", 410: "Gone", 413: "Payload Too Large", 415: "Unsupported Media Type",
+    422: "Unprocessable Entity",
+    429: "Too Many Requests", 500: "Internal Server Error", 501: "Not Implemented",
+    502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 }  # fmt: skip
 
 _MESSAGE_KEYS = (
-    "message", "error_description", "error_message", "errormessage", "detail", "msg", "exceptionmessage",
+    "message", "error_description", "error_message", "errormessage", "detail", "msg",
+    "exceptionmessage",
     "description", "title", "error", "errors", "reason", "exception", "err", "cause", "data",
 )  # fmt: skip
 _STACK_KEYS = (
@@ -275,7 +292,9 @@ _CLASS = re.compile(r"[A-Za-z_][\w$]*(?:[.:\\]{1,2}[A-Za-z_][\w$]*){0,10}")
 
 
 def _is_class(name: str) -> bool:
-    """``TypeError`` or ``App\\Exceptions\\Broken``; a ``type`` that is a URL or a word is no class."""
+    """``TypeError`` or ``App\\Exceptions\\Broken``; a ``type`` that is a URL or a word is no
+    class.
+    """
     return (
         len(name) < 160
         and _CLASS.fullmatch(name) is not None
@@ -290,12 +309,18 @@ _EXCEPTION_VALUE = re.compile(r'(?is)<pre class="exception_value">(.{1,800}?)</p
 _NEXT_DATA = re.compile(r'(?s)<script id="__NEXT_DATA__"[^>]{0,100}>(.{1,12000}?)</script>')
 _NEXT_ERROR = re.compile(r'"err":\{.{0,200}?"message":"((?:[^"\\]|\\.){1,600})"')
 _EMPTY = re.compile(
-    r"(?i)^(?:error|errors?|\d{3}|\d{3} .{0,40}|internal server error|whoops.{0,40}|bad request|server error.{0,20}|application error.{0,60}|exception caught|something went wrong.{0,60}|an error occurred.{0,60}|error response|oops.{0,60}|traceback.{0,40}|stack trace|full trace|whitelabel error page)[.!]?$"
+    r"(?i)^(?:error|errors?|\d{3}|\d{3} .{0,40}|internal server error|whoops.{0,40}|bad request|"
+    r"server error.{0,20}|application error.{0,60}|exception caught|"
+    r"something went wrong.{0,60}|an error occurred.{0,60}|"
+    r"error response|oops.{0,60}|traceback.{0,40}|stack trace|full trace|"
+    r"whitelabel error page)[.!]?$"
 )
 
 
 def _from_html(text: str) -> ErrorText:
-    """Heading, exception value and pre-formatted trace; frameworks differ only in where they put them."""
+    """Heading, exception value and pre-formatted trace; frameworks differ only in where they put
+    them.
+    """
     candidates: list[str] = []
     if match := _EXCEPTION_VALUE.search(
         text
@@ -356,7 +381,8 @@ def _exception_name(text: str) -> str:
 
 
 _STACK_LINE = re.compile(
-    r'(?m)^\s{0,12}(?:at [\w$.<(/]|File "[^"]{1,300}", line \d|#\d{1,3} [/\w]|from [^\s:]{1,200}:\d|[\w/.-]{1,200}\.(?:rb|ex|exs|go|rs|php):\d)'
+    r'(?m)^\s{0,12}(?:at [\w$.<(/]|File "[^"]{1,300}", line \d|'
+    r"#\d{1,3} [/\w]|from [^\s:]{1,200}:\d|[\w/.-]{1,200}\.(?:rb|ex|exs|go|rs|php):\d)"
 )
 
 
@@ -365,7 +391,8 @@ def _looks_like_stack(text: str) -> bool:
 
 
 _LAST = re.compile(
-    r"(?m)^((?:[\w.]{1,120}(?:Error|Exception|Warning|Exit|Interrupt|DoesNotExist|Timeout)): [^\n]{1,600})$"
+    r"(?m)^((?:[\w.]{1,120}(?:Error|Exception|Warning|Exit|Interrupt|DoesNotExist|Timeout)): "
+    r"[^\n]{1,600})$"
 )
 
 

@@ -1,6 +1,7 @@
 """Error texts without what changes from one occurrence to the next.
 
-``error_text`` finds the sentence that names the error in a headline, a JSON answer or an object dump and drops
+``error_text`` finds the sentence that names the error in a headline, a JSON answer or an object
+dump and drops
 wrappers; ``parameterise`` replaces volatile values. Numbers and names that *are* the error stay.
 """
 
@@ -8,16 +9,26 @@ import json
 import re
 from typing import Any
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 TEXT_CHARS_MAX = 320
 LINES_MAX = 3
 
 _WRAPPER = re.compile(
     r"(?i)^(?:"
-    r"\d{4}[-/]\d\d[-/]\d\d[t ]?[\d:.,]*z?(?: ?[+-]\d\d:?\d\d)?|\[\d{4}-\d\d-\d\d[^\]\n]{0,40}\]|\d\d:\d\d:\d\d(?:[.,]\d+)?|"
-    r"\(node:\d+\)|\[(?:error|warn(?:ing)?|info|debug|critical|fatal|emerg|alert|crit|notice|server|client|bug|nuxt|vite|next)\]:?|"
+    r"\d{4}[-/]\d\d[-/]\d\d[t ]?[\d:.,]*z?(?: ?[+-]\d\d:?\d\d)?|"
+    r"\[\d{4}-\d\d-\d\d[^\]\n]{0,40}\]|\d\d:\d\d:\d\d(?:[.,]\d+)?|"
+    r"\(node:\d+\)|\[(?:error|warn(?:ing)?|info|debug|critical|fatal|emerg|alert|crit|"
+    r"notice|server|client|bug|nuxt|vite|next)\]:?|"
     r"\[\d+\]|\d+#\d+:|\*\d+ |"
-    r"(?:uncaught|unhandled)(?: \(in promise\))?(?: (?:exception|error|rejection|runtime error))?:? |"
-    r"(?:unhandledpromiserejectionwarning|unhandled promise rejection|exception|error|fatal|fatal error|panic|caused by|warning|warn|critical|severe|err|errors?)[:!] |"
+    r"(?:uncaught|unhandled)(?: \(in promise\))?(?: (?:exception|error|rejection|"
+    r"runtime error))?:? |"
+    r"(?:unhandledpromiserejectionwarning|unhandled promise rejection|exception|error|"
+    r"fatal|fatal error|panic|caused by|warning|warn|critical|severe|err|"
+    r"errors?)[:!] |"
     r"error (?=[0-9a-z]{5}: )|(?:[0-9]{2}[0-9a-z]{3}|sqlstate\[?[0-9a-z]{5}\]?)[: ]{1,3}|"
     r"[\w-]{1,60}\.(?:m?[jt]sx?|vue):\d+(?::\d+)? |"
     r"exception in thread [^:\n]{0,80}: |"
@@ -26,7 +37,8 @@ _WRAPPER = re.compile(
     r")\s*"
 )
 _QUALIFIED = re.compile(
-    r"(?<![\w.])(?:[A-Za-z_][\w$]{0,60}(?:\.|::|\\)){1,8}(?=[A-Z_]\w{0,80}(?:Error|Exception|Warning|Timeout|Redirects|Failure|Fault|Violation)\w{0,20})"
+    r"(?<![\w.])(?:[A-Za-z_][\w$]{0,60}(?:\.|::|\\)){1,8}(?=[A-Z_]\w{0,80}(?:Error|"
+    r"Exception|Warning|Timeout|Redirects|Failure|Fault|Violation)\w{0,20})"
 )
 _MESSAGE_KEYS = (
     "message",
@@ -43,17 +55,21 @@ _MESSAGE_KEYS = (
     "exception",
 )
 _DUMPED = re.compile(
-    r"(?i)(?<![\w])[\"']?(?:message|error_description|detail)[\"']?\s?[:=]\s?(?:\"((?:[^\"\\\n]|\\.){3,400})\"|'((?:[^'\\\n]|\\.){3,400})'|`([^`\n]{3,400})`)"
+    r"(?i)(?<![\w])[\"']?(?:message|error_description|detail)[\"']?\s?[:=]\s?(?:\"((?:"
+    r"[^\"\\\n]|\\.){3,400})\"|'((?:[^'\\\n]|\\.){3,400})'|`([^`\n]{3,400})`)"
 )
 
-# (what must be in the lowered text for the step to matter; "0" stands for any digit; the pattern; its stand-in)
+# (what must be in the lowered text for the step to matter; "0" stands for any digit; the pattern;
+# its stand-in)
 _STEPS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (", client: ", re.compile(r", client: [^\n]{0,400}"), ""),  # nginx appends the request
     (
         "",
         re.compile(
-            r"(?i)(?:(?<=[.:!?]) |\n)(?:read more|see (?:https?|our|also|the )|for more (?:info|details)|learn more|"
-            r"a list of common|more info|\(background on this error|note that|visit https?|please (?:check|see|make sure)|"
+            r"(?i)(?:(?<=[.:!?]) |\n)(?:read more|see (?:https?|our|also|the )|"
+            r"for more (?:info|details)|learn more|"
+            r"a list of common|more info|\(background on this error|note that|"
+            r"visit https?|please (?:check|see|make sure)|"
             r"this could happen|you might have)[\s\S]{0,600}"
         ),
         "",
@@ -86,7 +102,8 @@ _STEPS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "0",
         re.compile(
-            r"(?i)\b\d{4}[-/]\d\d[-/]\d\d(?:[t ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?)?(?:z\b| ?[+-]\d\d:?\d\d\b)?"
+            r"(?i)\b\d{4}[-/]\d\d[-/]\d\d(?:[t ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?)?("
+            r"?:z\b| ?[+-]\d\d:?\d\d\b)?"
         ),
         "<time>",
     ),
@@ -101,14 +118,16 @@ _STEPS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "0",
         re.compile(
-            r"(?i)(\.(?:m?[jt]sx?|vue|svelte|py|rb|php|go|java|cs|exs?|rs|erb|haml|html?)):\d{1,9}(?::\d{1,9})?"
+            r"(?i)(\.(?:m?[jt]sx?|vue|svelte|py|rb|php|go|java|cs|exs?|rs|erb|haml|"
+            r"html?)):\d{1,9}(?::\d{1,9})?"
         ),
         r"\1",
     ),
     (
         "0",
         re.compile(
-            r"(?i)\bline:? \d{1,9}(?:,? col(?:umn)?:? \d{1,9})?|\bcol(?:umn)?:? \d{1,9}|\bposition:? \d{1,9}|"
+            r"(?i)\bline:? \d{1,9}(?:,? col(?:umn)?:? \d{1,9})?|\bcol(?:umn)?:? \d{1,9"
+            r"}|\bposition:? \d{1,9}|"
             r"(?<=graphql request):\d{1,9}:\d{1,9}"
         ),
         "<at>",
@@ -117,7 +136,8 @@ _STEPS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "0",
         re.compile(
-            r"(?i)\b\d{1,15}(?:[.,]\d{1,9})? ?(?:[mun]?s|msecs?|milliseconds?|secs?|seconds?|m|mins?|minutes?|"
+            r"(?i)\b\d{1,15}(?:[.,]\d{1,9})? ?(?:[mun]?s|msecs?|milliseconds?|secs?|"
+            r"seconds?|m|mins?|minutes?|"
             r"h|hours?|days?|bytes?|[kmgt]i?b)\b"
         ),
         "<n>",
@@ -125,14 +145,16 @@ _STEPS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "0",
         re.compile(
-            r"(?i)(?<![a-z0-9_])(?=[a-f0-9]{0,30}\d)(?=[a-f0-9]{0,30}[a-f])[a-f0-9]{8,64}(?![a-z0-9_])"
+            r"(?i)(?<![a-z0-9_])(?=[a-f0-9]{0,30}\d)(?=[a-f0-9]{0,30}[a-f])[a-f0-9]{8,"
+            r"64}(?![a-z0-9_])"
         ),
         "<hash>",
     ),
     (
         "0",
         re.compile(
-            r"(?i)(?<=[.-])(?=[a-z0-9_]{0,12}\d)(?=[a-z0-9_]{0,12}[a-z])[a-z0-9_]{8,12}(?=\.(?:js|css|mjs|chunk)\b)"
+            r"(?i)(?<=[.-])(?=[a-z0-9_]{0,12}\d)(?=[a-z0-9_]{0,12}[a-z])[a-z0-9_]{8,12"
+            r"}(?=\.(?:js|css|mjs|chunk)\b)"
         ),
         "<hash>",
     ),
@@ -145,27 +167,37 @@ _STEPS: tuple[tuple[str, re.Pattern[str], str], ...] = (
 )
 _DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(
-    r"(?i)(?P<lead>\b(?:errno|error|code|status|statuscode|http|msg|sqlstate|ora|pls|curl|exit code|signal|h)(?:[ :=\"']{1,3}|[-/])|error #|errors/|invariant=|#(?=\d{2,4}\b)(?<!\d#)|\(|\berror code:? ?)?(?<![\w.<#])(?P<n>-?\d{1,20}(?:\.\d{1,9})?)(?![\w>])"
+    r"(?i)(?P<lead>\b(?:errno|error|code|status|statuscode|http|msg|sqlstate|ora|pls|"
+    r"curl|exit code|signal|h)(?:[ :=\"']{1,3}|[-/])|error #|errors/|invariant=|"
+    r"#(?=\d{2,4}\b)(?<!\d#)|\(|\berror code:? ?)?(?<![\w.<#])(?P<n>-?\d{1,20}(?:\.\d{"
+    r"1,9})?)(?![\w>])"
 )
 _QUOTES = re.compile(r"[\"'`\\]{1,4}")
 _SPACES = re.compile(r"\s{1,200}")
 _NAMING = frozenset(("errno", "error", "code", "status"))
 
-_EMPTY_WORDS = frozenset(
-    """error errors exception failed failure fail request response requests api http https server internal bad gateway
-    time out timeout timed unprocessable entity content unauthorized unauthorised forbidden not found method allowed
-    acceptable conflict gone too many service temporarily unavailable with status code n from the a an of upstream
-    uncaught unhandled message undefined null none unknown something went wrong occurred has have been is was please try
-    again later required payment axioserror fetcherror httperror apierror on for in to this your get post put patch
-    delete head options ok nginx cloudflare apache 1 httpexception oops sorry we re working it host at
-    400 401 402 403 404 405 406 408 409 410 411 412 413 415 416 418 422 423 424 425 426 428 429 431 451
-    500 501 502 503 504 505 507 508 511 520 521 522 523 524 525 526 527 530 419 499""".split()
-)
+_EMPTY_WORDS = _words("""error errors exception failed failure fail request response requests api
+http https server internal bad gateway
+    time out timeout timed unprocessable entity content unauthorized unauthorised forbidden not
+    found method allowed
+    acceptable conflict gone too many service temporarily unavailable with status code n from the
+    a an of upstream
+    uncaught unhandled message undefined null none unknown something went wrong occurred has have
+    been is was please try
+    again later required payment axioserror fetcherror httperror apierror on for in to this your
+    get post put patch
+    delete head options ok nginx cloudflare apache 1 httpexception oops sorry we re working it
+    host at
+    400 401 402 403 404 405 406 408 409 410 411 412 413 415 416 418 422 423 424 425 426 428 429
+    431 451
+    500 501 502 503 504 505 507 508 511 520 521 522 523 524 525 526 527 530 419 499""")
 _WORD = re.compile(r"[a-z0-9_<>]{1,60}")
 
 
 def error_text(text: str) -> str:
-    """The sentence that names the error, with its cause, without wrappers; at most 320 characters."""
+    """The sentence that names the error, with its cause, without wrappers; at most 320
+    characters.
+    """
     head = text[:2000].strip()
     if head[:1] in "{[":
         inner = _from_json(head)
@@ -254,7 +286,8 @@ def is_contentless(text: str) -> bool:
 
 
 _ROUTE_ID = re.compile(
-    r"(?i)/(?:\d{1,20}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,64}|[\w-]{0,40}\d{6,20}[\w-]{0,40})(?=/|$)"
+    r"(?i)/(?:\d{1,20}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,64}|"
+    r"[\w-]{0,40}\d{6,20}[\w-]{0,40})(?=/|$)"
 )
 
 

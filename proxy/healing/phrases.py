@@ -15,8 +15,10 @@ A phrase is plain text, matched without regard to letter case, at word edges:
 ``\\x``    the sign ``x`` itself
 =========  =======================================================================
 
-There is no way to nest a repetition, and each phrase is tried only in a window around its rarest word, so the
-cost of a phrase is bounded whatever the text. ``compile_phrase`` raises ``ValueError`` for what it cannot read.
+There is no way to nest a repetition, and each phrase is tried only in a window around its rarest
+word, so the
+cost of a phrase is bounded whatever the text. ``compile_phrase`` raises ``ValueError`` for what
+it cannot read.
 """
 
 import re
@@ -35,7 +37,11 @@ PREFIX_CHARS = 4
 _WORD = re.compile(r"\w+", re.ASCII)
 _SIGN = re.compile(r"['@#~\\]|\.\.\.|\([^)]*\|")
 _EDGE_START, _EDGE_END = r"(?<![a-z0-9_])", r"(?![a-z0-9_])"
-_LINE_START = r"(?:(?<=\n)|(?<![\s\S]))[^\na-z]{0,40}(?:(?:uncaught|unhandled|error|fatal|exception|warning|[a-z0-9_.]{1,60}(?:error|exception)):? ?)?['\"]?"
+_LINE_START = (
+    r"(?:(?<=\n)|(?<![\s\S]))[^\na-z]{0,40}"
+    r"(?:(?:uncaught|unhandled|error|fatal|exception|warning|"
+    r"[a-z0-9_.]{1,60}(?:error|exception)):? ?)?['\"]?"
+)
 _SIGNS = {
     " ": r"\s{1,8}",
     "'": r"[\\\"'`?]{0,3}",
@@ -49,9 +55,13 @@ _SIGNS = {
 class Phrase:
     source: str
     regex: str
-    """Empty for plain text, which is searched as it stands: far cheaper, and most phrases are plain."""
+    """Empty for plain text, which is searched as it stands: far cheaper, and most phrases are
+    plain.
+    """
     anchor: str
-    """The word by which the phrase is found: it stands whole in every match, or opens a word (``need`` empty)."""
+    """The word by which the phrase is found: it stands whole in every match, or opens a word
+    (``need`` empty).
+    """
     need: frozenset[str]
     """Words that every match contains; empty when the anchor only opens a word (``timeout~``)."""
     cost: int
@@ -115,7 +125,8 @@ def compile_phrase(source: str) -> Phrase:
         head = _WORD.match(plain)
         if head is None or len(head[0]) < PREFIX_CHARS:
             raise ValueError(
-                f"{source!r}: needs a whole word outside ( ) @ # and ~, or opens with {PREFIX_CHARS} letters"
+                f"{source!r}: needs a whole word outside ( ) @ # and ~, "
+                f"or opens with {PREFIX_CHARS} letters"
             )
         need = {head[0]}
     before = _LINE_START if at_start else _EDGE_START if _wordy(body[0]) else ""
@@ -125,7 +136,9 @@ def compile_phrase(source: str) -> Phrase:
 
 
 def _rarest(words: Iterable[str]) -> str:
-    """Long words are rarer than short ones, digits rarer than letters; the word itself breaks ties."""
+    """Long words are rarer than short ones, digits rarer than letters; the word itself breaks
+    ties.
+    """
     return max(words, key=lambda word: (len(word) + 2 * any(c.isdigit() for c in word), word))
 
 

@@ -1,7 +1,9 @@
 """Rules as data: ``config/rules/*.toml`` and the founder's own files, checked when they are loaded.
 
-A rule says where it looks (codes, exception classes, phrases, frames), under which conditions, and what follows;
-its examples are run as tests. A bad file raises ``ConfigError`` that names file, rule and fix, and the set in
+A rule says where it looks (codes, exception classes, phrases, frames), under which conditions,
+and what follows;
+its examples are run as tests. A bad file raises ``ConfigError`` that names file, rule and fix,
+and the set in
 force stays. Founder's rules come before ours, tier by tier and file by file after that.
 """
 
@@ -61,7 +63,9 @@ class Rule:
     tier: str
     category: Category
     severity: Mapping[str, Severity]
-    """``default`` and, when it differs, by ``5xx``, ``4xx``, ``root`` (the site's own front page), ``browser``, ``server``."""
+    """``default`` and, when it differs, by ``5xx``, ``4xx``, ``root`` (the site's own front
+    page), ``browser``, ``server``.
+    """
     phrases: tuple[Phrase, ...] = ()
     codes: frozenset[str] = frozenset()
     frames: tuple[str, ...] = ()
@@ -80,7 +84,9 @@ class Rule:
 
 
 Candidate = tuple[int, Rule, Phrase | None]
-"""Position in the order of belief (no two are equal), the rule, and the phrase that made it a candidate."""
+"""Position in the order of belief (no two are equal), the rule, and the phrase that made it a
+candidate.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,8 @@ def _files(path: Path) -> list[Path]:
 
 def _read_all(paths: Iterable[Path], *, founder: bool) -> list[Rule]:
     rules = [rule for path in paths for rule in read_rules(path)]
-    # Founder's rules keep the order they are written in within a tier, and ours too: the sort is stable.
+    # Founder's rules keep the order they are written in within a tier, and ours too: the sort is
+    # stable.
     return sorted(rules, key=lambda rule: TIERS.index(rule.tier)) if not founder else rules
 
 
@@ -185,7 +192,9 @@ def read_rules(path: Path) -> list[Rule]:
 
 
 _KEYS = {
-    "id", "tier", "category", "severity", "text", "code", "frame", "with", "without", "side", "status", "where",
+    "id", "tier", "category", "severity", "text", "code", "frame", "with", "without", "side",
+    "status",
+    "where",
     "cycle", "over_budget", "reason", "must", "must_not", "why",
 }  # fmt: skip
 
@@ -291,7 +300,8 @@ def _severities(value: Any, bad: Any) -> Mapping[str, Severity]:
     table = {"default": value} if isinstance(value, str) else value
     if not isinstance(table, dict) or "default" not in table or set(table) - _SEVERITY_KEYS:
         raise bad(
-            f"severity is a word, or a table with default and any of {', '.join(sorted(_SEVERITY_KEYS))}"
+            "severity is a word, or a table with default and any of "
+            f"{', '.join(sorted(_SEVERITY_KEYS))}"
         )
     try:
         return {key: Severity(word) for key, word in table.items()}
@@ -309,13 +319,11 @@ def _examples(entry: Mapping[str, Any], key: str, bad: Any) -> tuple[Example, ..
         )
     found = []
     for item in value:
-        table = (
-            {"message": item}
-            if isinstance(item, str)
-            else dict(item)
-            if isinstance(item, dict)
-            else None
-        )
+        table: dict[str, Any] | None = None
+        if isinstance(item, str):
+            table = {"message": item}
+        elif isinstance(item, dict):
+            table = dict(item)
         if table is None or set(table) - set(Example.__slots__):
             raise bad(f"{key}: an example has {', '.join(Example.__slots__)}")
         if table.get("source_kind", "server") not in SOURCES:

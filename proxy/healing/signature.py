@@ -1,12 +1,15 @@
-"""The versioned fingerprint of a failure: same bug, same signature; its readable key stands beside the hash.
+"""The versioned fingerprint of a failure: same bug, same signature; its readable key stands
+beside the hash.
 
-Key = category, then what names the bug: the parameterised error text (codes, quoted names and numbers that name
-the error stay; ids, addresses, times and key values go), the first in-app frame (file and function, no line), and
-the id-folded route only when text and frame say nothing. A change here is a new version, never a rename of old jobs.
+Key = category, then what names the bug: the parameterised error text (codes, quoted names and
+numbers that name
+the error stay; ids, addresses, times and key values go), the first in-app frame (file and
+function, no line), and
+the id-folded route only when text and frame say nothing. A change here is a new version, never a
+rename of old jobs.
 """
 
 import hashlib
-import re
 
 from proxy.domain.failure import Category, Evidence, Failure, Signature
 from proxy.healing.facts import Facts
@@ -22,7 +25,9 @@ TEXT_CHARS_MAX = 320
 def signature_of(
     failure: Failure, category: Category, facts: Facts, evidence: Evidence | None = None
 ) -> tuple[Signature, str]:
-    """``(v1:…, readable key)``; ``evidence`` says where the decisive words stood, when there are any."""
+    """``(v1:…, readable key)``; ``evidence`` says where the decisive words stood, when there are
+    any.
+    """
     parts = [str(category)]
     text = _text(facts, evidence)
     if text:

@@ -1,6 +1,7 @@
 """One pass that pulls typed facts out of a failure, before any rule looks at words.
 
-Shapes, not meanings: views of the text, codes, exception classes, frames, the side it ran on, a redirect cycle,
+Shapes, not meanings: views of the text, codes, exception classes, frames, the side it ran on, a
+redirect cycle,
 the budget it broke. Which category follows is the rules' business.
 """
 
@@ -16,14 +17,18 @@ from proxy.healing.facts.text import FIELD_CHARS_MAX, View, view
 __all__ = ["Code", "Facts", "Frame", "Side", "View", "gather"]
 
 TOTAL_CHARS_MAX = 16384
-"""All fields together: message first, then body, then stack; the later ones get what the earlier ones left."""
+"""All fields together: message first, then body, then stack; the later ones get what the earlier
+ones left.
+"""
 MESSAGE_CHARS_MAX = 8192
 """A longer message is a page or a dump; what names the error stands at its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``views`` in the order they are believed: the body and the causes speak before the headline."""
+    """``views`` in the order they are believed: the body and the causes speak before the
+    headline.
+    """
 
     views: tuple[View, ...]
     codes: tuple[Code, ...]

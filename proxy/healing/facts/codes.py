@@ -1,6 +1,8 @@
-"""Typed codes: SQLSTATE, PGRST, Prisma, MySQL, SQL Server, Oracle, Mongo, React, Angular, Azure AD, gRPC.
+"""Typed codes: SQLSTATE, PGRST, Prisma, MySQL, SQL Server, Oracle, Mongo, React, Angular, Azure
+AD, gRPC.
 
-A bare number is no fact. Each kind says in which surroundings its number counts; the surroundings are read in a
+A bare number is no fact. Each kind says in which surroundings its number counts; the surroundings
+are read in a
 small window, so the work is bounded by the number of candidate words.
 """
 
@@ -8,6 +10,11 @@ import re
 from dataclasses import dataclass
 
 from proxy.healing.facts.text import View
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 CANDIDATES_MAX = 12
 LOOKED_AT_MAX = 100
@@ -27,54 +34,68 @@ class Code:
 
 
 _SQLSTATE = re.compile(r"[0-9a-hp-z][0-9a-z](?=[0-9a-z]*\d)[0-9a-z]{3}")
-_SQLSTATE_CLASSES = frozenset(
-    """08 0a 0l 0p 21 22 23 24 25 26 27 28 2b 2d 34 38 39 3b 3d 3f 40 42 44 53 54 55 57 58 72 f0 hv p0 xx hy 07
-    im s0 01""".split()
-)
+_SQLSTATE_CLASSES = _words("""08 0a 0l 0p 21 22 23 24 25 26 27 28 2b 2d 34 38 39 3b 3d 3f 40 42 44
+53 54 55 57 58 72 f0 hv p0 xx hy 07
+    im s0 01""")
 _SQLSTATE_AROUND = re.compile(
-    r"sqlstate\W{0,6}(?:code|state)?\W{0,4}$|(?:\bcode|\bpgcode|\bsqlstate|\bsql_state|\bpg_code|\berror_code)\\?[\"']?\]?\s?(?:[:=]|=>)\s?\\?[\"']$|"
-    r"(?:error|fatal|panic|exception|pgerror)[: ]{1,3}\[?$|^[(\[]?$|\n[(\[]?$|[\[(]$|\berror code:? $"
+    r"sqlstate\W{0,6}(?:code|state)?\W{0,4}$|(?:\bcode|\bpgcode|\bsqlstate|"
+    r"\bsql_state|\bpg_code|\berror_code)\\?[\"']?\]?\s?(?:[:=]|=>)\s?\\?[\"']$|"
+    r"(?:error|fatal|panic|exception|pgerror)[: ]{1,3}\[?$|^[(\[]?$|\n[(\[]?$|[\[(]$|"
+    r"\berror code:? $"
 )
 _BARE_CODE = re.compile(r"(?<![\"'\w])(?:code|sqlstate|sql_state)[:=]\s?$")
-_KNOWN_BARE = frozenset(
-    """42501 42p17 42p01 42703 23505 23503 23502 23514 57014 40001 40p01 53300 28p01 3d000 22p02 42883 25p02 42704
-    42p07 42701 55p03 53400 53100 08006 08001 57p01 57p03 0a000 22001 22003 23p01 42601 42702 42804""".split()
-)
-_MYSQL = frozenset(
-    """1005 1006 1007 1008 1010 1017 1021 1022 1025 1030 1032 1036 1037 1038 1040 1041 1042 1043 1044 1045 1046 1047 1048
-    1049 1050 1051 1052 1054 1055 1060 1061 1062 1064 1065 1066 1067 1068 1069 1071 1072 1075 1091 1093 1101 1104 1105
-    1109 1114 1118 1129 1130 1136 1137 1138 1142 1143 1146 1153 1159 1161 1169 1171 1172 1175 1180 1194 1195 1203 1205
-    1206 1213 1215 1216 1217 1222 1226 1231 1235 1241 1242 1247 1248 1251 1253 1264 1265 1267 1270 1273 1290 1292 1293
-    1305 1317 1318 1322 1364 1365 1366 1370 1390 1406 1411 1418 1419 1426 1427 1442 1451 1452 1461 1524 1525 1553 1557
-    1558 1586 1615 1690 1698 1701 1709 1712 1761 1785 1792 1812 1813 1819 1820 1822 1824 1826 1828 1829 1830 1831 1832
-    1833 1834 1862 1966 2002 2003 2005 2006 2013 2014 2026 2055 2059 3024 3140 3572 3730 3780 3819""".split()
-)
+_KNOWN_BARE = _words("""42501 42p17 42p01 42703 23505 23503 23502 23514 57014 40001 40p01 53300
+28p01 3d000 22p02 42883 25p02 42704
+    42p07 42701 55p03 53400 53100 08006 08001 57p01 57p03 0a000 22001 22003 23p01 42601 42702
+    42804""")
+_MYSQL = _words("""1005 1006 1007 1008 1010 1017 1021 1022 1025 1030 1032 1036 1037 1038 1040 1041
+1042 1043 1044 1045 1046 1047 1048
+    1049 1050 1051 1052 1054 1055 1060 1061 1062 1064 1065 1066 1067 1068 1069 1071 1072 1075 1091
+    1093 1101 1104 1105
+    1109 1114 1118 1129 1130 1136 1137 1138 1142 1143 1146 1153 1159 1161 1169 1171 1172 1175 1180
+    1194 1195 1203 1205
+    1206 1213 1215 1216 1217 1222 1226 1231 1235 1241 1242 1247 1248 1251 1253 1264 1265 1267 1270
+    1273 1290 1292 1293
+    1305 1317 1318 1322 1364 1365 1366 1370 1390 1406 1411 1418 1419 1426 1427 1442 1451 1452 1461
+    1524 1525 1553 1557
+    1558 1586 1615 1690 1698 1701 1709 1712 1761 1785 1792 1812 1813 1819 1820 1822 1824 1826 1828
+    1829 1830 1831 1832
+    1833 1834 1862 1966 2002 2003 2005 2006 2013 2014 2026 2055 2059 3024 3140 3572 3730 3780
+    3819""")
 _MYSQL_AROUND = re.compile(
-    r"(?:\(|errno\\?[\"']?\s?[:=]\s?|error(?: code)?:? ?\(?|code:? |mysql\w{0,20}:? |^|\n|sqlstate\[\w{5}\]:? ?(?:[a-z ]{1,60}: )?|\[)$"
+    r"(?:\(|errno\\?[\"']?\s?[:=]\s?|error(?: code)?:? ?\(?|code:? |mysql\w{0,20}:? |"
+    r"^|\n|sqlstate\[\w{5}\]:? ?(?:[a-z ]{1,60}: )?|\[)$"
 )
 _MYSQL_NEAR = re.compile(r"^(?:, ?\\?[\"']| ?\([0-9a-z]{5}\)|[, )}]|:? )")
-_MSSQL = frozenset(
-    """102 105 109 137 156 201 207 208 213 229 230 233 241 245 262 297 300 402 515 512 544 547 701 911 916 924 1105 1204
-    1205 1222 1505 1750 1785 1913 2601 2627 2628 2705 2714 2812 3609 3701 3902 3903 3960 3998 4060 4145 4922 5074 8114
-    8115 8134 8152 8623 8632 8645 8651 8672 9002 10054 10060 10061 10928 10929 15404 15517 18452 18456 18470 18486 18487
-    18488 33504 33505 40197 40501 40544 40549 40550 40613 40615 40627 49918 49919 49920""".split()
-)
+_MSSQL = _words("""102 105 109 137 156 201 207 208 213 229 230 233 241 245 262 297 300 402 515 512
+544 547 701 911 916 924 1105 1204
+    1205 1222 1505 1750 1785 1913 2601 2627 2628 2705 2714 2812 3609 3701 3902 3903 3960 3998 4060
+    4145 4922 5074 8114
+    8115 8134 8152 8623 8632 8645 8651 8672 9002 10054 10060 10061 10928 10929 15404 15517 18452
+    18456 18470 18486 18487
+    18488 33504 33505 40197 40501 40544 40549 40550 40613 40615 40627 49918 49919 49920""")
 _MSSQL_AROUND = re.compile(
-    r"(?:\bmsg |(?:error|native error|sql error)[ :]{0,2}(?:number|code)?[:=]? ?|\bnumber\\?[\"']?[:=] ?|\()$"
+    r"(?:\bmsg |(?:error|native error|sql error)[ :]{0,2}(?:number|code)?[:=]? ?|"
+    r"\bnumber\\?[\"']?[:=] ?|\()$"
 )
-_MSSQL_WORDS = frozenset(
-    "sqlexception mssql tedious sqlserver sqlclient pyodbc pymssql sqlcmd msg requesterror odbc sqlsrv dblib freetds".split()
+_MSSQL_WORDS = _words(
+    "sqlexception mssql tedious sqlserver sqlclient pyodbc pymssql sqlcmd msg requesterror odbc "
+    "sqlsrv dblib freetds"
 )
 _REACT = re.compile(
-    r"(?:react error,? #|errors/|invariant=|error-decoder\.html\?invariant=|error code |prod-invariant-\w{0,20})$"
+    r"(?:react error,? #|errors/|invariant=|error-decoder\.html\?invariant=|"
+    r"error code |prod-invariant-\w{0,20})$"
 )
 _GRPC = re.compile(
-    r"(?:code ?= ?|statuscode\.|status(?:code)?[.:=] ?\"?|grpc[-_ ]status[\"']?[:=]? ?|rpc error: code = |^|\n|: ?)"
-    r"(deadline_?exceeded|unavailable|unauthenticated|permission_?denied|resource_?exhausted|invalid_?argument|not_?found|"
-    r"already_?exists|failed_?precondition|aborted|out_?of_?range|unimplemented|internal|data_?loss|cancell?ed)\b"
+    r"(?:code ?= ?|statuscode\.|status(?:code)?[.:=] ?\"?|"
+    r"grpc[-_ ]status[\"']?[:=]? ?|rpc error: code = |^|\n|: ?)"
+    r"(deadline_?exceeded|unavailable|unauthenticated|permission_?denied|"
+    r"resource_?exhausted|invalid_?argument|not_?found|"
+    r"already_?exists|failed_?precondition|aborted|out_?of_?range|unimplemented|"
+    r"internal|data_?loss|cancell?ed)\b"
 )
-_GRPC_WORDS = frozenset(
-    "rpc grpc statuscode statusruntimeexception rpcerror rpcexception grpcerror aioclient".split()
+_GRPC_WORDS = _words(
+    "rpc grpc statuscode statusruntimeexception rpcerror rpcexception grpcerror aioclient"
 )
 
 

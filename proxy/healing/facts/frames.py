@@ -1,12 +1,18 @@
 """Stack frames of every usual language, split from the prose between them.
 
-Words inside frame paths (``csrf.py``, ``timeout.js``) say nothing about the error, so rules read the prose and
+Words inside frame paths (``csrf.py``, ``timeout.js``) say nothing about the error, so rules read
+the prose and
 signatures read the frames. Refuses to know which error it is.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
 
 LINES_MAX = 200
 ATTEMPTS_MAX = 40
@@ -18,7 +24,9 @@ Side = Literal["browser", "server", ""]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """``file`` and ``function`` as the stack names them, without line, column, query and build hash."""
+    """``file`` and ``function`` as the stack names them, without line, column, query and build
+    hash.
+    """
 
     file: str
     function: str
@@ -28,21 +36,27 @@ class Frame:
 
 _JS = re.compile(
     r"^(?:at )?(?:async )?(?:(?P<fn>[^@(]{1,160}?) ?(?:\(|@))?"
-    r"(?P<file>[^\s()@][^()\n]{0,300}?\.(?:m?[jt]sx?|cjs|vue|svelte|astro|html?|hbs)(?:\?[\w=&.%-]{0,80}|#[\w-]{1,20})?)"
+    r"(?P<file>[^\s()@][^()\n]{0,300}?\.(?:m?[jt]sx?|cjs|vue|svelte|astro|html?|"
+    r"hbs)(?:\?[\w=&.%-]{0,80}|#[\w-]{1,20})?)"
     r"(?::\d{1,9}){1,2}\)?,?(?: \{)?$"
 )
 _JS_BARE = re.compile(
-    r"^at (?:async )?(?:new )?(?P<fn>[\w$.<>\[\] ]{1,120}?)(?: \((?P<file>[^()\n]{1,200})\))?\)?(?: \{)?$"
+    r"^at (?:async )?(?:new )?(?P<fn>[\w$.<>\[\] ]{1,120}?)(?: \((?P<file>[^()\n]{1,20"
+    r"0})\))?\)?(?: \{)?$"
 )
 _PYTHON = re.compile(r'^File "(?P<file>[^"]{1,300})", line \d{1,9}(?:, in (?P<fn>[^\n]{1,120}))?')
 _JVM = re.compile(
-    r"^at (?:[\w.$-]{1,40}//?|app//)?(?P<cls>[\w.$]{1,200})\.(?P<fn>[\w$<>]{1,100})\((?P<file>[\w$.-]{1,100}|Native Method|Unknown Source)(?::\d{1,9})?\)"
+    r"^at (?:[\w.$-]{1,40}//?|app//)?(?P<cls>[\w.$]{1,200})\.(?P<fn>[\w$<>]{1,100})\(("
+    r"?P<file>[\w$.-]{1,100}|Native Method|Unknown Source)(?::\d{1,9})?\)"
 )
 _DOTNET = re.compile(
-    r"^(?:at|---> at) (?P<cls>[\w.`\[\],<>|+]{1,200})\.(?P<fn>[\w`<>|\[\], .]{1,120})\([^\n]{0,300}\)(?: in (?P<file>[^\n]{1,300}):line \d{1,9})?"
+    r"^(?:at|---> at) (?P<cls>[\w.`\[\],<>|+]{1,200})\.(?P<fn>[\w`<>|"
+    r"\[\], .]{1,120})\([^\n]{0,300}\)(?: in (?P<file>[^\n]{1,300}):line \d{1,9})?"
 )
 _RUBY = re.compile(
-    r"^(?:from |line \d{1,9} of )?(?P<file>[^\s:]{1,300}\.(?:rb|erb|haml|slim|rake|jbuilder)):?(?P<n>\d{0,9})(?::in [`'](?P<fn>[^'`]{1,160})['`]| - (?P<fn2>[\w ?!]{1,100})|: ?(?P<fn3>[\w?!]{1,160}))?"
+    r"^(?:from |line \d{1,9} of )?(?P<file>[^\s:]{1,300}\.(?:rb|erb|haml|slim|rake|"
+    r"jbuilder)):?(?P<n>\d{0,9})(?::in [`'](?P<fn>[^'`]{1,160})['`]|"
+    r" - (?P<fn2>[\w ?!]{1,100})|: ?(?P<fn3>[\w?!]{1,160}))?"
 )
 _PHP = re.compile(r"^#\d{1,4} (?P<file>[^\s(]{1,300}\.php)\(\d{1,9}\): (?P<fn>[\w\\:>{}-]{1,200})")
 _PHP_IN = re.compile(
@@ -50,10 +64,12 @@ _PHP_IN = re.compile(
 )
 _GO = re.compile(r"^(?P<file>[^\s:]{1,300}\.go):\d{1,9}(?: \+0x[0-9a-f]{1,16})?$")
 _ELIXIR = re.compile(
-    r"^(?:\((?P<app>[\w-]{1,60})(?: [\w.+-]{1,30})?\) )?(?P<file>[\w./-]{1,200}\.exs?):\d{1,9}: (?P<fn>[\w.:/?!&<>\" -]{1,160})"
+    r"^(?:\((?P<app>[\w-]{1,60})(?: [\w.+-]{1,30})?\) )?(?P<file>[\w./-]{1,200}\.exs?)"
+    r":\d{1,9}: (?P<fn>[\w.:/?!&<>\" -]{1,160})"
 )
 _RUST = re.compile(
-    r"^(?:\d{1,4}: )?(?:0x[0-9a-f]{1,16} - )?(?:at )?(?P<file>[^\s:]{1,300}\.rs):\d{1,9}(?::\d{1,9})?$"
+    r"^(?:\d{1,4}: )?(?:0x[0-9a-f]{1,16} - )?(?:at )?(?P<file>[^\s:]{1,300}\.rs):\d{1,"
+    r"9}(?::\d{1,9})?$"
 )
 _RUST_FN = re.compile(
     r"^\d{1,4}: (?:0x[0-9a-f]{1,16} - )?(?P<fn>[\w:<>]{1,160}(?:::[\w{}<>]{1,80}){1,8})$"
@@ -61,29 +77,54 @@ _RUST_FN = re.compile(
 _NATIVE = re.compile(r"^\d{1,4}: 0x[0-9a-f]{1,16} ")
 
 _FOREIGN = re.compile(
-    r"(?i)node_modules|site-packages|dist-packages|/lib/python\d|\\lib\\python|/python\d\.\d+/(?!site)|/gems/|/vendor/|/bundler/|"
-    r"^node:|^internal/|/node/internal|node:internal|^<|^\[native|^native|webpack/(?:bootstrap|runtime)|react-dom|scheduler\.|react-refresh|"
-    r"invokeguarded|zone\.js|zone-evergreen|vue-router\.|vue\.(?:esm|runtime|global|common)|vuex\.|jquery|polyfills|vendors?[-.~]|framework-|"
-    r"runtime-core|runtime-dom|server-renderer|/usr/local/go/|/go/pkg/mod/|/rustc/|/\.cargo/|/deps/|"
-    r"^(?:events|timers|net|http|https|dns|fs|stream|module|domain|_stream_\w+|_http_\w+|_tls_\w+|tls|zlib|vm|util|child_process|cluster|readline)\.js$|"
-    r"^anonymous|frozen importlib|/rubies/|/ruby/\d|ext://|chrome-extension:|moz-extension:|safari-(?:web-)?extension:"
+    r"(?i)node_modules|site-packages|dist-packages|/lib/python\d|\\lib\\python|"
+    r"/python\d\.\d+/(?!site)|/gems/|/vendor/|/bundler/|"
+    r"^node:|^internal/|/node/internal|node:internal|^<|^\[native|^native|"
+    r"webpack/(?:bootstrap|runtime)|react-dom|scheduler\.|react-refresh|"
+    r"invokeguarded|zone\.js|zone-evergreen|vue-router\.|vue\.(?:esm|runtime|global|"
+    r"common)|vuex\.|jquery|polyfills|vendors?[-.~]|framework-|"
+    r"runtime-core|runtime-dom|server-renderer|/usr/local/go/|/go/pkg/mod/|/rustc/|"
+    r"/\.cargo/|/deps/|"
+    r"^(?:events|timers|net|http|https|dns|fs|stream|module|domain|_stream_\w+|"
+    r"_http_\w+|_tls_\w+|tls|zlib|vm|util|child_process|cluster|readline)\.js$|"
+    r"^anonymous|frozen importlib|/rubies/|/ruby/\d|ext://|chrome-extension:|"
+    r"moz-extension:|safari-(?:web-)?extension:"
 )
 _FOREIGN_JVM = re.compile(
-    r"^(?:java|javax|jakarta|jdk|sun|com\.sun|org\.(?:springframework|hibernate|apache|eclipse|jboss|postgresql|mariadb|h2|jooq|mybatis|mongodb|aspectj|junit|gradle)|"
-    r"com\.(?:mysql|zaxxer|fasterxml|microsoft|oracle|google|mongodb|netflix|datastax)|io\.(?:netty|undertow|micronaut|quarkus|ktor|grpc|lettuce|vertx|r2dbc)|"
-    r"reactor|kotlin|kotlinx|scala|akka|play|groovy|net\.sf|redis\.clients|oracle|android|androidx|dalvik|System|Microsoft|Npgsql|MySql|Pomelo|StackExchange|Newtonsoft|lambda_method)(?:[.$]|$)"
+    r"^(?:java|javax|jakarta|jdk|sun|com\.sun|org\.(?:springframework|hibernate|"
+    r"apache|eclipse|jboss|postgresql|mariadb|h2|jooq|mybatis|mongodb|aspectj|junit|"
+    r"gradle)|"
+    r"com\.(?:mysql|zaxxer|fasterxml|microsoft|oracle|google|mongodb|netflix|"
+    r"datastax)|io\.(?:netty|undertow|micronaut|quarkus|ktor|grpc|lettuce|vertx|"
+    r"r2dbc)|"
+    r"reactor|kotlin|kotlinx|scala|akka|play|groovy|net\.sf|redis\.clients|oracle|"
+    r"android|androidx|dalvik|System|Microsoft|Npgsql|MySql|Pomelo|StackExchange|"
+    r"Newtonsoft|lambda_method)(?:[.$]|$)"
 )
-_FOREIGN_ELIXIR = frozenset(
-    "phoenix ecto ecto_sql plug plug_cowboy cowboy bandit db_connection postgrex stdlib elixir phoenix_live_view absinthe".split()
+_FOREIGN_ELIXIR = _words(
+    "phoenix ecto ecto_sql plug plug_cowboy cowboy bandit db_connection postgrex stdlib elixir "
+    "phoenix_live_view absinthe"
 )
 _HASHED = re.compile(
-    r"(?i)(?<![A-Za-z0-9])(?=[a-z_-]*\d)[a-f0-9]{8,64}(?![A-Za-z0-9])|(?<=[.-])(?=[\w-]{0,20}\d)(?=[\w-]{0,20}[A-Za-z])[\w-]{8,20}(?=\.(?:m?js|css|chunk))"
+    r"(?i)(?<![A-Za-z0-9])(?=[a-z_-]*\d)[a-f0-9]{8,64}(?![A-Za-z0-9])|"
+    r"(?<=[.-])(?=[\w-]{0,20}\d)(?=[\w-]{0,20}[A-Za-z])[\w-]{8,20}(?=\.(?:m?js|css|"
+    r"chunk))"
 )
 _BROWSER_FILE = re.compile(
-    r"(?i)(?:^|[\s(@])(?:https?:|webpack(?:-internal)?://(?!/?\((?:rsc|ssr|api|middleware|action-browser|sc_server|instrument)\))|blob:|chrome-extension|moz-extension|capacitor://|ionic://|app:///)|/static/js/|/_next/static/|\.chunk\.js|react-dom(?:\.|-client)|bundle\.js|/_nuxt/|/assets/[\w.-]+\.js"
+    r"(?i)(?:^|[\s(@])(?:https?:|webpack(?:-internal)?://(?!/?\((?:rsc|ssr|api|"
+    r"middleware|action-browser|sc_server|instrument)\))|blob:|chrome-extension|"
+    r"moz-extension|capacitor://|ionic://|app:///)|/static/js/|/_next/static/|"
+    r"\.chunk\.js|react-dom(?:\.|-client)|bundle\.js|/_nuxt/|/assets/[\w.-]+\.js"
 )
 _SERVER_FILE = re.compile(
-    r"(?i)(?:^|[\s(@])(?:node:|internal/|file:///)|node_modules/(?:express|koa|fastify|@nestjs|next/dist/(?:server|compiled/next-server)|h3|nitro|apollo-server|hapi|mongoose|pg|mysql2?|sequelize|knex|typeorm)/|\.next/server/|/server/(?:chunks|pages|app)/|react-dom-server|react-dom/cjs/react-dom-server|server-renderer|next-server|processTicksAndRejections|webpack-internal:///?\((?:rsc|ssr|api|middleware|action-browser|sc_server|instrument)\)|(?:^|/)(?:events|net|http|https|_http_server|timers|dns|fs)\.js$|processtimers|\.(?:py|rb|php|go|java|kt|cs|ex|rs|scala)$"
+    r"(?i)(?:^|[\s(@])(?:node:|internal/|file:///)|node_modules/(?:express|koa|"
+    r"fastify|@nestjs|next/dist/(?:server|compiled/next-server)|h3|nitro|"
+    r"apollo-server|hapi|mongoose|pg|mysql2?|sequelize|knex|typeorm)/|\.next/server/|"
+    r"/server/(?:chunks|pages|app)/|react-dom-server|react-dom/cjs/react-dom-server|"
+    r"server-renderer|next-server|processTicksAndRejections|"
+    r"webpack-internal:///?\((?:rsc|ssr|api|middleware|action-browser|sc_server|"
+    r"instrument)\)|(?:^|/)(?:events|net|http|https|_http_server|timers|dns|fs)\.js$|"
+    r"processtimers|\.(?:py|rb|php|go|java|kt|cs|ex|rs|scala)$"
 )
 
 
@@ -91,7 +132,9 @@ _FRAME_HEADS = ("at ", 'File "', "#", "from ")
 
 
 def split_frames(text: str) -> tuple[str, tuple[Frame, ...], Side]:
-    """``(prose without frame lines, frames, the side their files speak for)``; at most 240 lines are read."""
+    """``(prose without frame lines, frames, the side their files speak for)``; at most 240 lines
+    are read.
+    """
     prose: list[str] = []
     frames: list[Frame] = []
     browser = server = False
@@ -133,7 +176,9 @@ def split_frames(text: str) -> tuple[str, tuple[Frame, ...], Side]:
 
 
 def first_in_app(frames: tuple[Frame, ...]) -> Frame | None:
-    """The frame nearest to the failure that the app's people wrote. Python prints the failure last."""
+    """The frame nearest to the failure that the app's people wrote. Python prints the failure
+    last.
+    """
     own = [frame for frame in frames if frame.in_app and (frame.function or frame.file)]
     if not own:
         return None
@@ -155,7 +200,7 @@ def _may_be_frame(line: str) -> bool:
 def _frame(line: str) -> Frame | None:
     if line.startswith('File "') and (m := _PYTHON.match(line)):
         return _make(m["file"], m["fn"] or "", "python")
-    if line.startswith("at ") or line.startswith("---> at "):
+    if line.startswith(("at ", "---> at ")):
         if m := _JS.match(line):
             return _make(m["file"], m["fn"] or "", "js")
         if m := _JVM.match(line):
@@ -211,9 +256,9 @@ def _frame(line: str) -> Frame | None:
         return Frame("<native>", "", False, "native")
     if (m := _PHP_IN.match(line)) is not None:
         return _make(m["file"], "", "php")
-    if " " not in line[:80].partition("@")[0] or "(" in line or line.startswith("async "):
-        if m := _JS.match(line):
-            return _make(m["file"], m["fn"] or "", "js")
+    plain = " " not in line[:80].partition("@")[0] or "(" in line or line.startswith("async ")
+    if plain and (m := _JS.match(line)):
+        return _make(m["file"], m["fn"] or "", "js")
     return None
 
 

@@ -1,4 +1,6 @@
-"""An HTML error page as its readable lines. Not a parser: tags become line ends, scripts and styles go."""
+"""An HTML error page as its readable lines. Not a parser: tags become line ends, scripts and
+styles go.
+"""
 
 import re
 

@@ -13,10 +13,11 @@ _FOLDS = (
     ("\u2013", "-"), ("\u2014", "-"), ("\u2026", "..."), ("\u00a0", " "), ("\u2192", ">"),
 )  # fmt: skip
 _ENTITIES = (
-    ("&quot;", '"'), ("&#34;", '"'), ("&#x22;", '"'), ("&#39;", "'"), ("&#x27;", "'"), ("&apos;", "'"),
+    ("&quot;", '"'), ("&#34;", '"'), ("&#x22;", '"'), ("&#39;", "'"), ("&#x27;", "'"),
+    ("&apos;", "'"),
     ("&#039;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&#96;", "`"), ("&amp;", "&"),
 )  # fmt: skip
-_SPLIT = bytes(c if chr(c).isalnum() and c < 128 or c == 0x5F else 0x20 for c in range(256))
+_SPLIT = bytes(c if (chr(c).isalnum() and c < 128) or c == 0x5F else 0x20 for c in range(256))
 WORDS_MAX = 1200
 """Distinct words of one field; a real error page of 16 KiB has below 1,000."""
 _BLANKS = re.compile(r"[ \t]{2,}")
@@ -25,7 +26,9 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One field as the rules see it. ``text`` keeps case for excerpts; ``low`` has the same offsets."""
+    """One field as the rules see it. ``text`` keeps case for excerpts; ``low`` has the same
+    offsets.
+    """
 
     field: str
     text: str
@@ -47,7 +50,9 @@ def view(field: str, raw: str) -> View:
 
 
 def fold(raw: str) -> str:
-    """First 16 KiB, one character per character afterwards ASCII, so that offsets hold in ``low``."""
+    """First 16 KiB, one character per character afterwards ASCII, so that offsets hold in
+    ``low``.
+    """
     text = raw[:FIELD_CHARS_MAX]
     if not text.isascii():
         for odd, plain in _FOLDS:
