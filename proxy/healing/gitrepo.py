@@ -103,11 +103,16 @@ async def run_git(
     if work_tree is not None:
         command.append(f"--work-tree={work_tree}")
     who = {"user": owner.uid, "group": owner.gid, "extra_groups": []} if owner else {}
+    # a file, not a pipe: git may end before it has read its input, and then uvloop's pipe raises
+    given = tempfile.TemporaryFile() if stdin else None  # noqa: SIM115 - closed once git has it
     try:
+        if given is not None:
+            given.write(stdin)
+            given.seek(0)
         process = await asyncio.create_subprocess_exec(
             *command,
             *args,
-            stdin=asyncio.subprocess.PIPE,
+            stdin=given or asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=environ,
@@ -116,9 +121,12 @@ async def run_git(
         )
     except FileNotFoundError as error:
         raise Unavailable(f"git could not be started: {error}; install git") from None
+    finally:
+        if given is not None:
+            given.close()
     try:
         async with asyncio.timeout(COMMAND_TIMEOUT_S):
-            stdout, stderr = await process.communicate(stdin)
+            stdout, stderr = await process.communicate()
     except BaseException as error:
         if process.returncode is None:
             process.kill()
