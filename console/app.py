@@ -177,6 +177,9 @@ class ConsoleApp(App[int]):
         self.set_interval(CALM_PAINT_S if self.calm else PAINT_S, self._tick)
         self.redraw()
 
+    async def on_unmount(self) -> None:
+        await self.client.close()
+
     def on_resize(self, event: events.Resize) -> None:
         self._fit(event.size.width, event.size.height)
         self.call_after_refresh(self.redraw)
@@ -201,7 +204,14 @@ class ConsoleApp(App[int]):
     def _bar(self, name: str) -> Bar:
         return self.base.query_one(name, Bar)
 
+    @property
+    def _stands(self) -> bool:
+        """False before the frame is there and while it is taken down."""
+        return self.is_running and bool(self.screen_stack) and bool(self.base.query("#foot"))
+
     def _tick(self) -> None:
+        if not self._stands:
+            return
         at = self.clock.monotonic()
         if self.state.fresh is not None and not self._holding(at):
             self.state = world.settle(self.state)
@@ -220,11 +230,13 @@ class ConsoleApp(App[int]):
     def redraw(self) -> None:
         self._dirty = False
         self._drawn_at = self.clock.monotonic()
-        if self.is_running and len(self.screen_stack) and self.pane.is_mounted:
+        if self._stands:
             self.pane.draw(self.state)
             self._draw_frame()
 
     def _draw_frame(self) -> None:
+        if not self._stands:
+            return
         width = self.size.width
         why_not = world.why_not_act(self.state, self.clock.monotonic())
         self._bar("#head").show(

@@ -29,7 +29,7 @@ DIFF = """\
 diff --git a/app/checkout.py b/app/checkout.py
 --- a/app/checkout.py
 +++ b/app/checkout.py
-@@ -16,7 +16,8 @@ def total(cart):
+@@ -16,6 +16,7 @@ def total(cart):
      lines = cart.lines
      if not lines:
 -        return None
@@ -39,7 +39,7 @@ diff --git a/app/checkout.py b/app/checkout.py
 -    return amount * rate(cart.country)
 +    return amount * rate(cart.country or "DE")
 ~
-@@ -40,3 +41,4 @@ def rate(country):
+@@ -40,2 +41,3 @@ def rate(country):
      table = load_rates()
 -    return table[country]
 +    value = table.get(country)
@@ -244,8 +244,8 @@ def health(**changes: Any) -> Health:
             WhyTerm(term="p99", points=4, text="1.9 s against 0.4 s usual"),
         ],
         "window_s": 300.0,
-        "requests": 12360,
-        "errors": 222,
+        "requests": 2010,
+        "errors": 36,
         "upstream": {"address": "127.0.0.1:5000", "state": "up"},
         "storage": {"state": "up"},
         "capture": {"state": "on"},
