@@ -121,8 +121,10 @@ class Visitor:
         await self._get("/api/orders/together")
 
     async def subscribe_again(self) -> None:
-        """DB_ERROR: the address is there already, and nobody catches that."""
-        await self._post("/api/newsletter", {"email": f"{self.persona.name.lower()}@example.org"})
+        """DB_ERROR: a double click; the address is there already, and nobody catches that."""
+        for _ in range(2):
+            email = f"{self.persona.name.lower()}@example.org"
+            await self._post("/api/newsletter", {"email": email})
 
     async def look_at_offers(self) -> None:
         """REDIRECT_LOOP: the cookie that would end it is set for another path."""
@@ -194,7 +196,7 @@ BUGGY: dict[Deed, int] = {
     Visitor.review_as_guest: 1,
     Visitor.come_back_after_months: 1,
     Visitor.see_what_goes_together: 1,
-    Visitor.subscribe_again: 2,
+    Visitor.subscribe_again: 1,
     Visitor.look_at_offers: 1,
 }
 

@@ -278,8 +278,8 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
     try:
         process.stdin.write(data)
         await process.stdin.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        pass
+    except (BrokenPipeError, ConnectionResetError, RuntimeError):
+        pass  # it ended before it had read everything; uvloop says that with a RuntimeError
     finally:
         process.stdin.close()
 
