@@ -4,6 +4,7 @@ Passing is narrow on purpose: the failing request failed before, does not fail a
 did not get worse. Everything that weakens the proof is listed as evidence against the patch.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import datetime
 
 from proxy.contract import CommandRun, ReplayRun, SandboxEvidence
 from proxy.domain.failure import Category, Failure
+from proxy.healing.extract import Redacting
 from proxy.healing.jail import JailResult
 from proxy.healing.replay import Answer, Judge, Replayed, as_failure
 from proxy.visible import visible as shown
@@ -32,10 +34,20 @@ def is_failure(answer: Answer, original: Failure, category: Category) -> bool:
     """Whether this answer would count as the app failing, for a job of ``category``."""
     if answer.status is None or answer.status >= 500 or answer.in_circle:
         return True
-    if category is Category.PERFORMANCE and (budget := original.latency_budget_ms):
-        return answer.duration_ms > budget
+    if category is Category.PERFORMANCE and (limit := slow_from(original)):
+        return answer.duration_ms > limit
     recorded = original.status or original.response_status
     return recorded is not None and 400 <= recorded < 500 and answer.status == recorded
+
+
+def slow_from(original: Failure) -> float | None:
+    """Milliseconds above which an answer counts as slow again: half-way, as ratios go, between the
+    route's budget and what was seen, because the jail is neither as idle nor as busy as production.
+    """
+    budget, seen = original.latency_budget_ms, original.latency_ms
+    if not budget:
+        return None
+    return math.sqrt(budget * seen) if seen and seen > budget else budget
 
 
 def best(answers: Sequence[Answer]) -> Answer:
@@ -44,7 +56,12 @@ def best(answers: Sequence[Answer]) -> Answer:
 
 
 def replay_run(
-    replayed: Replayed, original: Failure | None, category: Category, signature: str, judge: Judge
+    replayed: Replayed,
+    original: Failure | None,
+    category: Category,
+    signature: str,
+    judge: Judge,
+    redactor: Redacting,
 ) -> ReplayRun:
     """One replay in words of the contract. ``same_signature`` is None where nothing can tell."""
     if not replayed.answers or original is None:
@@ -55,7 +72,7 @@ def replay_run(
     same: bool | None = False if not failed else None
     if failed:
         # after a merge, or under newer rules, the original itself no longer has the job's signature
-        same = judge(as_failure(original, answer)) in (signature, judge(original))
+        same = judge(as_failure(original, answer, redactor)) in (signature, judge(original))
         if not same and _seen_elsewhere(original):
             # its signature was read from a stack or a browser, which an answer does not carry
             same = None

@@ -21,6 +21,7 @@ from proxy.domain.approval import Actor, Approval, ItemType
 from proxy.domain.failure import Failure, Signature
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import LIVE_PATCH_STATUSES, Patch, PatchStatus
+from proxy.domain.redact import Redactor
 from proxy.errors import Conflict, Invalid, NotFound, NotPermitted, SelfHealError, Unavailable
 from proxy.founder.approvals import FounderApprovalEngine
 from proxy.healing import plan
@@ -28,7 +29,7 @@ from proxy.healing.applier import Applied, Applier
 from proxy.healing.evidence import confidence
 from proxy.healing.gitrepo import GitRepo, sandbox_home
 from proxy.healing.plan import Control, Order, Step, next_step
-from proxy.healing.replay import Rehearsal
+from proxy.healing.replay import Rehearsal, request_of
 from proxy.healing.sandbox import Sandbox
 from proxy.healing.service import SelfHealingService
 from proxy.store import approvals, jobs, patches, watch
@@ -105,7 +106,12 @@ class Healer:
             repo = GitRepo(Path(config.repo.path), sandbox_home(data_dir), main=config.repo.main)
             service.repo = repo
             self._sandbox = Sandbox(
-                repo, config.repo, self._judge, rehearsal=rehearsal, clock=self._clock
+                repo,
+                config.repo,
+                self._judge,
+                redactor=Redactor(config.capture.redact_names),
+                rehearsal=rehearsal,
+                clock=self._clock,
             )
             self._applier = Applier(repo, config.repo, clock=self._clock)
 
@@ -311,7 +317,7 @@ class Healer:
         async with self._as_sidecar() as conn:
             events = await jobs.job_events(conn, job.id)
         failures = [event.failure for event in events]
-        whole = (f for f in failures if f.request is not None and not f.request.truncated)
+        whole = (f for f in failures if (sent := request_of(f)) is not None and not sent.truncated)
         return next(whole, failures[0] if failures else None)
 
     def _judge(self, failure: Failure) -> Signature | None:

@@ -18,7 +18,9 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from proxy.domain.exchange import Capture, Exchange, Outcome
 from proxy.domain.failure import Failure, ReplayRequest, Signature
+from proxy.healing.extract import Redacting, failure_from_exchange
 from proxy.healing.jail import Bind, JailSpec, run_jailed
 
 START_TIMEOUT_S = 30.0
@@ -79,11 +81,15 @@ class Answer(BaseModel):
     error: str = Field("", max_length=1000)
 
     @property
-    def text(self) -> str:
+    def raw(self) -> bytes:
         try:
-            return base64.b64decode(self.body).decode("utf-8", "replace")
+            return base64.b64decode(self.body)
         except ValueError:
-            return ""
+            return b""
+
+    @property
+    def text(self) -> str:
+        return self.raw.decode("utf-8", "replace")
 
     @property
     def in_circle(self) -> bool:
@@ -154,8 +160,8 @@ def _driver() -> str:
 
 
 def _order(request: ReplayRequest, start: str, *, follow: bool, timeout_s: float) -> dict[str, Any]:
-    redacted = {name.lower() for name in request.redacted}
-    headers = [(n, v) for n, v in request.headers if n.lower() not in redacted]
+    # redacted values go out as their stand-ins: the app sees the shape it saw before
+    headers = list(request.headers)
     return {
         "start": start,
         "start_timeout_s": min(START_TIMEOUT_S, timeout_s / 2),
@@ -170,17 +176,49 @@ def _order(request: ReplayRequest, start: str, *, follow: bool, timeout_s: float
     }
 
 
-def as_failure(original: Failure, answer: Answer, message: str | None = None) -> Failure:
-    """The answer in the form the original failure had, so that the same judge reads both."""
-    return replace(
-        original,
-        status=answer.status,
-        response_status=answer.status,
-        message=original.message if message is None else message,
-        body=answer.text or answer.error,
-        response_excerpt=answer.text[:2000],
-        redirect_chain=tuple(answer.chain),
-        latency_ms=answer.duration_ms if original.latency_ms is not None else None,
+def request_of(failure: Failure | None) -> ReplayRequest | None:
+    """The request to send again: the kept one, or the GET that a redirect circle or a slow route
+    names by itself.
+    """
+    if failure is None or failure.request is not None:
+        return None if failure is None else failure.request
+    if failure.redirect_chain:
+        return ReplayRequest("GET", failure.redirect_chain[0])
+    if failure.origin == "detector" and failure.method == "GET" and failure.route:
+        return None if "{" in failure.route else ReplayRequest("GET", failure.route)
+    return None
+
+
+def as_failure(original: Failure, answer: Answer, redactor: Redacting) -> Failure:
+    """The answer read exactly as the proxy would have read it, so that one judge serves both."""
+    if original.redirect_chain:
+        chain = tuple(hop.partition("?")[0] for hop in answer.chain)
+        told = "redirect loop: " + " -> ".join(chain)
+        return replace(original, message=told, status=answer.status, redirect_chain=chain)
+    if original.origin == "detector":
+        return replace(original, latency_ms=answer.duration_ms)
+    read = failure_from_exchange(
+        _exchange(original, answer),
+        service=original.service,
+        environment=original.environment,
         log_id=None,
-        anomaly_id=None,
+        occurred_at=original.occurred_at,
+        redactor=redactor,
+    )
+    return replace(read, latency_budget_ms=original.latency_budget_ms, request=None)
+
+
+def _exchange(original: Failure, answer: Answer) -> Exchange:
+    headers = [(n.encode("latin-1", "replace"), v.encode("latin-1", "replace"))
+               for n, v in answer.headers]  # fmt: skip
+    capture = Capture([], response_headers=headers, response_body=answer.raw)
+    return Exchange(
+        started_at=original.occurred_at.timestamp(),
+        duration_ms=answer.duration_ms,
+        method=original.method or "GET",
+        target=b"/",
+        status=answer.status or 502,
+        outcome=Outcome.ANSWERED if answer.status else Outcome.UPSTREAM_BROKEN,
+        capture=capture,
+        route=original.route or "",
     )

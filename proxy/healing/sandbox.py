@@ -18,6 +18,7 @@ from proxy.domain.patch import Patch
 from proxy.errors import Invalid, NotFound, Unavailable
 from proxy.healing.diff import Diff, is_test, parse_diff
 from proxy.healing.evidence import Seen, command_run, differs, replay_run, visible, weigh
+from proxy.healing.extract import Redacting
 from proxy.healing.gitrepo import GitRepo, Owner, branch_for
 from proxy.healing.jail import (
     Bind,
@@ -37,6 +38,7 @@ from proxy.healing.replay import (
     Rehearsal,
     Replayed,
     replay,
+    request_of,
     why_not,
 )
 
@@ -59,6 +61,7 @@ class Sandbox:
         settings: Repo,
         judge: Judge,
         *,
+        redactor: Redacting,
         rehearsal: Rehearsal | None = None,
         user: Owner | None = None,
         clock: Clock | None = None,
@@ -66,6 +69,7 @@ class Sandbox:
         self._repo = repo
         self._settings = settings
         self._judge = judge
+        self._redactor = redactor
         self._rehearsal = rehearsal or NoDatabase()
         self._user = user or service_user()
         self._clock = clock or SystemClock()
@@ -113,7 +117,7 @@ class Sandbox:
         )
         if diff is not None:
             await self._repo.publish(head, base, branch)
-        request = failure.request if failure else None
+        request = request_of(failure)
         return replace(
             seen,
             head_commit=head,
@@ -133,7 +137,9 @@ class Sandbox:
         return await patch_commit(self._repo, patch, base)
 
     def _judged(self, replayed: Replayed, failure: Failure | None, job: Job) -> ReplayRun:
-        return replay_run(replayed, failure, job.category, job.signature, self._judge)
+        return replay_run(
+            replayed, failure, job.category, job.signature, self._judge, self._redactor
+        )
 
     async def _side(
         self,
@@ -156,7 +162,7 @@ class Sandbox:
     async def _replay(
         self, tree: Path, job: Job, failure: Failure | None, sql: str | None
     ) -> Replayed:
-        request = failure.request if failure else None
+        request = request_of(failure)
         reason = why_not(request, self._settings.start, throw_away=self._rehearsal.throw_away)
         if reason is not None or request is None:
             return Replayed(reason=reason)

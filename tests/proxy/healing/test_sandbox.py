@@ -14,6 +14,7 @@ from proxy.contract import SandboxEvidence
 from proxy.domain.failure import Category, Failure, ReplayRequest, Severity, Signature
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import Patch, PatchStatus, PatchType, patch_digest
+from proxy.domain.redact import Redactor
 from proxy.errors import NotFound
 from proxy.healing.evidence import confidence
 from proxy.healing.gitrepo import GitRepo
@@ -68,7 +69,9 @@ class Room:
         self.repo = GitRepo(self.app, tmp_path / "home")
         values = {"path": str(self.app), "start": repos.START, "test": repos.TEST, "timeout_s": 30}
         self.settings = Repo.model_validate({**values, **settings})
-        self.sandbox = Sandbox(self.repo, self.settings, judge, clock=SystemClock())
+        self.sandbox = Sandbox(
+            self.repo, self.settings, judge, redactor=Redactor(()), clock=SystemClock()
+        )
 
     async def run(
         self, diff: str, failure: Failure | None = None, **kind: object
@@ -181,7 +184,7 @@ async def test_a_redirect_cycle_is_followed_and_seen_to_end(room: Room) -> None:
     fix = repos.diff_of(
         room.app, "shop.py", repos.APP.replace('self.redirect("/old")', 'self.redirect("/new")')
     )
-    failure = failing("/old", status=302, redirect_chain=("/old", "/older", "/old"))
+    failure = failing(request=None, status=302, redirect_chain=("/old", "/older", "/old"))
     seen = await room.run(fix, failure, category=Category.REDIRECT_LOOP, signature="v1:circle")
     assert (seen.replay_before.status, seen.replay_after.status) == (302, 200)
     assert seen.passed
@@ -198,6 +201,21 @@ async def test_a_slow_answer_is_judged_by_its_budget(room: Room) -> None:
     assert seen.reproduced, seen
     assert seen.fixed
     assert (seen.replay_before.duration_ms or 0) > 400 > 200 > (seen.replay_after.duration_ms or 0)
+
+
+async def test_a_slow_route_without_a_kept_request_is_asked_by_its_name(room: Room) -> None:
+    slow = repos.APP.replace('body = 200, {"ok": True}', "body = 200, time.sleep(0.3)")
+    (room.app / "shop.py").write_text(slow.replace("import sys", "import sys\nimport time"))
+    room.base = repos.commit_all(room.app, "slow")
+    fix = repos.diff_of(room.app, "shop.py", repos.APP)
+    failure = failing(
+        request=None, status=None, origin="detector", route="/", message="GET / takes 310 ms",
+        latency_ms=310.0, latency_budget_ms=20.0,
+    )  # fmt: skip
+    seen = await room.run(
+        fix, failure, category=Category.PERFORMANCE, signature=str(judge(failure))
+    )
+    assert (seen.reproduced, seen.fixed, seen.passed) == (True, True, True), seen
 
 
 async def test_without_commands_it_says_what_is_missing(tmp_path: Path) -> None:

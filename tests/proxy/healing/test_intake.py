@@ -1,0 +1,188 @@
+"""Many failures in, few writes out, nothing lost that had room."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from proxy.clock import ManualClock
+from proxy.domain.failure import Category, ReplayRequest
+from proxy.domain.job import Job
+from proxy.errors import Unavailable
+from proxy.healing import intake as intake_module
+from proxy.healing.intake import LINKED_MAX, Intake
+from proxy.healing.jump import RATIO, WINDOW_S, ClientErrors
+from proxy.store import jobs
+from proxy.store.jobs import JobQuery
+from proxy.store.pool import AS_PROXY, acting, open_pool
+from proxy.tasks import cancel, spawn
+from tests.support.postgres import TestDatabase
+from tests.support.store import WHEN, classified, failure
+
+
+class Store:
+    """The sidecar's way to the database, with a plug that can be pulled."""
+
+    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+        self.pool = pool
+        self.away = False
+        self.writes = 0
+
+    @asynccontextmanager
+    async def as_sidecar(self) -> AsyncIterator[asyncpg.Connection]:
+        if self.away:
+            raise Unavailable("the database is not there")
+        async with acting(self.pool, AS_PROXY) as conn:
+            self.writes += 1
+            yield conn
+
+    async def jobs(self) -> list[Job]:
+        async with acting(self.pool, AS_PROXY) as conn:
+            return list((await jobs.list_jobs(conn, JobQuery())).jobs)
+
+
+@pytest.fixture
+async def store(database: TestDatabase) -> AsyncIterator[Store]:
+    pool = await open_pool(database.proxy_dsn)
+    try:
+        yield Store(pool)
+    finally:
+        await pool.close()
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_storm_of_one_bug_is_one_job_with_the_exact_count(
+    store: Store, database: TestDatabase
+) -> None:
+    intake = Intake(store.as_sidecar, clock=ManualClock())
+    running = spawn(intake.run(), name="intake")
+    for _ in range(1000):
+        intake.offer(failure(log_id=uuid4()), classified())
+    await until(lambda: intake.delivered == 1000)
+    await cancel(running)
+    (job,) = await store.jobs()
+    assert job.occurrences == 1000
+    assert store.writes < 10
+    reader = await database.connect_installer()
+    linked = await reader.fetchval("select count(*) from selfheal.self_healing_links")
+    await reader.close()
+    assert 1 <= linked <= LINKED_MAX * store.writes
+
+
+async def test_two_intakes_of_two_workers_add_up(store: Store) -> None:
+    both = [Intake(store.as_sidecar, clock=ManualClock()) for _ in range(2)]
+    for n in range(100):
+        both[n % 2].offer(failure(), classified(f"v1:{n % 4:016x}"))
+    await asyncio.gather(*(one.finish() for one in both))
+    assert sorted(job.occurrences for job in await store.jobs()) == [25, 25, 25, 25]
+
+
+async def test_while_the_database_is_away_everything_waits_and_comes_later(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "RETRY_S", 0.02)
+    store.away = True
+    intake = Intake(store.as_sidecar, clock=ManualClock())
+    running = spawn(intake.run(), name="intake")
+    for n in range(30):
+        intake.offer(failure(), classified(f"v1:{n % 3:016x}"))
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
+    assert (intake.waiting, intake.delivered) == (30, 0)
+    store.away = False
+    await until(lambda: intake.delivered == 30)
+    await cancel(running)
+    assert [job.occurrences for job in await store.jobs()] == [10, 10, 10]
+
+
+async def test_beyond_the_bound_it_counts_what_it_drops(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "SIGNATURES_MAX", 5)
+    store.away = True
+    intake = Intake(store.as_sidecar, clock=ManualClock())
+    for n in range(8):
+        intake.offer(failure(), classified(f"v1:{n:016x}"))
+    intake.offer(failure(), classified(f"v1:{0:016x}"))
+    assert (intake.waiting, intake.dropped) == (6, 3)
+    await intake.finish()
+    assert (intake.waiting, intake.dropped) == (0, 9)
+
+
+async def test_one_that_postgres_refuses_does_not_hold_up_the_others(store: Store) -> None:
+    intake = Intake(store.as_sidecar, clock=ManualClock())
+    intake.offer(failure(occurred_at="no time at all"), classified("v1:bad0000000000000"))
+    intake.offer(failure(), classified())
+    await intake.finish()
+    assert (intake.delivered, intake.dropped) == (1, 1)
+    assert len(await store.jobs()) == 1
+
+
+async def test_the_latest_failure_keeps_a_request_that_can_be_replayed(store: Store) -> None:
+    intake = Intake(store.as_sidecar, clock=ManualClock())
+    whole = ReplayRequest("GET", "/orders/7")
+    intake.offer(failure(request=whole), classified())
+    later = WHEN + timedelta(seconds=1)
+    intake.offer(failure(occurred_at=later, message="later"), classified())
+    await intake.finish()
+    (job,) = await store.jobs()
+    async with acting(store.pool, AS_PROXY) as conn:
+        (event,) = await jobs.job_events(conn, job.id)
+    assert event.failure.message == "later"
+    assert event.failure.request is not None
+    assert event.failure.request.target == "/orders/7"
+    assert job.occurrences == 2
+
+
+def client_error(status: int = 404, **more: Any) -> Any:
+    return failure(status=status, **more)
+
+
+def test_other_4xx_count_only_as_a_jump() -> None:
+    errors = ClientErrors(ManualClock())
+    unknown = classified(category=Category.UNKNOWN)
+    due = [errors.due(client_error(), unknown) for _ in range(22)]
+    assert due == [0] * 19 + [20, 1, 1]
+
+
+def test_the_surer_the_evidence_the_fewer_are_needed() -> None:
+    errors = ClientErrors(ManualClock())
+    refused = classified(category=Category.RLS_VIOLATION)
+    assert [errors.due(client_error(403), refused) for _ in range(4)] == [0, 0, 3, 1]
+
+
+def test_a_daily_drizzle_becomes_usual_and_a_jump_above_it_tells() -> None:
+    clock = ManualClock()
+    errors = ClientErrors(clock)
+    unknown = classified(category=Category.UNKNOWN)
+    told = []
+    for _ in range(30):
+        told.append(sum(errors.due(client_error(), unknown) for _ in range(19)))
+        clock.advance(WINDOW_S)
+    assert sum(told) == 0
+    jump = [errors.due(client_error(), unknown) for _ in range(120)]
+    assert jump.index(max(jump)) + 1 == pytest.approx(19 * RATIO, rel=0.05)
+    assert sum(jump) == 120
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        failure(status=500),
+        failure(status=302, redirect_chain=("/a", "/b", "/a")),
+        failure(status=404, origin="sdk"),
+        failure(status=None, anomaly_id=uuid4()),
+    ],
+)
+def test_everything_else_is_told_at_once(told: Any) -> None:
+    assert ClientErrors(ManualClock()).due(told, classified()) == 1
