@@ -90,30 +90,13 @@ async def record_failure(
     Safe from any number of processes; severity only rises; a failure older than the fix never
     reopens.
     """
-    request, body = _request_columns(failure)
-    row = await conn.fetchrow(
-        sql("jobs.record"),
-        failure.service,
-        failure.environment,
-        clip(failure.method, 32),
-        clip(failure.route, NAME_CHARS_MAX),
-        str(c.signature),
-        clip(c.signature_text, MESSAGE_CHARS_MAX) or "",
-        c.category.value,
-        c.severity.value,
-        count,
-        failure.occurred_at,
-        c.rule,
-        [clip(str(e), NAME_CHARS_MAX) for e in c.evidence[:EVIDENCE_MAX]],
-        clip(c.reason, NAME_CHARS_MAX),
-        c.noise,
-        failure.trace_id,
-        failure.log_id,
-        failure.anomaly_id,
-        _failure_json(failure),
-        body,
-        request,
-    )
+    seen = _Seen(failure, c, count)
+    row = await conn.fetchrow(sql("jobs.count"), *seen.again())
+    if row is None:
+        await conn.execute(sql("jobs.lock_signature"), *seen.key)
+        row = await conn.fetchrow(sql("jobs.count"), *seen.again())
+    if row is None:
+        row = await conn.fetchrow(sql("jobs.open_new"), *seen.first())
     if row["sampled"] and row["occurrences"] > SAMPLES_MAX:
         await conn.execute(sql("jobs.trim_events"), row["id"], SAMPLES_MAX)
     return RecordedJob(_job(row), row["created"], row["regressed"])
@@ -149,7 +132,7 @@ async def list_jobs(conn: asyncpg.Connection, query: JobQuery) -> Page:
         limit + 1,
     )
     counts = await conn.fetchrow(
-        sql("jobs.count"), statuses, severities, categories, pattern, query.noise, query.service
+        sql("jobs.totals"), statuses, severities, categories, pattern, query.noise, query.service
     )
     more = len(rows) > limit
     rows = rows[:limit]
@@ -260,6 +243,59 @@ def _read_cursor(query: JobQuery) -> tuple[int | None, int | None]:
             "this cursor belongs to no such list; start again without it", code="cursor"
         ) from None
     return key, job_id
+
+
+class _Seen:
+    """One failure as the parameters of the two statements that may record it."""
+
+    def __init__(self, failure: Failure, c: Classification, count: int) -> None:
+        self.failure, self.c, self.count = failure, c, count
+        self.key = (failure.service, failure.environment, str(c.signature))
+        self.request, self.body = _request_columns(failure)
+        self.sample = _failure_json(failure)
+
+    def again(self) -> tuple[Any, ...]:
+        """For ``jobs.count``."""
+        return (
+            *self.key,
+            self.c.category.value,
+            self.c.severity.value,
+            self.count,
+            self.failure.occurred_at,
+            self.c.noise,
+            self.failure.trace_id,
+            *self._kept(),
+        )
+
+    def first(self) -> tuple[Any, ...]:
+        """For ``jobs.open_new``."""
+        return (
+            self.failure.service,
+            self.failure.environment,
+            clip(self.failure.method, 32),
+            clip(self.failure.route, NAME_CHARS_MAX),
+            str(self.c.signature),
+            clip(self.c.signature_text, MESSAGE_CHARS_MAX) or "",
+            self.c.category.value,
+            self.c.severity.value,
+            self.count,
+            self.failure.occurred_at,
+            self.c.rule,
+            [clip(str(e), NAME_CHARS_MAX) for e in self.c.evidence[:EVIDENCE_MAX]],
+            clip(self.c.reason, NAME_CHARS_MAX),
+            self.c.noise,
+            self.failure.trace_id,
+            *self._kept(),
+        )
+
+    def _kept(self) -> tuple[Any, ...]:
+        return (
+            self.failure.log_id,
+            self.failure.anomaly_id,
+            self.sample,
+            self.body,
+            self.request,
+        )
 
 
 def _request_columns(failure: Failure) -> tuple[dict[str, Any] | None, bytes | None]:

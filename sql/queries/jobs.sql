@@ -1,62 +1,87 @@
--- name: record
--- One statement, one row lock: a thousand parallel failures of one bug count exactly.
+-- name: count
+-- One statement, one row lock: a thousand parallel failures of one bug count exactly. Nothing comes back when no
+-- job of this bug is open (an upsert would spend a job number on every occurrence).
 -- A sample is kept for the first 20, then every ten minutes, on a regression, and for the first replayable request.
-with resolved as (
-  select coalesce((select a.stands_for from self_healing_aliases a
-                   where a.service = $1 and a.environment = $2 and a.error_signature = $5), $5) as signature
-), up as (
-  insert into self_healing_jobs as j (
-    service, environment, method, route, error_signature, signature_text, error_category, severity, occurrences,
-    first_seen, last_seen, rule, evidence, reason, noise, trace_id, related_observability_log_ids,
-    related_anomaly_ids, sampled_at, replayable)
-  select $1, $2, $3, $4, signature, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14, $15,
-    case when $16::uuid is null then '{}' else array[$16::uuid] end,
-    case when $17::uuid is null then '{}' else array[$17::uuid] end,
-    statement_timestamp(), $20::jsonb is not null
-  from resolved
-  on conflict (service, environment, error_signature) where status <> 'closed' do update set
-    occurrences = j.occurrences + excluded.occurrences,
-    first_seen = least(j.first_seen, excluded.first_seen),
-    last_seen = greatest(j.last_seen, excluded.last_seen),
-    severity = case when severity_rank(excluded.severity) > severity_rank(j.severity)
-                    then excluded.severity else j.severity end,
-    error_category = case when j.error_category = 'UNKNOWN' then excluded.error_category else j.error_category end,
-    noise = j.noise and excluded.noise,
-    trace_id = coalesce(excluded.trace_id, j.trace_id),
+with up as (
+  update self_healing_jobs j set
+    occurrences = j.occurrences + $6,
+    first_seen = least(j.first_seen, $7),
+    last_seen = greatest(j.last_seen, $7),
+    severity = case when severity_rank($5) > severity_rank(j.severity) then $5 else j.severity end,
+    error_category = case when j.error_category = 'UNKNOWN' then $4 else j.error_category end,
+    noise = j.noise and $8,
+    trace_id = coalesce($9, j.trace_id),
     related_observability_log_ids = case
-      when $16::uuid is null or $16 = any (j.related_observability_log_ids) then j.related_observability_log_ids
-      else (j.related_observability_log_ids || $16)[greatest(cardinality(j.related_observability_log_ids) - 48, 1):] end,
+      when $10::uuid is null or $10 = any (j.related_observability_log_ids) then j.related_observability_log_ids
+      else (j.related_observability_log_ids || $10)[greatest(cardinality(j.related_observability_log_ids) - 48, 1):] end,
     related_anomaly_ids = case
-      when $17::uuid is null or $17 = any (j.related_anomaly_ids) then j.related_anomaly_ids
-      else (j.related_anomaly_ids || $17)[greatest(cardinality(j.related_anomaly_ids) - 48, 1):] end,
+      when $11::uuid is null or $11 = any (j.related_anomaly_ids) then j.related_anomaly_ids
+      else (j.related_anomaly_ids || $11)[greatest(cardinality(j.related_anomaly_ids) - 48, 1):] end,
     -- a late event from before the fix says nothing about the fix
-    status = case when j.status in ('applied', 'resolved') and excluded.last_seen > j.applied_at
-                  then 'open' else j.status end,
-    regression = j.regression or (j.status in ('applied', 'resolved') and excluded.last_seen > j.applied_at),
-    regressed_at = case when j.status in ('applied', 'resolved') and excluded.last_seen > j.applied_at
+    status = case when j.status in ('applied', 'resolved') and $7 > j.applied_at then 'open' else j.status end,
+    regression = j.regression or (j.status in ('applied', 'resolved') and $7 > j.applied_at),
+    regressed_at = case when j.status in ('applied', 'resolved') and $7 > j.applied_at
                         then statement_timestamp() else j.regressed_at end,
     sampled_at = case
-      when j.occurrences < 20 or j.sampled_at < now() - interval '10 minutes' or excluded.replayable and not j.replayable
+      when j.occurrences < 20 or j.sampled_at < now() - interval '10 minutes' or $14::jsonb is not null and not j.replayable
         or j.status in ('applied', 'resolved')
       then statement_timestamp() else j.sampled_at end,
-    replayable = j.replayable or excluded.replayable
-  returning j.*, (xmax = 0) as created, coalesce(regressed_at = statement_timestamp(), false) as regressed,
-            (sampled_at = statement_timestamp()) as sampled
+    replayable = j.replayable or $14::jsonb is not null
+  where j.service = $1 and j.environment = $2 and j.status <> 'closed'
+    and j.error_signature = coalesce((select a.stands_for from self_healing_aliases a
+                   where a.service = $1 and a.environment = $2 and a.error_signature = $3), $3)
+  returning j.*
 ), log_link as (
   insert into self_healing_links (job_id, kind, ref)
-  select id, 'log', $16::uuid from up where $16::uuid is not null on conflict do nothing
+  select id, 'log', $10::uuid from up where $10::uuid is not null on conflict do nothing
 ), anomaly_link as (
   insert into self_healing_links (job_id, kind, ref)
-  select id, 'anomaly', $17::uuid from up where $17::uuid is not null on conflict do nothing
+  select id, 'anomaly', $11::uuid from up where $11::uuid is not null on conflict do nothing
 ), sample as (
   insert into self_healing_events (job_id, occurred_at, failure, request, request_body)
-  select id, $10, $18::jsonb, $20::jsonb, $19::bytea from up where sampled
+  select id, $7, $12::jsonb, $14::jsonb, $13::bytea from up where sampled_at = statement_timestamp()
 )
 select id, service, environment, method, route, error_signature, signature_text, error_category, severity, status,
        occurrences, first_seen, last_seen, rule, evidence, reason, regression, noise, snoozed_until, trace_id,
        related_observability_log_ids, related_anomaly_ids, ai_summary, ai_recommended_actions, closed_reason,
-       applied_at, resolved_at, created, regressed, sampled
+       applied_at, resolved_at, false as created,
+       coalesce(regressed_at = statement_timestamp(), false) as regressed,
+       sampled_at = statement_timestamp() as sampled
 from up
+
+-- name: lock_signature
+-- Whoever comes first opens the job, the others wait and count on it.
+select pg_advisory_xact_lock(hashtextextended($1 || chr(10) || $2 || chr(10) || $3, 316))
+
+-- name: open_new
+with made as (
+  insert into self_healing_jobs (
+    service, environment, method, route, error_signature, signature_text, error_category, severity, occurrences,
+    first_seen, last_seen, rule, evidence, reason, noise, trace_id, related_observability_log_ids,
+    related_anomaly_ids, sampled_at, replayable)
+  values ($1, $2, $3, $4,
+    coalesce((select a.stands_for from self_healing_aliases a
+              where a.service = $1 and a.environment = $2 and a.error_signature = $5), $5),
+    $6, $7, $8, $9, $10, $10, $11, $12, $13, $14, $15,
+    case when $16::uuid is null then '{}' else array[$16::uuid] end,
+    case when $17::uuid is null then '{}' else array[$17::uuid] end,
+    statement_timestamp(), $20::jsonb is not null)
+  returning *
+), log_link as (
+  insert into self_healing_links (job_id, kind, ref)
+  select id, 'log', $16::uuid from made where $16::uuid is not null
+), anomaly_link as (
+  insert into self_healing_links (job_id, kind, ref)
+  select id, 'anomaly', $17::uuid from made where $17::uuid is not null
+), sample as (
+  insert into self_healing_events (job_id, occurred_at, failure, request, request_body)
+  select id, $10, $18::jsonb, $20::jsonb, $19::bytea from made
+)
+select id, service, environment, method, route, error_signature, signature_text, error_category, severity, status,
+       occurrences, first_seen, last_seen, rule, evidence, reason, regression, noise, snoozed_until, trace_id,
+       related_observability_log_ids, related_anomaly_ids, ai_summary, ai_recommended_actions, closed_reason,
+       applied_at, resolved_at, true as created, false as regressed, true as sampled
+from made
 
 -- name: trim_events
 -- The first three show how it began, the newest how it is; of requests that can be replayed one always stays.
@@ -99,7 +124,7 @@ where $8::bigint is null or (sort_key, id) < ($8, $9::bigint)
 order by sort_key desc, id desc
 limit $10
 
--- name: count
+-- name: totals
 select
   count(*) filter (where (cardinality($2::text[]) = 0 or severity = any ($2))
     and (cardinality($3::text[]) = 0 or error_category = any ($3))

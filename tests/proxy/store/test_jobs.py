@@ -44,6 +44,8 @@ async def test_a_thousand_parallel_failures_are_one_job_with_the_exact_count(
         assert len(await jobs.job_events(conn, job.id, 100)) <= jobs.SAMPLES_MAX
         audited = await conn.fetchval("select count(*) from audit_log where action = 'job.created'")
         assert audited == 1, "a thousand failures write no thousand audit rows"
+        other = await jobs.record_failure(conn, failure(), classified("v1:ffffffffffffffff"))
+        assert (job.id, other.job.id) == (1, 2), "and spend no job numbers"
     await pool.close()
 
 
