@@ -141,19 +141,29 @@ class Authenticator:
         return actor
 
     @asynccontextmanager
-    async def member(self, credential: Credential, peer: str) -> AsyncIterator[asyncpg.Connection]:
-        """The member's own connection for one deed; never remembered, closed at the end."""
-        self._failures.check(_key(credential, peer))
+    async def member(
+        self, credential: Credential, peer: str
+    ) -> AsyncIterator[tuple[asyncpg.Connection, Actor]]:
+        """The member's own connection for one deed, and the role its profile gives at this moment.
+
+        Nothing remembered counts here: a profile that was taken away is 401 at once.
+        """
+        digest, key = self._digest(credential), _key(credential, peer)
+        self._failures.check(key)
         dsn = self._require_dsn()
         async with self._slot():
             try:
+                actor = await self._authenticate(dsn, credential.name, credential.secret)
+                if actor is None:
+                    raise NotPermitted("no such member")
                 conn = await self._connect(dsn, credential.name, credential.secret)
             except NotPermitted:
-                self._known.pop(self._digest(credential), None)
-                self._failures.add(_key(credential, peer))
+                self._known.pop(digest, None)
+                self._failures.add(key)
                 raise _who("this token is not known here") from None
+        self._remember(digest, actor)
         try:
-            yield conn
+            yield conn, actor
         finally:
             await _close(conn)
 

@@ -5,7 +5,7 @@ choke on.
 import asyncio
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -72,14 +72,15 @@ def check_text(text: str) -> None:
         raise Refusal(422, "invalid", "text holds NUL or half a surrogate pair")
 
 
-def parse_query(model: type[M], query: Mapping[str, str], sent: int) -> M:
-    """``sent`` is the number of pairs as they came: a parameter given twice is refused."""
-    if sent != len(query):
+def parse_query(model: type[M], pairs: Sequence[tuple[str, str]]) -> M:
+    """The pairs as they came, decoded; a parameter given twice is refused."""
+    query = dict(pairs)
+    if len(query) != len(pairs):
         raise Refusal(422, "invalid", "a query parameter was given twice")
-    for name, value in query.items():
+    for name, value in pairs:
         check_text(name)
         check_text(value)
-    return model.model_validate(dict(query))
+    return model.model_validate(query)
 
 
 def _too_large(limit: int) -> Refusal:

@@ -12,6 +12,7 @@ from proxy.api.auth import Authenticator, Credential
 from proxy.api.deps import ApiDeps
 from proxy.api.events import EventHub
 from proxy.api.guard import Guard
+from proxy.api.problems import Refusal
 from proxy.domain.approval import Actor
 from proxy.errors import Unavailable
 from proxy.founder.approvals import FounderApprovalEngine
@@ -84,8 +85,8 @@ class Call:
     async def deed(self) -> AsyncIterator[asyncpg.Connection]:
         """One transaction on the member's own login, acting as the member's own role."""
         assert self.credential is not None, "only routes with roles do deeds"
-        async with (
-            self.api.auth.member(self.credential, self.peer) as own,
-            acting(own, self.who) as conn,
-        ):
-            yield conn
+        async with self.api.auth.member(self.credential, self.peer) as (own, actor):
+            if actor.role != self.who.role:
+                raise Refusal(403, "role_refused", f"your role is {actor.role} now; ask again")
+            async with acting(own, actor) as conn:
+                yield conn

@@ -5,6 +5,7 @@ sideways.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg
@@ -13,6 +14,7 @@ from proxy.api.live import LiveView
 from proxy.clock import Clock, SystemClock
 from proxy.config import Config
 from proxy.contract import AskAnswer
+from proxy.data_files import data_path
 from proxy.domain.failure import Failure
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import Patch, PatchType
@@ -69,4 +71,6 @@ class ApiDeps:
     """More facts for `/healthz` and `/health`: storage, capture, workers."""
     listen_dsn: Callable[[], str | None] = lambda: None
     """A direct connection string for LISTEN, or None: then events come by polling alone."""
+    control_file: Path | None = field(default_factory=lambda: data_path("config", "control.toml"))
+    """The founder's rules as a file: imported as a new version when it changes. None: no file."""
     clock: Clock = field(default_factory=SystemClock)

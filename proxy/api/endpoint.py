@@ -91,9 +91,7 @@ def endpoint(route: Route) -> Handler:
             actor,
             credential,
             _number(route, request),
-            None
-            if route.query is None
-            else parse_query(route.query, request.query, len(request.query.items())),
+            None if route.query is None else parse_query(route.query, list(request.query.items())),
             None if route.body is None else await _body(route, request),
         )
         made = await route.handler(call)

@@ -60,7 +60,9 @@ class Feed:
             dsn = self._deps.listen_dsn()
             if dsn is not None:
                 try:
-                    async with notify.listen(dsn, self.take):
+                    async with notify.listen(
+                        dsn, self.take, schema=self._deps.config.database.schema_
+                    ):
                         # the listener reconnects by itself; this waits for the end of the process
                         await asyncio.Event().wait()
                 except Unavailable as error:

@@ -10,6 +10,7 @@ from aiohttp import web
 from proxy.api import openapi
 from proxy.api.auth import Authenticator
 from proxy.api.call import API, Api
+from proxy.api.control_file import watch_control_file
 from proxy.api.deps import ApiDeps, Asker, Healing
 from proxy.api.endpoint import endpoint, on_prepare, outermost
 from proxy.api.events import EventHub
@@ -30,6 +31,7 @@ from proxy.api.routes import (
 from proxy.api.table import Route
 from proxy.founder.approvals import FounderApprovalEngine
 from proxy.store import members
+from proxy.tasks import cancel, spawn
 
 __all__ = ["ROUTES", "ApiDeps", "Asker", "Healing", "LiveView", "build_app"]
 
@@ -88,8 +90,10 @@ async def _feeding(app: web.Application) -> AsyncIterator[None]:
     api = app[API]
     feed = Feed(api.deps, api.hub, api.deps.wake)
     feed.start()
+    watch = spawn(watch_control_file(api.deps), name="control-file")
     yield
     await feed.stop()
+    await cancel(watch)
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -165,11 +165,18 @@ async def test_hostile_text_never_reaches_a_terminal_as_it_is() -> None:
     facts = MemoryFacts(
         jobs=[make_job(1, signature_text=bad, evidence=(bad,), route="/" + bad, rule=bad)],
         patches=[
-            make_patch(1, 1, description=bad, files_changed=(bad,), created_by=bad,
-                       risk=Risk(1, Severity.LOW, (bad,)), evidence={"verdict": bad, "against": [bad]})
+            make_patch(
+                1,
+                1,
+                description=bad,
+                files_changed=(bad,),
+                created_by=bad,
+                risk=Risk(1, Severity.LOW, (bad,)),
+                evidence={"verdict": bad, "against": [bad]},
+            )
         ],
         approvals=[make_approval(1, summary=bad)],
-    )  # fmt: skip
+    )
     for text in ("what's broken", "open issues", "show J-1", "explain P-1", "guide A-1", "digest"):
         answer = await router(facts).ask(text)
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", answer.answer), text
