@@ -29,7 +29,7 @@ def parse_address(text: str) -> tuple[str, int] | str:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"{text!r} is not host:port or unix:/path")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - an empty host is the user's own word for "all"
+    return host.strip("[]") or "0.0.0.0", int(port)
 
 
 class Section(BaseModel):
@@ -129,6 +129,9 @@ class Repo(Section):
     after_apply: str = ""
     bind_ro: tuple[str, ...] = ()
     share: tuple[str, ...] = (".venv", "node_modules")
+    database_url: str = ""
+    database_role: str = ""
+    database_env: str = "DATABASE_URL"
     timeout_s: float = Field(120.0, gt=0)
     memory_mb: int = Field(2048, ge=64)
     verify_s: float = Field(60.0, gt=0)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -29,11 +30,12 @@ from proxy.healing.applier import Applied, Applier
 from proxy.healing.evidence import confidence
 from proxy.healing.gitrepo import GitRepo, sandbox_home
 from proxy.healing.plan import Control, Order, Step, next_step
-from proxy.healing.replay import Rehearsal, request_of
+from proxy.healing.replay import DatabaseCopies, Rehearsal, request_of
 from proxy.healing.sandbox import Sandbox
 from proxy.healing.service import SelfHealingService
 from proxy.store import approvals, jobs, patches, watch
 from proxy.store.pool import acting
+from proxy.store.rehearsal import database_copy
 
 AsSidecar = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 LiveRequests = Callable[[str | None, str | None], int]
@@ -110,7 +112,7 @@ class Healer:
                 config.repo,
                 self._judge,
                 redactor=Redactor(config.capture.redact_names),
-                rehearsal=rehearsal,
+                rehearsal=rehearsal or _rehearsal(config),
                 clock=self._clock,
             )
             self._applier = Applier(repo, config.repo, clock=self._clock)
@@ -396,6 +398,16 @@ class Healer:
                     conn, other.id, other.status, PatchStatus.SUPERSEDED,
                     reason=f"P-{case.patch.id} fixed J-{case.job.id}",
                 )  # fmt: skip
+
+
+def _rehearsal(config: Config) -> Rehearsal | None:
+    """The app's database in the jail: a copy of the template, where one is named."""
+    repo = config.repo
+    if not repo.database_url:
+        return None
+    return DatabaseCopies(
+        partial(database_copy, repo.database_url, repo.database_role), repo.database_env
+    )
 
 
 def _may_run(patch: Patch) -> bool:

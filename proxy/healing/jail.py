@@ -7,7 +7,6 @@ as an ordinary service user without capabilities. Without bubblewrap nothing is 
 
 import asyncio
 import os
-import pwd
 import shlex
 import shutil
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from proxy.clock import Clock, SystemClock
 from proxy.healing.gitrepo import Owner
+from proxy.store import binaries
 from proxy.tasks import spawn
 
 OUTPUT_BYTES_MAX = 262144
@@ -30,7 +30,6 @@ PROCESSES_MAX = 512
 SRC = "/src"
 HOME = "/tmp/home"
 
-_SERVICE_USERS = ("selfheal", "postgres", "nobody")
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/certs", "/etc/ssl/openssl.cnf")
 _TOOLS = ("node", "npm", "npx", "deno", "bun", "ruby", "bundle", "php", "go", "java", "dotnet")
@@ -79,17 +78,11 @@ class JailResult:
 
 
 def service_user() -> Owner | None:
-    """Whom root runs foreign code as; None when we are not root and simply stay who we are."""
-    if os.geteuid() != 0:
-        return None
-    for name in _SERVICE_USERS:
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        if entry.pw_uid != 0:
-            return Owner(entry.pw_uid, entry.pw_gid)
-    return Owner(65534, 65534)
+    """Whom root runs foreign code as: the owner of the embedded server, so that a throw-away
+    database of it can be reached by its socket. None when we are not root and stay who we are.
+    """
+    found = binaries.service_user()
+    return None if found is None else Owner(found.uid, found.gid)
 
 
 _availability: dict[str, str | None] = {}

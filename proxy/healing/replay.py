@@ -20,10 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from proxy.domain.exchange import Capture, Exchange, Outcome
 from proxy.domain.failure import Failure, ReplayRequest, Signature
+from proxy.errors import Unavailable
 from proxy.healing.extract import Redacting, failure_from_exchange
 from proxy.healing.jail import Bind, JailSpec, run_jailed
 
 START_TIMEOUT_S = 30.0
+SOCKET_DIR = "/run/database"
+"""Where the jail sees the socket of the throw-away database's server."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 TIMES_SAFE = 2
 """Twice, so that what differs by itself (times, ids) is not taken for the patch's doing."""
@@ -63,8 +66,34 @@ class NoDatabase:
 
     @asynccontextmanager
     async def clone(self, sql: str | None = None) -> AsyncIterator[Lent]:
-        del sql
+        if sql:
+            raise Unavailable(
+                "the patch holds SQL and no throw-away database is known to try it in"
+            )
         yield Lent()
+
+
+class DatabaseCopies:
+    """A copy of a template database for every run (``repo.database_url``), made by ``copies``.
+
+    ``copies`` yields the copy's DSN for a fresh login and the folder of the server's socket, which
+    is all the jail gets to see of the server.
+    """
+
+    throw_away = True
+
+    def __init__(
+        self, copies: Callable[[str], AbstractAsyncContextManager[tuple[str, str]]], env: str
+    ) -> None:
+        self._copies = copies
+        self._env = env
+
+    @asynccontextmanager
+    async def clone(self, sql: str | None = None) -> AsyncIterator[Lent]:
+        if sql:
+            raise Unavailable("SQL of a patch is not rehearsed yet; try it in a copy by hand")
+        async with self._copies(SOCKET_DIR) as (dsn, folder):
+            yield Lent({self._env: dsn}, (Bind(folder, SOCKET_DIR),))
 
 
 class Answer(BaseModel):
