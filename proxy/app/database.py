@@ -40,7 +40,7 @@ class Database:
         ``database`` message.
         """
         # Heavy imports belong after the first byte, so they stand here.
-        from proxy.store.pool import open_pool
+        from proxy.store.pool import AS_PROXY, acting, open_pool
 
         if self.pool is not None:
             return
@@ -48,9 +48,10 @@ class Database:
         pause = RETRY_S
         while self.pool is None:
             try:
-                self.pool = await open_pool(
-                    self.dsn, schema=self._schema, min_size=1, max_size=self._max_size
-                )
+                # No floor of connections: the pool would log a traceback at every outage.
+                pool = await open_pool(self.dsn, schema=self._schema, max_size=self._max_size)
+                async with acting(pool, AS_PROXY):
+                    self.pool = pool
             except (SelfHealError, OSError) as error:
                 self.last_error = str(error)
                 _log.warning("database: %s; trying again in %.1f s", error, pause)

@@ -19,6 +19,7 @@ from proxy.version import VERSION
 CACHE_S = 0.25
 """Merging costs milliseconds; several readers within a quarter of a second share one merge."""
 DEGRADED_BELOW = 80
+STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ def exposition(reports: list[Report], snapshot: MergedSnapshot, *, accepting: bo
     put(
         "requests_total",
         "counter",
-        [({"class": c}, n) for c, n in sorted(snapshot.statuses.items())],
+        [({"class": c}, snapshot.statuses[c]) for c in STATUS_CLASSES],
     )
     put(
         "outcomes_total",

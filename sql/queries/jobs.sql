@@ -172,7 +172,16 @@ select last_seen from jobs where id = $1
 update self_healing_jobs set ai_summary = $2, ai_recommended_actions = $3 where id = $1 returning id
 
 -- name: link_logs
-insert into self_healing_links (job_id, kind, ref) select $1, 'log', unnest($2::uuid[]) on conflict do nothing
+-- The newest fifty stand on the job itself, all of them in the table of links.
+with linked as (
+  insert into self_healing_links (job_id, kind, ref) select $1, 'log', unnest($2::uuid[])
+  on conflict do nothing returning ref)
+update self_healing_jobs j set related_observability_log_ids = (
+  select array_agg(id order by place) from (
+    select id, place from unnest(
+      j.related_observability_log_ids || (select array_agg(ref) from linked)) with ordinality as all_ids (id, place)
+    order by place desc limit 50) newest)
+where j.id = $1 and exists (select from linked)
 
 -- name: forget_links
 delete from self_healing_links where kind = 'log' and at < $1

@@ -46,7 +46,9 @@ def test_pages_pass_and_health_answers_as_the_contract_says(tmp_path: Path, upst
         body = sidecar.control("/healthz").json()
         assert body["status"] in ("ok", "degraded")
         assert {"status", "score", "upstream", "storage", "capture"} <= body.keys()
-        assert b"selfheal_requests_total" in sidecar.control("/metrics").body
+        until(
+            lambda: 'selfheal_requests_total{class="2xx"} 3' in metrics_of(sidecar), what="a count"
+        )
         assert sidecar.control("/api/v1/jobs").status == 401
         assert sidecar.stop() == 0
     assert not (sidecar.data_dir / "control.url").exists()
@@ -112,7 +114,9 @@ async def test_every_request_is_stored_by_copy_and_the_buffer_keeps_its_bound(
         await query(sidecar, "select pg_reload_conf()")
         assert await send(sidecar.data_url, 10_500) == 10_500
         metrics = sidecar.control("/metrics").body.decode()
-        high = next(line for line in metrics.splitlines() if "buffer_high_water_rows " in line)
+        high = next(
+            line for line in metrics.splitlines() if line.startswith("selfheal_buffer_high")
+        )
         assert int(high.split()[-1]) <= 10_000
         assert sidecar.stop() == 0
     cluster = Cluster(sidecar.data_dir)
