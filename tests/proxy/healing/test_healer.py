@@ -13,12 +13,15 @@ import pytest
 from proxy.clock import SystemClock
 from proxy.config import Config
 from proxy.domain.approval import ApprovalStatus, ItemType
-from proxy.domain.failure import Failure, ReplayRequest
+from proxy.domain.exchange import Capture, Exchange, Outcome
+from proxy.domain.failure import Failure
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import Patch, PatchStatus, PatchType
+from proxy.domain.redact import Redactor
 from proxy.errors import Conflict, Invalid, NotPermitted
 from proxy.founder.approvals import Answered, FounderApprovalEngine
 from proxy.healing.classifier import ErrorClassifier
+from proxy.healing.extract import failure_from_exchange
 from proxy.healing.healer import Healer
 from proxy.healing.rules import RuleSet
 from proxy.healing.service import SelfHealingService
@@ -30,6 +33,22 @@ from tests.support.postgres import TestDatabase
 CLASSIFIER = ErrorClassifier(RuleSet.load())
 BODY = '{"error": "KeyError: \'soup\'"}'
 _ROW_FIELDS = 13
+
+
+def failing(body: str, when: datetime) -> Failure:
+    capture = Capture(
+        [(b"Host", b"shop.example"), (b"Accept", b"*/*")],
+        response_headers=[(b"Content-Type", b"application/json")],
+        response_body=body.encode(),
+    )
+    exchange = Exchange(
+        started_at=when.timestamp(), duration_ms=3.0, method="GET", target=b"/price/soup",
+        status=500, outcome=Outcome.ANSWERED, capture=capture, route="/price/{name}",
+    )  # fmt: skip
+    return failure_from_exchange(
+        exchange, service="app", environment="production", log_id=uuid.uuid4(), occurred_at=when,
+        redactor=Redactor(()),
+    )  # fmt: skip
 
 
 class House:
@@ -66,18 +85,9 @@ class House:
             await conn.close()
 
     async def fails(self, when: datetime | None = None) -> Job:
-        request = ReplayRequest("GET", "/price/soup", (("Host", "shop.example"),))
+        """One failing exchange, read as a data worker reads it."""
         return await self.service.record_error_and_create_job(
-            Failure(
-                "app",
-                when or datetime.now(UTC),
-                "GET /price/{name} answered 500",
-                method="GET",
-                route="/price/{name}",
-                status=500,
-                body=BODY,
-                request=request,
-            )
+            failing(BODY, when or datetime.now(UTC))
         )
 
     async def attach(self, job: Job, diff: str | None = repos.RIGHT, **more: Any) -> Patch:
@@ -270,18 +280,8 @@ async def test_a_crash_between_git_and_database_is_finished(house: House) -> Non
 
 async def test_policy_passes_gate_sandbox_only_where_both_switches_are_on(house: House) -> None:
     # a finding of unknown kind weighs 20; this one is known and small
-    job = await house.service.record_error_and_create_job(
-        Failure(
-            "app",
-            datetime.now(UTC),
-            "GET answered 500",
-            method="GET",
-            route="/price/{name}",
-            status=500,
-            body='{"error": "ValidationError: field required"}',
-            request=ReplayRequest("GET", "/price/soup"),
-        )
-    )
+    body = '{"error": "ValidationError: field required"}'
+    job = await house.service.record_error_and_create_job(failing(body, datetime.now(UTC)))
     patch = await house.attach(job)
     assert patch.risk.score < 20, patch.risk
     assert await house.healer.round() == 0, "the database's switch is off"
