@@ -83,7 +83,8 @@ _RAW_VALUE = re.compile(
 )
 _VALIDATION = re.compile(
     r"(?i)\b(?:required|blank|must|invalid|valid|at least|too (?:short|long|common|weak|similar)|"
-    r"null|missing|match|expired|incorrect|not found|expected|should|cannot|can't|may not|empty|string|"
+    r"null|missing|match|expired|incorrect|not found|expected|should|cannot|can't|may not|empty|"
+    r"string|"
     r"undefined|received|malformed|unauthori[sz]ed|denied|not allowed|revoked|absent|"
     r"unsupported|not provided|wrong|none|nil)\b"
 )
@@ -150,7 +151,8 @@ _SHAPES: tuple[tuple[str, re.Pattern[str], _Replacement], ...] = (
     ("basic ", re.compile(r"(?i)\b(basic) +([\w.~+/=:-]{8,4096})"), _scheme),
     ("akia", re.compile(r"\bAKIA[A-Z0-9]{12,124}\b"), STAND_IN),
     ("asia", re.compile(r"\bASIA[A-Z0-9]{12,124}\b"), STAND_IN),
-    ("gh", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{16,255}|github_pat_\w{16,255})"), STAND_IN),
+    ("gh", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{16,255}"), STAND_IN),
+    ("github_pat_", re.compile(r"\bgithub_pat_\w{16,255}"), STAND_IN),
     ("glpat-", re.compile(r"\bglpat-[\w-]{16,255}"), STAND_IN),
     ("xox", re.compile(r"\bxox[a-z]-[\w-]{8,255}"), STAND_IN),
     ("xapp-", re.compile(r"\bxapp-[\w-]{8,255}"), STAND_IN),
@@ -387,14 +389,8 @@ class Redactor:
         return _CARD.sub(_luhn, text)
 
     def _named(self, text: str) -> str:
-        text = _replace_values(text, _RAW_NAME, self._prose_name)
-        if self._raw_extra is not None:
-            text = _replace_values(text, self._raw_extra, lambda _name: True)
-        return text
-
-    @staticmethod
-    def _prose_name(name: str) -> bool:
-        return _fold(name) not in _INNOCENT
+        text = _replace_values(text, _RAW_NAME, sure=False)
+        return _replace_values(text, self._raw_extra, sure=True) if self._raw_extra else text
 
 
 _PLAIN_HEADERS = _words(
@@ -424,7 +420,10 @@ def _is_validation(value: str) -> bool:
     )
 
 
-def _replace_values(text: str, names: re.Pattern[str], wanted: Callable[[str], bool]) -> str:
+def _replace_values(text: str, names: re.Pattern[str], *, sure: bool) -> str:
+    """Values behind known names become stand-ins; ``sure``: the founder named it, so prose is no
+    excuse.
+    """
     out: list[str] = []
     done = 0
     for match in names.finditer(text):
@@ -439,13 +438,13 @@ def _replace_values(text: str, names: re.Pattern[str], wanted: Callable[[str], b
             start -= 1
         name = text[start : match.end("tail")]
         value = _RAW_VALUE.match(text, match.end())
-        if value is None or not wanted(name):
+        if value is None or (not sure and _fold(name) in _INNOCENT):
             continue
         group = next(g for g in ("e", "d", "s", "b") if value[g] is not None)
         inner = value[group]
         if inner in ("", STAND_IN, EMAIL_STAND_IN):
             continue
-        if _is_prose(match, value, group, inner, text):
+        if not sure and _is_prose(match, value, group, inner, text):
             continue
         out.append(text[done : value.start(group)])
         out.append(STAND_IN)
