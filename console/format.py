@@ -203,7 +203,7 @@ def wrap_line(line: Line, width: int, *, hang: int = 0) -> list[Line]:
     ``hang``."""
     width = max(width, 1)
     # A margin as wide as the room would leave no place for the text itself.
-    hang = min(hang, width // 2)
+    hang = max(min(hang, width // 2, width - 2), 0)
     margin: Line = [(" " * hang, "")] if hang else []
     rows: list[Line] = []
     row: Line = []
@@ -217,6 +217,8 @@ def wrap_line(line: Line, width: int, *, hang: int = 0) -> list[Line]:
                 piece = piece.lstrip(" ")
             while cells(piece) > width - used:
                 room = _fitting(piece, width - used)
+                if cells(piece[:room]) > width - used and used > hang:
+                    room = 0  # a wide character that only fits on a row of its own
                 rows.append([*row, (piece[:room], look)])
                 row, used = list(margin), hang
                 piece = piece[room:]

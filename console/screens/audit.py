@@ -106,7 +106,7 @@ class AuditPane(Pane):
 
     def action_filter(self) -> None:
         box = self.query_one("#audit-filter", Input)
-        box.add_class("-open")
+        box.display = True
         box.focus()
 
     @on(Input.Changed, "#audit-filter")
@@ -116,13 +116,13 @@ class AuditPane(Pane):
 
     @on(Input.Submitted, "#audit-filter")
     def _taken(self, event: Input.Submitted) -> None:
-        event.input.remove_class("-open")
+        event.input.display = False
         self.first_focus().focus()
 
     def back(self) -> bool:
         box = self.query_one("#audit-filter", Input)
-        had = bool(box.value) or box.has_class("-open")
-        box.remove_class("-open")
+        had = bool(box.value) or box.display
+        box.display = False
         if had:
             box.value = ""
             self.first_focus().focus()

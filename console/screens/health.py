@@ -84,7 +84,7 @@ def _parts(health: Health) -> list[Line]:
 def traffic_lines(health: Health, width: int) -> list[Line]:
     """One line per metric: number, course over the minutes, maximum."""
     minutes = health.traffic
-    room = max(8, min(60, width - 36))
+    room = max(8, min(len(minutes) or 30, width - 36))
     rates = [minute.requests / 60 for minute in minutes]
     rows: list[tuple[str, str, list[float | None], str]] = [
         ("req/s", _rate(health), list(rates), f"max {max(rates, default=0):.0f}"),

@@ -173,7 +173,7 @@ class JobsPane(Pane):
 
     def action_filter(self) -> None:
         box = self.query_one("#jobs-filter", Input)
-        box.add_class("-open")
+        box.display = True
         box.focus()
 
     @on(Input.Changed, "#jobs-filter")
@@ -183,7 +183,7 @@ class JobsPane(Pane):
 
     @on(Input.Submitted, "#jobs-filter")
     def _taken(self, event: Input.Submitted) -> None:
-        event.input.remove_class("-open")
+        event.input.display = False
         self.first_focus().focus()
         self.console_app.reload_jobs()
 
@@ -192,8 +192,8 @@ class JobsPane(Pane):
 
     def back(self) -> bool:
         box = self.query_one("#jobs-filter", Input)
-        had = bool(box.value) or box.has_class("-open")
-        box.remove_class("-open")
+        had = bool(box.value) or box.display
+        box.display = False
         if had:
             box.value = ""
             self.first_focus().focus()

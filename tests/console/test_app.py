@@ -7,7 +7,6 @@ import pytest
 from textual import events
 
 from console.screens.confirm import ARM_S, ConfirmScreen
-from console.widgets.diff_view import DiffView
 from proxy.contract import RiskView
 from tests.support import console_facts as facts
 from tests.support.console_pilot import on_stage
@@ -242,16 +241,18 @@ async def test_seen_hunks_are_counted_honestly(server: ConsoleServer) -> None:
     server.patches["P-1"] = proven(facts.patch(1))
     async with on_stage(server, size=(80, 24)) as stage:
         await stage.review()
-        await stage.until(lambda: "seen 1/3" in stage.shown())
+        await stage.until(lambda: bool(stage.app.state.seen.get(facts.digest("P-1"))))
+        seen = stage.app.state.seen[facts.digest("P-1")]
+        assert 0 < len(seen) < 3
         await stage.press("A")
         screen = await stage.armed()
-        assert any("2 hunk(s) of the diff not seen" in line for line in screen.plan.lines)
+        missing = 3 - len(seen)
+        assert f"✗ {missing} hunk(s) of the diff not seen" in screen.plan.lines[-1]
         await stage.press("y")
         await stage.until(lambda: bool(stage.sent()))
-        assert stage.sent()[0][1]["unseen_hunks"] == 2
-        stage.app.query_one(DiffView).focus()
-        await stage.press("G")
-        await stage.until(lambda: "seen 3/3" in stage.shown() or "seen 2/3" in stage.shown())
+        assert stage.sent()[0][1]["unseen_hunks"] == missing
+        await stage.press("right_curly_bracket", "G")
+        await stage.until(lambda: len(stage.app.state.seen[facts.digest("P-1")]) == 3)
 
 
 async def test_an_error_is_shown_and_kept(server: ConsoleServer) -> None:
