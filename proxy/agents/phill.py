@@ -40,7 +40,7 @@ class AIPhillAgent:
             reply.say(f"No open job{_filter_words(asked)}: nothing is known to be broken.")
             reply.suggest("system health", "digest")
             return reply.answer()
-        reply.say(f"{len(jobs)} open job{_s(len(jobs))}{_filter_words(asked)}. The worst:")
+        reply.say(f"{_open_jobs(jobs)}{_filter_words(asked)}. The worst:")
         for job in jobs[:3]:
             reply.say(_job_line(reply, job))
         worst = jobs[0]
@@ -65,7 +65,7 @@ class AIPhillAgent:
         words = ", ".join(
             f"{counts[s]} {s}" for s in ("critical", "high", "medium", "low") if counts[s]
         )
-        reply.say(f"{len(jobs)} open job{_s(len(jobs))}{_filter_words(asked)}: {words}.")
+        reply.say(f"{_open_jobs(jobs)}{_filter_words(asked)}: {words}.")
         for job in jobs[:JOBS_SHOWN]:
             reply.say(_job_line(reply, job))
         if len(jobs) > JOBS_SHOWN:
@@ -284,6 +284,12 @@ class AIPhillAgent:
 
 def _s(count: int) -> str:
     return "" if count == 1 else "s"
+
+
+def _open_jobs(jobs: Sequence[Job]) -> str:
+    """A list that was cut is not given out as the whole."""
+    more = "or more " if len(jobs) >= JOBS_READ_MAX else ""
+    return f"{len(jobs)} {more}open job{_s(len(jobs))}"
 
 
 def _filter_words(asked: Understood) -> str:

@@ -17,6 +17,7 @@ from proxy.domain.patch import PatchStatus
 
 WINDOW = timedelta(days=7)
 JOBS_READ_MAX = 2000
+OPEN_READ_MAX = 500
 PATCHES_READ_MAX = 200
 
 
@@ -36,7 +37,7 @@ class CognitiveTwinAgent:
         _say_counts(reply, real, new, before, now - window, window)
         if len(jobs) == JOBS_READ_MAX:
             reply.say(f"Only the newest {JOBS_READ_MAX} jobs were counted.")
-        open_jobs = list(await self._facts.open_jobs(JOBS_READ_MAX))
+        open_jobs = list(await self._facts.open_jobs(OPEN_READ_MAX))
         _say_risks(reply, open_jobs)
         patches = await self._facts.live_patches(PATCHES_READ_MAX)
         ready = [patch for patch in patches if patch.status is PatchStatus.SANDBOX_PASSED]
@@ -94,7 +95,8 @@ def _say_risks(reply: Reply, jobs: Sequence[Job]) -> None:
     if not worst:
         reply.say("No open job.")
         return
-    reply.say(f"{len(jobs)} open; top risks:")
+    more = " or more" if len(jobs) >= OPEN_READ_MAX else ""
+    reply.say(f"{len(jobs)}{more} open; top risks:")
     for job in worst:
         reply.say(
             f"- {reply.job(job.id)} {job.severity} {job.category}, seen {job.occurrences}×: "

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from proxy.api.problems import Refusal
+from proxy.api.problems import Refusal, invalid
 
 BODY_BYTES_MAX = 64 * 1024
 JSON_NODES_MAX = 20_000
@@ -80,7 +80,14 @@ def parse_query(model: type[M], pairs: Sequence[tuple[str, str]]) -> M:
     for name, value in pairs:
         check_text(name)
         check_text(value)
-    return model.model_validate(query)
+    return validated(model, query)
+
+
+def validated(model: type[M], value: Any) -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid(error) from None
 
 
 def _too_large(limit: int) -> Refusal:

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel
 
 from proxy.api.auth import Credential, read_bearer
-from proxy.api.body import BODY_TIMEOUT_S, parse_json, parse_query, read_bounded
+from proxy.api.body import BODY_TIMEOUT_S, parse_json, parse_query, read_bounded, validated
 from proxy.api.call import API, Api, Call
 from proxy.api.guard import check_change
 from proxy.api.problems import Refusal, answer_for
@@ -129,7 +129,7 @@ def _number(route: Route, request: web.Request) -> int:
 async def _body(route: Route, request: web.Request) -> BaseModel:
     assert route.body is not None
     raw = await read_bounded(request, route.body_bytes_max, BODY_TIMEOUT_S)
-    return route.body.model_validate(parse_json(raw))
+    return validated(route.body, parse_json(raw))
 
 
 def _json(route: Route, model: BaseModel) -> web.Response:

@@ -43,6 +43,8 @@ class Feed:
         self._on_wake = on_wake
         self._tasks: list[asyncio.Task[None]] = []
         self._connected_once = False
+        self._heard = False
+        """A notification came since the last poll: then a changed count is no news."""
         self._seen_health: tuple[str, int | None] | None = None
         self._seen_counts: dict[str, int] | None = None
 
@@ -72,6 +74,7 @@ class Feed:
     def take(self, wakeup: Wakeup | None) -> None:
         """One notification, or None after a (re)connect."""
         self._on_wake()
+        self._heard = True
         if wakeup is None:
             if self._connected_once:
                 self._publish("resync", "", "reconnected")
@@ -107,9 +110,13 @@ class Feed:
                 counts = await job_store.open_job_counts(conn)
         except Unavailable:
             return
-        if self._seen_counts is not None and counts != self._seen_counts:
+        self.take_counts(counts)
+
+    def take_counts(self, counts: dict[str, int]) -> None:
+        """A count that changed though nobody told: readers are sent to look again."""
+        if self._seen_counts is not None and counts != self._seen_counts and not self._heard:
             self._publish("resync", "", "counts")
-        self._seen_counts = counts
+        self._seen_counts, self._heard = counts, False
 
     def _publish(self, kind: str, subject: str, change: str, severity: str | None = None) -> None:
         self._hub.publish(

@@ -5,6 +5,8 @@ leaves empty.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from proxy.contract import (
     AnomalyView,
     ApprovalView,
@@ -179,7 +181,10 @@ def _evidence(patch: Patch, *, redacted: bool) -> SandboxEvidence | None:
             part = report.get(name)
             if isinstance(part, dict):
                 part.update({key: "" for key in ("output", "excerpt") if key in part})
-    return SandboxEvidence.model_validate(report)
+    try:
+        return SandboxEvidence.model_validate(report)
+    except ValidationError:
+        return None
 
 
 def approval_view(approval: Approval) -> ApprovalView:

@@ -68,8 +68,6 @@ def translate(error: BaseException) -> Refusal:
             return Refusal(422, error.code, str(error))
         case UsageError():
             return Refusal(400, "usage", str(error))
-        case ValidationError():
-            return Refusal(422, "invalid", _fields(error))
         case Unavailable():
             return _away(str(error))
         case web.HTTPException():
@@ -88,6 +86,13 @@ def translate(error: BaseException) -> Refusal:
 
 def _away(detail: str) -> Refusal:
     return Refusal(503, "unavailable", detail, {"Retry-After": "2"})
+
+
+def invalid(error: ValidationError) -> Refusal:
+    """What was sent does not fit its model. Only for requests: an answer that fits no model is a
+    500.
+    """
+    return Refusal(422, "invalid", _fields(error))
 
 
 def _fields(error: ValidationError) -> str:

@@ -30,6 +30,7 @@ from proxy.founder.approvals import UNDECIDED, Answered
 from proxy.store import approvals as approval_store
 from proxy.store import patches as patch_store
 from proxy.store.approvals import Deed
+from proxy.visible import visible
 
 WAIT_S_MAX = 60.0
 POLL_S = 0.5
@@ -176,7 +177,9 @@ def _sentence(deed: Deed, patch: PatchView) -> str:
     if deed.status == "pending":
         return f"{deed.kind} of {patch.id} is ordered; {patch.id} is {patch.status}"
     told = str(deed.result.get("message") or deed.result.get("reason") or "")
-    return told or f"{deed.kind} of {patch.id} is {deed.status}; {patch.id} is {patch.status}"
+    return (
+        visible(told) or f"{deed.kind} of {patch.id} is {deed.status}; {patch.id} is {patch.status}"
+    )
 
 
 def _deed_route(kind: DeedWord, summary: str, roles: frozenset[str]) -> Route:
