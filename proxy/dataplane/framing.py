@@ -436,7 +436,7 @@ class BodyReader:
         return self._chunks.trailers if self._chunks is not None else []
 
     def skip(self, size: int) -> None:
-        """Count ``size`` bytes of a body by length as read: the hot plane and its llhttp saw them."""
+        """Count ``size`` bytes as read: the hot plane and its llhttp saw them."""
         self._judge.retire()
         self._left -= size
         self.size += size

@@ -79,6 +79,7 @@ class Plane:
         """Add it to monotonic seconds for wall time; renewed with every scan, so that no request
         reads two clocks.
         """
+        self.known_hosts: set[bytes] = set()
         self.draining = False
         self.emptied: asyncio.Event | None = None
         self.connections: set[Connection] = set()

@@ -194,7 +194,7 @@ class Upstream:
         else:
             raise OSError(None, "no upstream is configured; set upstream.url")
 
-    def put(self, link: Link) -> None:
+    def put(self, link: Link, now: float | None = None) -> None:
         """Keep a link whose request and answer were both read and written to their exact end."""
         link.owner = None
         if link.closed:
@@ -206,8 +206,9 @@ class Upstream:
         ):
             link.abort()
             return
-        link.idle_since = self._clock.monotonic()
-        link.read_on(True)
+        link.idle_since = self._clock.monotonic() if now is None else now
+        if not link.is_reading:
+            link.read_on(True)
         self._idle[link] = None
 
     def forget(self, link: Link) -> None:

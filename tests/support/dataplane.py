@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import h11
 from aiohttp import web
@@ -280,6 +280,9 @@ class Client:
                 data += chunk
         return data
 
+    def stop_reading(self) -> None:
+        cast("asyncio.Transport", self.writer.transport).pause_reading()
+
     def half_close(self) -> None:
         self.writer.write_eof()
 
@@ -340,6 +343,7 @@ async def rig(
     *behaviours: Behaviour,
     clock: Clock | None = None,
     local: Callable[[], asyncio.Protocol] | None = None,
+    hot: bool = True,
     **sections: dict[str, Any],
 ) -> AsyncIterator[Rig]:
     """A running rig; everything in it is gone afterwards."""
@@ -347,7 +351,11 @@ async def rig(
     await upstream.start()
     kept = Kept()
     server = DataServer(
-        config_for(upstream.port, **sections), kept, clock=clock or SystemClock(), local=local
+        config_for(upstream.port, **sections),
+        kept,
+        clock=clock or SystemClock(),
+        local=local,
+        hot=hot,
     )
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))

@@ -355,7 +355,7 @@ async def test_a_client_that_pipelines_and_never_reads_is_not_read_for_ever() ->
     big = b"HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n" + b"y" * 65536
     async with rig(replying(big)) as r:
         client = await r.connect()
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined] # a read-write transport
+        client.stop_reading()
         client.writer.write(GET * 5000)
         seen = -1
         while len(r.upstream.seen) != seen:

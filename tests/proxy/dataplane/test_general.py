@@ -71,10 +71,14 @@ async def test_answer_lines_reach_the_client_as_they_came() -> None:
 
 async def test_hop_by_hop_lines_stay_here() -> None:
     raw = (
-        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Drop, Host\r\nKeep-Alive: 5\r\nX-Drop: 1\r\n"
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Drop, Host\r\nKeep-Alive: 5\r\n"
+        b"X-Drop: 1\r\n"
         b"TE: trailers\r\nProxy-Connection: x\r\nUpgrade: h2c\r\nX-Keep: 1\r\n\r\n"
     )
-    answer = b"HTTP/1.1 200 OK\r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n"
+    answer = (
+        b"HTTP/1.1 200 OK\r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
     async with rig(replying(answer)) as r:
         got = await r.ask(raw)
         assert r.upstream.seen[0].raw == b"GET / HTTP/1.1\r\nHost: a\r\nX-Keep: 1\r\n\r\n"
@@ -276,7 +280,8 @@ async def test_the_first_byte_goes_at_once_and_every_read_is_written() -> None:
     async def behave(peer: Peer) -> None:
         await peer.request()
         await peer.send(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
         )
         for step in steps:
             await step.wait()
@@ -297,10 +302,12 @@ async def test_a_trace_id_is_read_and_kept() -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     async with rig() as r:
         await r.ask(
-            f"GET / HTTP/1.1\r\nHost: a\r\ntraceparent: 00-{trace}-b7ad6b7169203331-01\r\n\r\n".encode()
+            b"GET / HTTP/1.1\r\nHost: a\r\n"
+            + f"traceparent: 00-{trace}-b7ad6b7169203331-01\r\n\r\n".encode()
         )
         await r.ask(
-            f"GET / HTTP/1.1\r\nHost: a\r\nsentry-trace: {trace}-b7ad6b7169203331-1\r\n\r\n".encode()
+            b"GET / HTTP/1.1\r\nHost: a\r\n"
+            + f"sentry-trace: {trace}-b7ad6b7169203331-1\r\n\r\n".encode()
         )
         await r.ask(GET)
         assert [e.trace_id for e in await r.recorded(3)] == [trace, trace, None]
@@ -324,7 +331,8 @@ async def test_a_trace_begins_where_none_came_only_when_asked() -> None:
 async def test_forwarding_words_are_added_by_the_switch(mode: str, expected: bytes) -> None:
     async with rig(downstream={"forwarded": mode}) as r:
         await r.ask(
-            b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: x-forwarded-for\r\n\r\n"
+            b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n"
+            b"Connection: x-forwarded-for\r\n\r\n"
         )
         seen = r.upstream.seen[0]
         assert seen.values(b"x-forwarded-for") == [expected]
