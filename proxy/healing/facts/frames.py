@@ -192,9 +192,15 @@ def _may_be_frame(line: str) -> bool:
         or head[0].isdigit()
         or line[-1:] in ")'`"
         or line[-1:].isdigit()
-        or ".rb" in line or ".erb" in line or ".haml" in line or ".ex:" in line or ".exs:" in line
+        or ".rb" in line
+        or ".erb" in line
+        or ".haml" in line
+        or ".ex:" in line
+        or ".go:" in line
+        or ".rs:" in line
+        or ".exs:" in line
         or line.endswith((") {", "}", ","))
-    )  # fmt: skip
+    )
 
 
 def _frame(line: str) -> Frame | None:
@@ -271,7 +277,7 @@ def _make(file: str, function: str, language: str) -> Frame:
 def _clean_file(file: str) -> str:
     """Without origin, query and build hash, so that the next build groups with this one."""
     name = file.partition("?")[0].partition("#")[0].replace("\\", "/")
-    if "://" in name:
+    if "://" in name and "-extension://" not in name:
         name = name.partition("://")[2].partition("/")[2] or name
     return _HASHED.sub("<hash>", name)
 
