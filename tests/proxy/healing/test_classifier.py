@@ -25,7 +25,8 @@ CLASSIFIER = ErrorClassifier(RULES)
         (Example("redirected you too many times after jwt expired"), "REDIRECT_LOOP"),
         (
             Example(
-                '{"code":"42501","message":"invalid JWT; new row violates row-level security policy"}'
+                '{"code":"42501","message":"invalid JWT; new '
+                'row violates row-level security policy"}'
             ),
             "RLS_VIOLATION",
         ),

@@ -12,27 +12,33 @@ from proxy.healing.extract import ErrorText, error_text, failure_from_exchange
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
-DJANGO = """<!DOCTYPE html><html><head><title>ValueError at /orders/</title><style>h1{}</style></head>
+DJANGO = """<!DOCTYPE html><html><head><title>ValueError at /orders/</title>
+<style>h1{}</style></head>
 <body><div id="summary"><h1>ValueError\n at /orders/</h1>
 <pre class="exception_value">invalid literal for int() with base 10: &#x27;a&#x27;</pre></div>
-<textarea>Traceback (most recent call last):\n  File "/app/views.py", line 3, in index</textarea></body>"""
+<textarea>Traceback (most recent call last):\n  File "/app/views.py", line 3, in index
+</textarea></body>"""
 EXPRESS = """<!DOCTYPE html><html lang="en"><head><title>Error</title></head><body>
-<pre>TypeError: Cannot read properties of undefined (reading &#39;id&#39;)<br> &nbsp; &nbsp;at /app/index.js:3:4
+<pre>TypeError: Cannot read properties of undefined (reading &#39;id&#39;)
+<br> &nbsp; &nbsp;at /app/index.js:3:4
 </pre></body></html>"""
 RAILS = """<html><head><title>Action Controller: Exception caught</title></head><body>
 <header><h1>NoMethodError in OrdersController#show</h1></header>
 <h2>undefined method `name&#39; for nil:NilClass</h2>
 <pre><code>app/controllers/orders_controller.rb:3:in `show&#39;</code></pre></body></html>"""
-SPRING = """<html><body><h1>Whitelabel Error Page</h1><p>This application has no explicit mapping</p>
+SPRING = """<html><body><h1>Whitelabel Error Page</h1>
+<p>This application has no explicit mapping</p>
 <div>There was an unexpected error (type=Internal Server Error, status=500).</div>
 <div>could not execute statement</div></body></html>"""
 WERKZEUG = """<!doctype html><html><head><title>KeyError: 'a' // Werkzeug Debugger</title></head>
 <body><h1>KeyError</h1><p class="errormsg">KeyError: 'a'</p>
 <pre>Traceback (most recent call last):\n  File "/app/a.py", line 3, in f</pre></body></html>"""
 SYMFONY = """<html><head><title>An exception occurred while executing a query (500)</title></head>
-<body><h1 class="break-long-words">SQLSTATE[42S02]: Base table or view not found</h1></body></html>"""
+<body><h1 class="break-long-words">SQLSTATE[42S02]: Base table or view not found</h1>
+</body></html>"""
 ASPNET = """<html><head><title>Object reference not set to an instance of an object.</title></head>
-<body><h1>Server Error in '/' Application.</h1><h2><i>Object reference not set</i></h2></body></html>"""
+<body><h1>Server Error in '/' Application.</h1><h2><i>Object reference not set</i></h2>
+</body></html>"""
 
 
 @pytest.mark.parametrize(

@@ -71,11 +71,13 @@ APART = [
     (
         Example(
             "x",
-            body='{"code":"42P17","message":"infinite recursion detected in policy for relation \\"a\\""}',
+            body='{"code":"42P17","message":"infinite recursion '
+            'detected in policy for relation \\"a\\""}',
         ),
         Example(
             "x",
-            body='{"code":"42P17","message":"infinite recursion detected in policy for relation \\"b\\""}',
+            body='{"code":"42P17","message":"infinite recursion '
+            'detected in policy for relation \\"b\\""}',
         ),
     ),
 ]
@@ -105,7 +107,8 @@ def test_it_does_not_depend_on_the_hash_seed() -> None:
         "from proxy.healing.classifier import ErrorClassifier\n"
         "from proxy.healing.rules import Example, RuleSet\n"
         "c = ErrorClassifier(RuleSet.load())\n"
-        "for m in ('jwt expired deadlock detected timeout hydration', 'csrf zoderror timed out enospc'):\n"
+        "for m in ('jwt expired deadlock detected timeout "
+        "hydration', 'csrf zoderror timed out enospc'):\n"
         "    x = c.classify(Example(m).failure()); print(x.rule, x.signature, x.evidence)\n"
     )
     seen = {
