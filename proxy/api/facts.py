@@ -108,7 +108,8 @@ class StoreFacts:
 
     async def waiting(self, limit: int) -> Sequence[Approval]:
         async with self._reading() as conn:
-            return await approval_store.list_approvals(conn, UNDECIDED, limit=limit)
+            newest_first = await approval_store.list_approvals(conn, UNDECIDED, limit=limit)
+        return newest_first[::-1]
 
     def classify(self, text: str) -> Classification | None:
         return self._classify(text)

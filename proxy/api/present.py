@@ -1,4 +1,5 @@
-"""Domain → contract. Every text that came from outside leaves visible; what a role may not see
+"""Domain → contract. Every text that came import base64
+from outside leaves visible; what a role may not see
 leaves empty.
 """
 
@@ -231,6 +232,7 @@ def audit_view(entry: AuditEntry) -> AuditView:
         reason=_maybe(entry.reason),
         prev_hash=entry.prev_hash,
         hash=entry.hash,
+        payload=base64.b64encode(entry.payload.encode()).decode(),
     )
 
 

@@ -105,7 +105,7 @@ ROUTES = (
         "GET",
         "/approvals",
         list_approvals,
-        "What waits for a decision, oldest first.",
+        "What waits for a decision, newest first.",
         EVERY_ROLE,
         ApprovalList,
         query=ApprovalListQuery,
