@@ -451,7 +451,7 @@ class AuditView(Answer):
     prev_hash: str
     hash: str
     payload: str = ""
-    """The exact text that was hashed, so that an exported chain is checked without a database."""
+    """Base64 of the bytes that were hashed: an exported chain is checked without a database."""
 
 
 class AuditPage(Answer):

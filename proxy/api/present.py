@@ -3,6 +3,7 @@ from outside leaves visible; what a role may not see
 leaves empty.
 """
 
+import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
 
