@@ -21,7 +21,7 @@ LATENCY_HALF_LIFE_S = 9000.0
 ERROR_HALF_LIFE_S = 86400.0
 ERROR_PRIOR_SHARE = 0.0025
 ERROR_PRIOR_REQUESTS = 400.0
-ERROR_DOUBT = 0.7
+ERROR_DOUBT = 1.0
 """A route nobody knows yet fails 0.25 % of the time, and that belief weighs like 400 requests."""
 SHIFT_STEP = 5
 """Buckets between two hypotheses: a factor of 1.16."""
@@ -178,9 +178,9 @@ class Baseline:
     def to_json(self) -> dict[str, Any]:
         return {
             "step": self.step,
-            "durations": {str(b): round(w, 6) for b, w in sparse(self.weights).items()},
-            "requests": round(self.requests, 6),
-            "errors": round(self.errors, 6),
+            "durations": {str(b): w for b, w in sparse(self.weights).items()},
+            "requests": self.requests,
+            "errors": self.errors,
         }
 
     @classmethod

@@ -79,7 +79,9 @@ class MLDetector:
             method, route = "*", OTHER
         made = self._series.get((method, route))
         if made is None:
-            made = self._series[(method, route)] = Series(method, route, self.settings, now)
+            made = self._series[(method, route)] = Series(
+                method, route, self.settings, now, self.situation
+            )
         return made
 
     def _weigh(self, series: Series, now: float) -> Anomaly | None:
@@ -87,7 +89,7 @@ class MLDetector:
         if not self.settings.enabled:
             series.discard()
             return None
-        found = series.weigh(now, self.situation, self._ends)
+        found = series.weigh(now, self._ends)
         if found is not None:
             self._recent.append(found)
         return found
@@ -146,7 +148,7 @@ class MLDetector:
 
     @property
     def open_incidents(self) -> list[OpenIncident]:
-        return [i for s in self._series.values() for i in s.open.values()]
+        return [i for s in self._series.values() for i in s.open.values() if i.quiet_until is None]
 
     # --- baselines -------------------------------------------------------------------------------
 
@@ -166,7 +168,7 @@ class MLDetector:
             method, _, route = name.partition(" ")
             if not route or (method, route) in self._series or len(self._series) >= TEMPLATES_MAX:
                 continue
-            series = Series(method, route, self.settings, now)
+            series = Series(method, route, self.settings, now, self.situation)
             try:
                 series.restore(row, now)
             except (KeyError, ValueError, IndexError, TypeError, AttributeError):

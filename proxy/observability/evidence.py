@@ -5,14 +5,15 @@ cannot page.
 Pure arithmetic: knows no clock, no route name and no threshold but those passed in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import log
 from operator import sub
+from typing import Any
 
 from proxy.observability.baseline import NEUTRAL, SHIFTS, Baseline, shift_factor
 
 SLICE_S = 10.0
-NEEDED = 12.5
+NEEDED = 11.0
 ERRORS_NEEDED = 9.0
 """Evidence at which an alert is considered: odds of e^12 against chance, before the
 confirmation.
@@ -30,7 +31,7 @@ def _slices_needed(shift: int) -> float:
     normal day.
     """
     factor = shift_factor(shift)
-    for least, slices in ((3.9, 4.6), (3.0, 5.0), (2.4, 6.5), (2.0, 9.0), (1.7, 20.0)):
+    for least, slices in ((3.9, 4.6), (3.0, 5.0), (2.4, 6.0), (2.0, 10.0), (1.7, 20.0)):
         if factor >= least:
             return slices
     return 36.0
@@ -80,6 +81,19 @@ class LatencySums:
     def reset(self) -> None:
         self.sums = [0.0] * SHIFTS
         self.best = 0.0
+
+    def to_json(self) -> list[Any]:
+        return [self.sums, self.since, self.best, self.recent, self.rising]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> "LatencySums":
+        made = cls()
+        sums, since, best, recent, rising = data
+        if len(sums) != SHIFTS or len(since) != SHIFTS:
+            raise ValueError("as many sums as hypotheses")
+        made.sums, made.since, made.recent = list(sums), list(since), list(recent)
+        made.best, made.rising = float(best), bool(rising)
+        return made
 
     def add(
         self,
@@ -145,19 +159,33 @@ class LatencySums:
 class ShareSum:
     """Evidence that a share rose to at least ``to``; used for errors and for the slow tail."""
 
-    __slots__ = ("first_hit", "hits", "requests", "since", "total")
+    __slots__ = ("first_hit", "hits", "proofs", "requests", "since", "total")
 
     def __init__(self) -> None:
         self.total = 0.0
         self.since = 0.0
         self.first_hit: float | None = None
+        self.proofs = 0.0
         self.hits = 0
         self.requests = 0
 
     def reset(self) -> None:
         self.total = 0.0
         self.first_hit = None
+        self.proofs = 0.0
         self.hits = self.requests = 0
+
+    def to_json(self) -> list[Any]:
+        return [self.total, self.since, self.first_hit, self.proofs, self.hits, self.requests]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> "ShareSum":
+        made = cls()
+        total, since, made.first_hit, proofs, hits, requests = data
+        made.proofs = float(proofs)
+        made.total, made.since = float(total), float(since)
+        made.hits, made.requests = int(hits), int(requests)
+        return made
 
     def add(
         self,
@@ -190,9 +218,11 @@ class ShareSum:
         if self.total <= 0.0:
             self.since = began
             self.first_hit = None
+            self.proofs = 0.0
             self.hits = self.requests = 0
         if hits and self.first_hit is None:
             self.first_hit = first_hit
         self.hits += hits
+        self.proofs += proofs
         self.requests += requests
         self.total = min(after, needed * SUM_MAX)

@@ -1,6 +1,8 @@
 """An open incident and its end, and the sentence that explains it. Values and words only."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from proxy.domain.anomaly import Anomaly, AnomalyKind
 from proxy.domain.failure import Severity
@@ -16,6 +18,31 @@ class OpenIncident:
     occurrences: int = 1
     hurt: int = 0
     last_seen: float = 0.0
+    quiet_until: float | None = None
+    """Set while the incident is what this hour always brings: told only if it lasts longer."""
+
+    def to_json(self) -> dict[str, Any]:
+        anomaly = {f.name: getattr(self.anomaly, f.name) for f in fields(self.anomaly)}
+        anomaly["severity"] = self.anomaly.severity.value
+        return {
+            "anomaly": anomaly,
+            "occurrences": self.occurrences,
+            "hurt": self.hurt,
+            "last_seen": self.last_seen,
+            "quiet_until": self.quiet_until,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "OpenIncident":
+        told = dict(data["anomaly"])
+        told["severity"] = Severity(told["severity"])
+        return cls(
+            Anomaly(**told),
+            int(data["occurrences"]),
+            int(data["hurt"]),
+            float(data["last_seen"]),
+            data["quiet_until"],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,10 @@ Identify = Callable[[web.Request], Awaitable[str | None]]
 RECORDER: web.AppKey[Recorder] = web.AppKey("selfheal_recorder", Recorder)
 """``app[RECORDER]``: where exchanges go; without one a recorder of the process is used."""
 IDENTIFY: web.AppKey[Identify] = web.AppKey("selfheal_identify")
-"""``app[IDENTIFY]``: who calls, or None. Without one ``request["identity"]`` counts, which the app's
-own middleware sets."""
+"""``app[IDENTIFY]``: who calls, or None; without one, ``request[IDENTITY]`` counts."""
+IDENTITY: web.RequestKey[str] = web.RequestKey("selfheal_identity", str)
+"""``request[IDENTITY]``: who calls; an app's own middleware may set it beforehand."""
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("selfheal_request_id", str)
 CLOCK: web.AppKey[Clock] = web.AppKey("selfheal_clock")
 
 REQUEST_ID_HEADER = "X-Request-ID"
@@ -109,7 +111,7 @@ def with_observability(
 
     async def inner(request: web.Request) -> web.StreamResponse:
         request_id = _request_id(request)
-        request["request_id"] = request_id
+        request[REQUEST_ID] = request_id
         try:
             response = await _answer(handler, request, request_id, skip_auth)
         except web.HTTPException as answer:
@@ -135,10 +137,10 @@ async def _answer(
 ) -> web.StreamResponse:
     if not skip_auth:
         identify = request.config_dict.get(IDENTIFY)
-        identity = await identify(request) if identify else request.get("identity")
+        identity = await identify(request) if identify else request.get(IDENTITY)
         if not identity:
             return unauthorized(request_id=request_id)
-        request["identity"] = identity
+        request[IDENTITY] = identity
     return await handler(request)
 
 

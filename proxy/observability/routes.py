@@ -107,7 +107,7 @@ class RouteTable:
         if segments is None:
             return OTHER
         exists = status not in NO_PROOF
-        template = self._shape(segments, exists)
+        template = self._shape(segments, exists and status not in WEAK_PROOF)
         key = (method, template)
         if key not in self._templates:
             room = self.templates_max // 2 if status in WEAK_PROOF else self.templates_max
@@ -134,7 +134,7 @@ class RouteTable:
             known.popitem(last=False)
         known[(method, path)] = _Known(template)
 
-    def _shape(self, segments: list[str], exists: bool) -> str:
+    def _shape(self, segments: list[str], is_proven: bool) -> str:
         prefix = ""
         for segment in segments:
             word = shape_of(segment)
@@ -142,7 +142,7 @@ class RouteTable:
                 kept = self._slugs.get(prefix)
                 if kept is not None:
                     word = word if word in kept else "{slug}"
-                elif exists:
+                elif is_proven:
                     word = self._watch(prefix, word)
             prefix = f"{prefix}/{word}"
         return prefix or "/"

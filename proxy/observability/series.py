@@ -7,8 +7,8 @@ is passed in.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import log
+from dataclasses import dataclass, field, replace
+from math import exp, log
 from typing import Any
 
 from proxy.config import Detector as DetectorSettings
@@ -35,6 +35,7 @@ from proxy.observability.evidence import (
     level_costs,
     null_penalties,
 )
+from proxy.observability.habits import ALL_HABITS_MAX, Habits
 from proxy.observability.incident import (
     IncidentEnd,
     OpenIncident,
@@ -53,6 +54,8 @@ HOLD_MAX_S = 3600.0
 NEW_NORMAL_S = 1800.0
 NEW_NORMAL_REQUESTS = 30
 SILENT_S = 1800.0
+DEPLOY_S = 1800.0
+"""An incident that begins so soon after a release is shown beside it."""
 SLOWER_MS = 10.0
 """Nobody notices less, whatever the ratio."""
 ERRORS_MIN = 4
@@ -62,7 +65,7 @@ TAIL_KNOWN = 300.0
 TAIL_SLICES = 6.0
 ESCALATED = 3.0
 """An open incident this many times worse than reported is reported again."""
-RECOVERY_NEEDED = 5.0
+RECOVERY_NEEDED = 6.0
 RECOVERY_SLICES = 3.0
 TAIL_SHARE_MIN = 0.03
 SUSPICIOUS = 0.4
@@ -73,7 +76,9 @@ WANDER_KEEP = 0.99
 WANDER_PRIOR = 12.0 / WANDER**4
 """The first guess weighs like twelve windows."""
 WANDER_MIN, WANDER_MAX = 0.1, 0.6
-STRAY_SIGMA = 2.6
+STRAY_SIGMA = 3.5
+"""A route is slow when it strays this many times its usual wander."""
+STRAY_MAX = 0.8
 PACE_GAIN, PACE_MAX_S = 0.05, 300.0
 OUTAGE = 0.5
 CLUMPED = 0.4
@@ -81,12 +86,14 @@ CLUMPED = 0.4
 LATENCY_SPAN_S = 38.0
 OUTAGE_SPAN_S = 16.0
 ERRORS_SPAN_S = 25.0
+SPREAD_S = 120.0
+ALL_FAIL = 0.75
 LEVEL_STEP = 0.5
-"""Buckets that the level may move in one window: 1.5 % in five minutes follows a day's load, not an incident."""
+"""Buckets that the level may move in one window: 1.5 % in five minutes follows a day's load."""
 LEVEL_MAX, LEVEL_UP_MAX = 8.0, 5.0
 LEVEL_KEEP = 0.9
 """Share of the level's evidence kept from window to window: a memory of about fifty minutes."""
-RATIO_MIN = 1.5
+RATIO_MIN = 1.55
 ERROR_LEVELS = ((0.004, 6.0), (0.02, 5.0), (0.1, 4.0), (0.5, 2.4))
 """Least error share an incident is weighed against, and how many slices it must last."""
 
@@ -97,12 +104,29 @@ class Situation:
 
     deployed_at: float | None = None
     version: str = ""
+    habits: Habits = field(default_factory=lambda: Habits(ALL_HABITS_MAX))
+
+    def words(self, onset: float) -> str:
+        """`` 3 minutes after release v42.`` when the onset follows a release, else nothing."""
+        if self.deployed_at is None or not -60.0 <= onset - self.deployed_at <= DEPLOY_S:
+            return ""
+        minutes = max(0, round((onset - self.deployed_at) / 60.0))
+        name = f"release {self.version}" if self.version else "a release"
+        return f" It began {minutes} min after {name}."
 
 
 class Series:
     """Everything about one (method, route)."""
 
-    def __init__(self, method: str, route: str, settings: DetectorSettings, now: float) -> None:
+    def __init__(
+        self,
+        method: str,
+        route: str,
+        settings: DetectorSettings,
+        now: float,
+        situation: "Situation | None" = None,
+    ) -> None:
+        self.situation = situation or Situation()
         self.method = method
         self.route = route
         self.settings = settings
@@ -119,6 +143,8 @@ class Series:
         self._first_error = self._last_error = now
         self._error_evidence = 0.0
         self._recovery = 0.0
+        self._fast_again = 0.0
+        self._slow_at = -1
         self._failed_last = False
         self._began = now
         self._weighed = now - SLICE_S
@@ -135,6 +161,7 @@ class Series:
         self._wander_weight = self._wander_sum = 0.0
         self._pace_s = SLICE_S
         self._first_slow = FIRST_SLOW
+        self._tail_margin = 0
         self._penalties = null_penalties(WANDER)
         self._level_cost = level_costs(WANDER)
         self._level: dict[int, float] = {}
@@ -145,6 +172,7 @@ class Series:
         self._window_found = [0.0] * SHIFTS
         self._profile = [0.0] * SHIFTS
         self._closed: dict[str, OpenIncident] = {}
+        self.habits = Habits()
 
     # --- every request ---------------------------------------------------------------------------
 
@@ -152,6 +180,7 @@ class Series:
         """Put one request in the slice; True when the slice is due."""
         if not self._requests:
             self._began = now
+        self._last_request = now
         self._requests += 1
         if failed:
             self._errors += 1
@@ -173,7 +202,7 @@ class Series:
 
     # --- every slice -----------------------------------------------------------------------------
 
-    def weigh(self, now: float, situation: Situation, ends: list[IncidentEnd]) -> Anomaly | None:
+    def weigh(self, now: float, ends: list[IncidentEnd]) -> Anomaly | None:
         """Weigh the slice; the incident it proves, if any. Ends of incidents are appended to
         ``ends``.
         """
@@ -183,10 +212,10 @@ class Series:
         elapsed = max(0.0, now - self._weighed)
         credit = min(CREDIT_MAX, elapsed / SLICE_S)
         self._pace_s += PACE_GAIN * (min(elapsed, PACE_MAX_S) - self._pace_s)
-        self._weighed = self._last_request = now
+        self._weighed = now
         found = self._weigh_errors(requests, errors, proofs, credit, now, ends)
         if durations and self.is_warm:
-            found = self._weigh_latency(durations, credit, now, situation, ends) or found
+            found = self._weigh_latency(durations, credit, now, ends) or found
         self._learn(durations, requests, errors, now, ends)
         return found
 
@@ -206,6 +235,9 @@ class Series:
             if self._is_recovered(incident, requests, errors, credit):
                 self._close("error_rate", "recovered", now, ends)
                 return None
+            told = self._break_silence("error_rate", now)
+            if told is not None:
+                return told
         if not errors and not self._error_evidence:
             return None
         usual = self.baseline.error_share
@@ -241,7 +273,7 @@ class Series:
     ) -> bool:
         """Evidence that the share is the usual one again rather than most of the incident's."""
         usual = self.baseline.error_share
-        still = max(1.5 * usual, 0.7 * min(0.95, incident.anomaly.observed))
+        still = max(1.5 * usual, 0.5 * min(0.95, incident.anomaly.observed))
         if still >= 1.0:
             return False
         gain = (requests - errors) * log((1.0 - usual) / (1.0 - still)) - errors * log(
@@ -256,10 +288,14 @@ class Series:
         sigma = poisson_sigma(run.hits, usual * run.requests)
         if observed < self.settings.error_ratio_floor * usual:
             return None
-        if run.first_hit is None or run.hits < (ERRORS_MIN if observed >= 0.75 else ERRORS_MIN + 1):
+        if run.first_hit is None:
             return None
         span = self._last_error - run.first_hit
-        if span < (OUTAGE_SPAN_S if observed >= 0.75 else ERRORS_SPAN_S):
+        if span < (OUTAGE_SPAN_S if observed >= ALL_FAIL else ERRORS_SPAN_S):
+            return None
+        # four close together may be one stumble: they count when all fails or time lies between
+        is_spread = observed >= ALL_FAIL or span >= SPREAD_S or run.proofs >= ERRORS_MIN - 0.5
+        if run.hits < (ERRORS_MIN if is_spread else ERRORS_MIN + 1):
             return None
         per_minute = 60.0 * run.requests / max(10.0, now - run.since)
         ratio = observed / usual
@@ -267,7 +303,7 @@ class Series:
             kind="error_rate",
             method=self.method,
             route=self.route,
-            onset=run.since,
+            onset=run.first_hit,
             detected_at=now,
             baseline=usual,
             observed=observed,
@@ -276,8 +312,16 @@ class Series:
             samples=run.requests,
             severity=severity_of("error_rate", ratio, observed, per_minute),
             explanation=error_sentence(
-                self.method, self.route, run.since, observed, usual, sigma, run.requests, run.hits
-            ),
+                self.method,
+                self.route,
+                run.first_hit,
+                observed,
+                usual,
+                sigma,
+                run.requests,
+                run.hits,
+            )
+            + self.situation.words(run.first_hit),
         )
         return self._report(anomaly, run.hits, now)
 
@@ -286,7 +330,6 @@ class Series:
         durations: Mapping[int, int],
         credit: float,
         now: float,
-        situation: Situation,
         ends: list[IncidentEnd],
     ) -> Anomaly | None:
         needed, base = self.needed, self.baseline
@@ -303,7 +346,9 @@ class Series:
         for k, x in enumerate(self._latency.found):
             self._window_found[k] += x
         n = sum(durations.values())
-        slow = sum(c for b, c in durations.items() if b - self._shift >= base.tail_from)
+        slow = sum(
+            c for b, c in durations.items() if b - self._shift >= base.tail_from + self._tail_margin
+        )
         to = min(0.5, max(TAIL_SHARE_MIN, 5.0 * base.tail_share))
         if base.total >= TAIL_KNOWN:
             self._tail.add(
@@ -323,9 +368,10 @@ class Series:
         if incident is not None:
             incident.hurt += sum(c for b, c in durations.items() if b > base.p95)
             incident.last_seen = now
-            if max(self._latency.best, self._tail.total) <= RECOVERED * needed:
+            if self._is_fast_again(credit):
                 self._close("latency", "recovered", now, ends)
-            return None
+                return None
+            return self._break_silence("latency", now)
         if self._latency.best < 0.1 * needed and self._tail.total < 0.1 * needed:
             self._run = {}
             return None
@@ -336,6 +382,16 @@ class Series:
         if slow and self._tail.total >= needed and self._tail.hits >= TAIL_HITS_MIN:
             return self._tail_anomaly(now)
         return None
+
+    def _is_fast_again(self, credit: float) -> bool:
+        """Evidence that durations are the usual ones rather than near the incident's."""
+        if self._slow_at < 0:
+            return self._tail.total <= RECOVERED * self.needed
+        found = self._latency.found
+        gain = max(found[: self._first_slow]) - max(found[self._slow_at :])
+        cap = RECOVERY_NEEDED * credit / RECOVERY_SLICES
+        self._fast_again = max(0.0, self._fast_again + max(-cap, min(cap, gain)))
+        return self._fast_again >= RECOVERY_NEEDED
 
     def _shift_anomaly(self, best: int, now: float) -> Anomaly | None:
         run, base = self._run, self.baseline
@@ -349,7 +405,7 @@ class Series:
         if now - onset < LATENCY_SPAN_S or n < 4:
             return None
         factor = self._run_factor(run)
-        if factor < RATIO_MIN:
+        if factor < max(RATIO_MIN, exp(STRAY_SIGMA * self.wander)):
             return None
         mean_rank = sum(c * base.rank_share(b - self._shift) for b, c in run.items()) / n
         sigma = (mean_rank - 0.5) * (12.0 * n) ** 0.5
@@ -359,6 +415,7 @@ class Series:
         if observed < 1.4 * baseline:
             # two-humped durations: the middle may stay while the rest moves
             baseline, observed, what = self._usual(base.p95), p95, "takes (p95)"
+        self._slow_at = max(self._first_slow, best - 2)
         return self._latency_anomaly(
             self._latency.since[best], baseline, observed, sigma, n, what, now
         )
@@ -388,6 +445,7 @@ class Series:
             return None
         if sigma < self.settings.latency_sigma:
             return None
+        self._slow_at = -1
         return self._latency_anomaly(
             tail.since,
             self._usual(base.p99),
@@ -407,7 +465,7 @@ class Series:
         n: int,
         what: str,
         now: float,
-    ) -> Anomaly:
+    ) -> Anomaly | None:
         ratio = observed / baseline
         per_minute = 60.0 * n / max(10.0, now - onset)
         anomaly = Anomaly(
@@ -424,12 +482,13 @@ class Series:
             severity=severity_of("latency", ratio, observed, per_minute),
             explanation=latency_sentence(
                 self.method, self.route, onset, observed, baseline, sigma, n, what
-            ),
+            )
+            + self.situation.words(onset),
         )
+        self._fast_again = 0.0
         self._level, self._level_from = {}, now
         self._drop_lessons(now)
-        self._report(anomaly, n, now)
-        return anomaly
+        return self._report(anomaly, n, now)
 
     # --- incidents -------------------------------------------------------------------------------
 
@@ -438,26 +497,46 @@ class Series:
         of a new report.
         """
         before = self._closed.pop(anomaly.kind, None)
-        if before is not None and now - before.last_seen < self.settings.dedup_s:
+        if (
+            before is not None
+            and now - before.last_seen < self.settings.dedup_s
+            and anomaly.ratio < ESCALATED * before.anomaly.ratio
+        ):
             before.occurrences += 1
             before.hurt += hurt
             before.last_seen = now
             self.open[anomaly.kind] = before
             return None
         self._recovery = 0.0
-        self.open[anomaly.kind] = OpenIncident(anomaly, hurt=hurt, last_seen=now)
-        return anomaly
+        usual_until = self.habits.expected_until(anomaly) or self.situation.habits.hourly_until(
+            anomaly
+        )
+        self.open[anomaly.kind] = OpenIncident(
+            anomaly, hurt=hurt, last_seen=now, quiet_until=usual_until
+        )
+        return anomaly if usual_until is None else None
 
     def _close(self, kind: str, reason: str, now: float, ends: list[IncidentEnd]) -> None:
         incident = self.open.pop(kind)
         incident.last_seen = now
         self._closed[kind] = incident
+        self.habits.remember(incident.anomaly, now)
+        self.situation.habits.remember(incident.anomaly, now)
+        if kind == "latency" and reason == "recovered":
+            # a route that often strays so far and comes back must stray further to be news
+            self._stray(log(max(1.0, incident.anomaly.ratio)), 0.0)
+        if incident.quiet_until is not None:
+            self._forget_evidence(kind)
+            return
         onset = incident.anomaly.onset
         ends.append(
             IncidentEnd(
                 incident.anomaly, now, now - onset, incident.hurt, incident.occurrences, reason
             )
         )
+        self._forget_evidence(kind)
+
+    def _forget_evidence(self, kind: str) -> None:
         if kind == "latency":
             self._latency.reset()
             self._tail.reset()
@@ -466,6 +545,15 @@ class Series:
             self._recovery = 0.0
             for level in self._failing:
                 level.reset()
+
+    def _break_silence(self, kind: str, now: float) -> Anomaly | None:
+        """What every night brings is told after all when it lasts longer than every night."""
+        incident = self.open[kind]
+        if incident.quiet_until is None or now < incident.quiet_until:
+            return None
+        incident.quiet_until = None
+        incident.anomaly = replace(incident.anomaly, detected_at=now)
+        return incident.anomaly
 
     def rest(self, now: float, ends: list[IncidentEnd]) -> None:
         """Without requests an incident ends some time, too."""
@@ -505,8 +593,7 @@ class Series:
             return
         base.fade_to(now)
         base.learn(self._waiting, *self._waiting_counts)
-        if self._waiting:
-            base.rebuild()
+        base.rebuild()
         if "latency" not in self.open:
             self._follow_level()
         self._waiting, self._waiting_counts = self._fresh, self._fresh_counts
@@ -529,12 +616,15 @@ class Series:
 
     def _learn_wander(self, window: list[float]) -> None:
         """How far this route's level strays from window to window, beyond what chance explains."""
-        k = max(range(1, FIRST_SLOW + 1), key=window.__getitem__)
+        k = max(range(1, SHIFTS - 1), key=window.__getitem__)
         bend = (2 * window[k] - window[k - 1] - window[k + 1]) / GRID**2
         if bend <= 0:
             return
-        strayed = (SHIFT_FIRST + SHIFT_STEP * _peak(window, FIRST_SLOW + 2)) * LOG_GAMMA
-        chance = 1.0 / bend
+        strayed = (SHIFT_FIRST + SHIFT_STEP * _peak(window, SHIFTS)) * LOG_GAMMA
+        self._stray(strayed, 1.0 / bend)
+
+    def _stray(self, strayed: float, chance: float) -> None:
+        strayed = max(-STRAY_MAX, min(STRAY_MAX, strayed))
         weight = 1.0 / (WANDER**2 + chance) ** 2
         self._wander_weight = WANDER_KEEP * self._wander_weight + weight
         self._wander_sum = WANDER_KEEP * self._wander_sum + weight * (strayed**2 - chance)
@@ -547,6 +637,7 @@ class Series:
         self.wander = wander
         self._penalties = null_penalties(wander, self._pace_s)
         # a route that strays far must be slower by more than it strays
+        self._tail_margin = max(0, round((STRAY_SIGMA * wander - log(RATIO_MIN)) / LOG_GAMMA))
         self._first_slow = max(FIRST_SLOW, round(NEUTRAL + STRAY_SIGMA * wander / GRID))
 
     @property
@@ -576,14 +667,77 @@ class Series:
     # --- moving ----------------------------------------------------------------------------------
 
     def export(self) -> dict[str, Any]:
-        return {"first_seen": self.first_seen, "baseline": self.baseline.to_json()}
+        """JSON-able: the baseline (counts that add) and this process's own state beside it."""
+        return {
+            "first_seen": self.first_seen,
+            "baseline": self.baseline.to_json(),
+            "state": {
+                "plain": {name: getattr(self, name) for name in _PLAIN},
+                "counts": {
+                    name: {str(k): v for k, v in getattr(self, name).items()} for name in _COUNTS
+                },
+                "latency": self._latency.to_json(),
+                "tail": self._tail.to_json(),
+                "failing": [level.to_json() for level in self._failing],
+                "open": {kind: i.to_json() for kind, i in self.open.items()},
+                "closed": {kind: i.to_json() for kind, i in self._closed.items()},
+                "habits": self.habits.to_json(),
+            },
+        }
 
     def restore(self, row: Mapping[str, Any], now: float) -> None:
+        """Go on where ``export`` stopped; without ``state`` the baseline spares a new warm-up."""
         self.baseline = Baseline.from_json(row["baseline"])
         self.first_seen = min(float(row["first_seen"]), now)
         if self.baseline.total >= WARM_UP_REQUESTS:
             self.baseline.rebuild()
             self.is_warm = True
+        state = row.get("state")
+        if state is None:
+            return
+        for name in _PLAIN:
+            value, known = state["plain"][name], getattr(self, name)
+            setattr(self, name, list(value) if isinstance(known, list) else type(known)(value))
+        for name in _COUNTS:
+            setattr(self, name, {int(k): v for k, v in state["counts"][name].items()})
+        self._latency = LatencySums.from_json(state["latency"])
+        self._tail = ShareSum.from_json(state["tail"])
+        self._failing = [ShareSum.from_json(level) for level in state["failing"]]
+        self.open = {k: OpenIncident.from_json(i) for k, i in state["open"].items()}
+        self._closed = {k: OpenIncident.from_json(i) for k, i in state["closed"].items()}
+        self.habits = Habits.from_json(state["habits"])
+        self._set_wander(self.wander)
+
+
+_PLAIN = (
+    "is_warm",
+    "_requests",
+    "_errors",
+    "_error_runs",
+    "_first_error",
+    "_last_error",
+    "_error_evidence",
+    "_recovery",
+    "_fast_again",
+    "_slow_at",
+    "_failed_last",
+    "_began",
+    "_weighed",
+    "_last_request",
+    "_window_from",
+    "_level_from",
+    "_shift",
+    "_drift",
+    "_window_found",
+    "_profile",
+    "wander",
+    "_wander_weight",
+    "_wander_sum",
+    "_pace_s",
+    "_fresh_counts",
+    "_waiting_counts",
+)
+_COUNTS = ("_durations", "_run", "_fresh", "_waiting", "_level")
 
 
 def _peak(values: list[float], end: int) -> float:

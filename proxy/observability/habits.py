@@ -1,0 +1,101 @@
+"""What happens every night at the same hour, or at every full hour, is no news. Pure.
+
+An incident that has ended is remembered with its time of day. One like it, at the same time on a
+later day, is expected: it stays quiet as long as it is no worse and lasts no longer. An outage is
+never a habit.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.domain.anomaly import Anomaly
+
+DAY_S = 86400.0
+HOUR_S = 3600.0
+REMEMBER_S = 8 * DAY_S
+"""A week and a day: weekly jobs come round once."""
+HABITS_MAX = 32
+ALL_HABITS_MAX = 128
+NIGHTLY_SLACK_S = 1200.0
+HOURLY_SLACK_S = 240.0
+HOURLY_TIMES, HOURLY_OF = 3, 6
+"""In so many of the last so many hours."""
+WORSE = 2.5
+"""So much stronger than before is news again."""
+OUTAGE_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    kind: str
+    onset: float
+    ended: float
+    ratio: float
+
+
+class Habits:
+    """The last incidents of one route, or of all of them."""
+
+    __slots__ = ("_past",)
+
+    def __init__(self, most: int = HABITS_MAX) -> None:
+        self._past: deque[_Past] = deque(maxlen=most)
+
+    def remember(self, anomaly: Anomaly, ended: float) -> None:
+        self._past.append(_Past(anomaly.kind, anomaly.onset, ended, anomaly.ratio))
+
+    def expected_until(self, anomaly: Anomaly) -> float | None:
+        """Until when an incident like this is the usual thing; None when it is news."""
+        if anomaly.kind == "error_rate" and anomaly.observed >= OUTAGE_SHARE:
+            return None
+        nightly = [
+            p
+            for p in self._alike(anomaly)
+            if anomaly.onset - p.onset > DAY_S / 2
+            and _apart(anomaly.onset, p.onset, DAY_S) <= NIGHTLY_SLACK_S
+        ]
+        if nightly:
+            return anomaly.onset + max(p.ended - p.onset for p in nightly) + NIGHTLY_SLACK_S
+        return None
+
+    def hourly_until(self, anomaly: Anomaly) -> float | None:
+        """The same for a job at every full hour, or at any other minute of each."""
+        if anomaly.kind == "error_rate" and anomaly.observed >= OUTAGE_SHARE:
+            return None
+        hourly = [
+            p
+            for p in self._alike(anomaly)
+            if _apart(anomaly.onset, p.onset, HOUR_S) <= HOURLY_SLACK_S
+            and HOUR_S / 2 < anomaly.onset - p.onset <= (HOURLY_OF + 0.5) * HOUR_S
+        ]
+        hours = {round((anomaly.onset - p.onset) / HOUR_S) for p in hourly}
+        if len(hours) >= HOURLY_TIMES:
+            return anomaly.onset + max(p.ended - p.onset for p in hourly) + HOURLY_SLACK_S
+        return None
+
+    def _alike(self, anomaly: Anomaly) -> list[_Past]:
+        return [
+            p
+            for p in self._past
+            if p.kind == anomaly.kind
+            and anomaly.ratio <= WORSE * p.ratio
+            and 0.0 <= anomaly.onset - p.onset <= REMEMBER_S
+        ]
+
+    def to_json(self) -> list[list[Any]]:
+        return [[p.kind, p.onset, p.ended, p.ratio] for p in self._past]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Sequence[Any]]) -> "Habits":
+        made = cls()
+        for kind, onset, ended, ratio in data:
+            made._past.append(_Past(str(kind), float(onset), float(ended), float(ratio)))
+        return made
+
+
+def _apart(one: float, other: float, period: float) -> float:
+    """Distance of two times on a dial of this period."""
+    distance = abs(one - other) % period
+    return min(distance, period - distance)

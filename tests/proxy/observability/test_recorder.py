@@ -1,0 +1,165 @@
+"""Recorder: names, numbers, stores and tells; never raises."""
+
+import json
+from uuid import UUID
+
+import pytest
+
+from proxy.domain.anomaly import Anomaly
+from proxy.domain.exchange import Capture, Exchange, Outcome
+from proxy.observability.buffer import MetricsBuffer
+from proxy.observability.incident import IncidentEnd
+from proxy.observability.recorder import Recorder
+from proxy.observability.snapshot import merge_snapshots
+
+
+def exchange(
+    at: float = 1000.0,
+    target: bytes = b"/orders/7",
+    status: int = 200,
+    outcome: Outcome = Outcome.ANSWERED,
+    ms: float = 20.0,
+    location: bytes | None = None,
+) -> Exchange:
+    made = Exchange(at, ms, "GET", target, status, outcome, client="10.0.0.9")
+    if location is not None:
+        made.capture = Capture([], response_headers=[(b"Location", location)])
+    return made
+
+
+class Ears:
+    def __init__(self) -> None:
+        self.failures: list[tuple[Exchange, UUID]] = []
+        self.client_errors: list[int] = []
+        self.redirects: list[int] = []
+        self.loops: list[tuple[str, ...]] = []
+        self.anomalies: list[Anomaly] = []
+        self.ends: list[IncidentEnd] = []
+        self.recorder = Recorder(
+            buffer=MetricsBuffer(50_000),
+            on_failure=lambda e, i: self.failures.append((e, i)),
+            on_client_error=lambda e, i: self.client_errors.append(e.status),
+            on_redirect=lambda e, i: self.redirects.append(e.status),
+            on_redirect_loop=lambda e, i, circle: self.loops.append(circle),
+            on_anomaly=self.anomalies.append,
+            on_anomaly_end=self.ends.append,
+            id_base=0xABCD,
+        )
+
+
+def test_route_number_and_id_are_given() -> None:
+    recorder = Recorder(id_base=0xABCD)
+    one, two = exchange(), exchange()
+    recorder.record(one)
+    recorder.record(two)
+    assert (one.route, one.sequence, two.sequence) == ("/orders/{id}", 1, 2)
+    assert recorder.log_id(2) == UUID(int=0xABCD << 64 | 2)
+    assert recorder.trace_id(one) == recorder.log_id(1).hex
+    two.trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert recorder.trace_id(two) == two.trace_id
+    assert [e.sequence for e in recorder.buffer.drain(9)] == [1, 2]
+    assert Recorder().log_id(1) != Recorder().log_id(1)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "heard"),
+    [
+        (200, Outcome.ANSWERED, ""),
+        (500, Outcome.ANSWERED, "failure"),
+        (502, Outcome.UPSTREAM_REFUSED, "failure"),
+        (504, Outcome.UPSTREAM_TIMEOUT, "failure"),
+        (200, Outcome.UPSTREAM_BROKEN, "failure"),
+        (404, Outcome.ANSWERED, "client"),
+        (302, Outcome.ANSWERED, "redirect"),
+        (304, Outcome.ANSWERED, ""),
+        (499, Outcome.CLIENT_GONE, ""),
+        (400, Outcome.REJECTED, ""),
+        (500, Outcome.PROXY_FAULT, ""),
+        (503, Outcome.LOCAL, ""),
+        (101, Outcome.UPGRADED, ""),
+    ],
+)
+def test_who_hears_of_what(status: int, outcome: Outcome, heard: str) -> None:
+    ears = Ears()
+    ears.recorder.record(exchange(status=status, outcome=outcome))
+    assert (len(ears.failures), ears.client_errors, ears.redirects) == (
+        int(heard == "failure"),
+        [status] if heard == "client" else [],
+        [status] if heard == "redirect" else [],
+    )
+    if heard == "failure":
+        assert ears.failures[0][1] == ears.recorder.log_id(1)
+    assert len(ears.recorder.buffer) == 1
+    assert ears.recorder.faults == 0
+
+
+def test_a_redirect_circle_is_told_with_its_chain() -> None:
+    ears = Ears()
+    for n in range(4):
+        ears.recorder.record(exchange(n * 0.2, b"/login", 302, location=b"/home"))
+        ears.recorder.record(exchange(n * 0.2 + 0.1, b"/home", 302, location=b"/login"))
+    assert ears.loops == [("/login", "/home", "/login")]
+
+
+def test_a_fault_of_our_own_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(found: Exchange, log_id: UUID) -> None:
+        raise RuntimeError("listener")
+
+    recorder = Recorder(on_failure=broken)
+    for _ in range(30):
+        recorder.record(exchange(status=500))
+    assert recorder.faults == 30
+    assert len(recorder.buffer) == 30
+    assert len(caplog.records) == 20
+    recorder.record(None)  # type: ignore[arg-type]  # whatever comes, nothing is thrown
+    assert recorder.faults == 31
+
+
+def live(ears: Ears, start: float, seconds: int, ms: float, status: int = 200) -> None:
+    for n in range(seconds * 2):
+        at = start + n * 0.5
+        ears.recorder.record(exchange(at, b"/orders/%d" % n, status, ms=ms + n % 9))
+        ears.recorder.tick(at)
+
+
+def test_a_slow_route_is_told_scored_and_forgiven() -> None:
+    ears = Ears()
+    epoch = 1_760_000_000.0
+    live(ears, epoch, 1200, 100.0)
+    healthy = merge_snapshots([ears.recorder.snapshot()]).health()
+    assert healthy.score == 100
+    live(ears, epoch + 1200, 600, 800.0)
+    (anomaly,) = ears.anomalies
+    assert anomaly.detected_at - (epoch + 1200) <= 60.0
+    snapshot = ears.recorder.snapshot()
+    (shown,) = snapshot["open"]
+    assert (shown["route"], shown["explanation"]) == ("/orders/{id}", anomaly.explanation)
+    hurt = merge_snapshots([snapshot]).health()
+    assert hurt.score is not None
+    assert hurt.score < 95
+    assert "GET /orders/{id}" in hurt.why[0].text
+    live(ears, epoch + 1800, 600, 100.0)
+    assert [e.reason for e in ears.ends] == ["recovered"]
+    assert ears.recorder.snapshot()["open"] == []
+    assert merge_snapshots([ears.recorder.snapshot()]).health().score == 100
+    assert ears.recorder.faults == 0
+
+
+def test_the_snapshot_is_json_and_counts_everything() -> None:
+    ears = Ears()
+    for n in range(100):
+        ears.recorder.record(exchange(n * 1.0, b"/a", 500 if n % 10 == 0 else 200))
+    ears.recorder.record(exchange(99.0, b"/a", 499, Outcome.CLIENT_GONE))
+    snapshot = json.loads(json.dumps(ears.recorder.snapshot(99.0)))
+    assert snapshot["statuses"] == {"2xx": 90, "4xx": 1, "5xx": 10}
+    assert snapshot["outcomes"] == {"answered": 100, "client_gone": 1}
+    assert snapshot["sequence"] == 101
+    (route,) = snapshot["routes"]
+    assert (route["method"], route["route"], route["requests"], route["errors"]) == (
+        "GET",
+        "/a",
+        100,
+        10,
+    )
+    assert sum(m["requests"] for m in snapshot["minutes"].values()) == 100
+    assert snapshot["buffer"]["size"] == 101

@@ -1,0 +1,64 @@
+"""Windows of five minutes, made of minutes that add."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.observability.rollup import Minutes, WindowCounts, performance
+from proxy.observability.sketch import bucket_of
+
+
+def test_the_window_moves_on() -> None:
+    minutes = Minutes()
+    for minute in range(10):
+        minutes.add(bucket_of(20.0), 200, False, minute * 60.0 + 5)
+    assert minutes.window(9 * 60.0 + 30).requests == 5
+    assert minutes.window(12 * 60.0).requests == 2
+    assert minutes.window(60 * 60.0).requests == 0
+    assert list(minutes.series(9 * 60.0 + 30)) == [5, 6, 7, 8, 9]
+
+
+def test_errors_apart_from_client_errors_and_from_durations() -> None:
+    minutes = Minutes()
+    for status, failed, ms in (
+        (200, False, 10.0),
+        (404, False, 5.0),
+        (500, True, 900.0),
+        (200, True, 7.0),
+    ):
+        minutes.add(bucket_of(ms), status, failed, 100.0)
+    window = minutes.window(100.0)
+    assert (window.requests, window.client_errors, window.errors) == (4, 1, 2)
+    assert sum(window.durations.values()) == 2
+    row = performance("GET", "/x", window)
+    assert (row.count, row.error_rate, row.client_error_rate) == (4, 0.5, 0.25)
+    assert row.p99_ms is not None
+    assert row.p99_ms > 7.0
+
+
+def test_a_place_in_the_ring_is_used_again() -> None:
+    minutes = Minutes(2)
+    minutes.add(3, 500, True, 0.0)
+    minutes.add(4, 200, False, 120.0)
+    window = minutes.window(120.0)
+    assert (window.requests, window.errors, window.failed_durations) == (1, 0, {})
+
+
+requests = st.lists(
+    st.tuples(st.integers(0, 500), st.sampled_from([200, 404, 500]), st.floats(0, 600)), max_size=60
+)
+
+
+@given(requests, requests)
+def test_windows_of_two_workers_add_up_to_one(
+    one: list[tuple[int, int, float]], other: list[tuple[int, int, float]]
+) -> None:
+    a, b, both = Minutes(20), Minutes(20), Minutes(20)
+    for mine, rows in ((a, one), (b, other)):
+        for bucket, status, at in sorted(rows, key=lambda r: r[2]):
+            mine.add(bucket, status, status >= 500, at)
+    for bucket, status, at in sorted(one + other, key=lambda r: r[2]):
+        both.add(bucket, status, status >= 500, at)
+    total = a.window(600.0)
+    total.add(b.window(600.0))
+    assert total == both.window(600.0)
+    assert WindowCounts.from_json(total.to_json()) == total
