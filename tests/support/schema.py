@@ -7,7 +7,6 @@ import asyncio
 import os
 import re
 import subprocess
-import sys
 
 from proxy.data_files import data_path
 from proxy.store import binaries
@@ -65,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -16,12 +16,14 @@ insert into public.profiles values (gen_random_uuid(), 'FOUNDER', 'kept');
 create table public.observability_logs (
   id uuid primary key default gen_random_uuid(), route_path text not null, method text not null,
   status_code int, latency_ms int, workspace_id uuid,
-  user_id uuid, error_message text, error_stack text, created_at timestamptz default now(), extra int);
+  user_id uuid, error_message text, error_stack text,
+  created_at timestamptz default now(), extra int);
 alter table public.observability_logs enable row level security;
 create policy "anyone inserts" on public.observability_logs for insert with check (true);
 insert into public.observability_logs
   (route_path, method, status_code, created_at, error_message, extra)
-values ('/ok', 'GET', 200, '2026-01-01', null, 1), ('/bad', 'GET', 500, '2026-01-02', 'boom', 2),
+values ('/ok', 'GET', 200, '2026-01-01', null, 1),
+       ('/bad', 'GET', 500, '2026-01-02', 'boom', 2),
        ('/worse', 'POST', 400, '2026-01-03', 'no', 3);
 """
 

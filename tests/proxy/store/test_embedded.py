@@ -1,5 +1,6 @@
 """The embedded server: starts, kill -9, racing starters, stale files, other versions."""
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -56,6 +57,8 @@ async def test_first_start_second_start_and_kill_9(cluster: Cluster) -> None:
     assert not cluster.ensure_running().started, "a second call attaches"
 
     os.kill(first.pid, signal.SIGKILL)
+    while cluster.is_alive():  # the signal is sent, not yet obeyed
+        await asyncio.sleep(0.01)
     conn.terminate()
     again = cluster.ensure_running()
     assert again.started

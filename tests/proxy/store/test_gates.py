@@ -6,9 +6,9 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from proxy.domain.approval import ApprovalStatus, ItemType
+from proxy.domain.approval import Approval, ApprovalStatus, ItemType, Verdict
 from proxy.domain.failure import Severity
-from proxy.domain.patch import Patch, PatchStatus, Risk
+from proxy.domain.patch import Patch, PatchStatus, PatchType, Risk
 from proxy.errors import Conflict, Invalid, NotPermitted, SelfHealError
 from proxy.store import approvals, control, patches
 from proxy.store.pool import AS_PROXY, acting
@@ -217,7 +217,7 @@ async def test_a_decision_is_made_once_and_stays(stage: Stage) -> None:
     first = key()
     async with acting(stage["founder"], stage.db.actor("founder")) as conn:
 
-        async def decide(decision: "approvals.Verdict", with_key: str) -> approvals.Approval:
+        async def decide(decision: Verdict, with_key: str) -> Approval:
             return await approvals.decide(
                 conn,
                 approval.id,
@@ -298,7 +298,7 @@ async def test_what_an_agent_may_do_is_propose_and_summarise(stage: Stage) -> No
         patch = await patches.attach_content(
             conn,
             job,
-            patch_type=patches.PatchType.CODE,
+            patch_type=PatchType.CODE,
             description="mine",
             diff="+x",
             sql=None,

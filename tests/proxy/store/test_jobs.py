@@ -1,24 +1,24 @@
 """Jobs on real Postgres: one job per bug with the exact count, samples, regressions, lists."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
 from proxy.domain.failure import Category, ReplayRequest, Severity
-from proxy.domain.job import JobStatus
+from proxy.domain.job import Job, JobStatus
 from proxy.errors import Conflict, Invalid, NotFound
 from proxy.store import jobs
-from proxy.store.jobs import JobQuery
+from proxy.store.jobs import JobQuery, JobSort
 from proxy.store.pool import AS_PROXY, acting, open_pool
 from proxy.store.statements import sql
 from tests.support.postgres import TestDatabase
 from tests.support.store import WHEN, classified, failure
-
-Pool = asyncpg.Pool
 
 
 async def test_a_thousand_parallel_failures_are_one_job_with_the_exact_count(
@@ -49,7 +49,7 @@ async def test_a_thousand_parallel_failures_are_one_job_with_the_exact_count(
     await pool.close()
 
 
-async def test_what_identifies_a_job(proxy_pool: Pool) -> None:
+async def test_what_identifies_a_job(proxy_pool: asyncpg.Pool) -> None:
     async with acting(proxy_pool, AS_PROXY) as conn:
         one = await jobs.record_failure(conn, failure(), classified())
         for other in (
@@ -63,7 +63,7 @@ async def test_what_identifies_a_job(proxy_pool: Pool) -> None:
         assert same.job.occurrences == 6
 
 
-async def test_severity_only_rises_and_unknown_becomes_known(proxy_pool: Pool) -> None:
+async def test_severity_only_rises_and_unknown_becomes_known(proxy_pool: asyncpg.Pool) -> None:
     async with acting(proxy_pool, AS_PROXY) as conn:
         for severity, category, expected in (
             (Severity.MEDIUM, Category.UNKNOWN, (Severity.MEDIUM, Category.UNKNOWN)),
@@ -78,7 +78,7 @@ async def test_severity_only_rises_and_unknown_becomes_known(proxy_pool: Pool) -
             assert (job.severity, job.category) == expected
 
 
-async def test_hostile_text_comes_back_visible_and_bounded(proxy_pool: Pool) -> None:
+async def test_hostile_text_comes_back_visible_and_bounded(proxy_pool: asyncpg.Pool) -> None:
     request = ReplayRequest(
         "POST", "/a?b=\x00", (("X-\ud800", "v\x00"),), b"\x00\xff", True, ("k",)
     )
@@ -109,7 +109,7 @@ async def test_hostile_text_comes_back_visible_and_bounded(proxy_pool: Pool) -> 
 
 
 async def test_samples_are_bounded_and_keep_the_first_and_a_replayable_one(
-    proxy_pool: Pool,
+    proxy_pool: asyncpg.Pool,
 ) -> None:
     async with acting(proxy_pool, AS_PROXY) as conn:
         for n in range(20):
@@ -126,7 +126,7 @@ async def test_samples_are_bounded_and_keep_the_first_and_a_replayable_one(
     assert messages[0] == "later"
 
 
-async def test_list_filters_sorts_and_pages(proxy_pool: Pool) -> None:
+async def test_list_filters_sorts_and_pages(proxy_pool: asyncpg.Pool) -> None:
     async with acting(proxy_pool, AS_PROXY) as conn:
         for n in range(23):
             await jobs.record_failure(
@@ -141,14 +141,16 @@ async def test_list_filters_sorts_and_pages(proxy_pool: Pool) -> None:
                 ),
                 count=n + 1,
             )
-        for sort, value in (
+        orders: tuple[tuple[JobSort, Callable[[Job], Any]], ...] = (
             ("severity", lambda j: (j.severity.rank, j.last_seen, j.id)),
             ("last_seen", lambda j: (j.last_seen, j.id)),
             ("first_seen", lambda j: (j.first_seen, j.id)),
             ("occurrences", lambda j: (j.occurrences, j.id)),
             ("id", lambda j: j.id),
-        ):
-            seen, cursor = [], None
+        )
+        for sort, value in orders:
+            seen: list[Job] = []
+            cursor = None
             while True:
                 page = await jobs.list_jobs(conn, JobQuery(sort=sort, limit=7, cursor=cursor))
                 assert (page.total, page.all) == (22, 22)
@@ -171,7 +173,7 @@ async def test_list_filters_sorts_and_pages(proxy_pool: Pool) -> None:
                 await jobs.list_jobs(conn, JobQuery(cursor=bad))
 
 
-async def test_steps_say_what_went_wrong(database: TestDatabase, proxy_pool: Pool) -> None:
+async def test_steps_say_what_went_wrong(database: TestDatabase, proxy_pool: asyncpg.Pool) -> None:
     async with acting(proxy_pool, AS_PROXY) as conn:
         job = (await jobs.record_failure(conn, failure(), classified())).job
         with pytest.raises(NotFound):
@@ -204,7 +206,7 @@ async def test_steps_say_what_went_wrong(database: TestDatabase, proxy_pool: Poo
 
 
 async def test_a_closed_job_stays_closed_and_the_bug_gets_a_new_one(
-    database: TestDatabase, proxy_pool: Pool
+    database: TestDatabase, proxy_pool: asyncpg.Pool
 ) -> None:
     async with acting(proxy_pool, AS_PROXY) as conn:
         job = (await jobs.record_failure(conn, failure(), classified())).job
@@ -224,7 +226,7 @@ async def test_a_closed_job_stays_closed_and_the_bug_gets_a_new_one(
 
 
 async def test_viewers_and_agents_see_jobs_without_peoples_words(
-    database: TestDatabase, proxy_pool: Pool
+    database: TestDatabase, proxy_pool: asyncpg.Pool
 ) -> None:
     full = failure(stack="at x", body="secret", client="h", request=ReplayRequest("GET", "/x"))
     async with acting(proxy_pool, AS_PROXY) as conn:
@@ -240,7 +242,7 @@ async def test_viewers_and_agents_see_jobs_without_peoples_words(
 
 
 async def test_listing_fifty_thousand_jobs_is_quick_and_uses_its_index(
-    database: TestDatabase, proxy_pool: Pool
+    database: TestDatabase, proxy_pool: asyncpg.Pool
 ) -> None:
     installer = await database.connect_installer()
     await installer.execute(
@@ -255,7 +257,8 @@ async def test_listing_fifty_thousand_jobs_is_quick_and_uses_its_index(
     )
     await installer.close()
     async with acting(proxy_pool, AS_PROXY) as conn:
-        times = []
+        times: list[float] = []
+        listed: list[Job] = []
         for _ in range(9):
             started = perf_counter()
             listed = await jobs.list_open_jobs(conn, 50)

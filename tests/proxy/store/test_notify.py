@@ -26,10 +26,8 @@ async def test_changes_wake_and_repetitions_do_not(
         assert await _next(heard) is None, "connected: something may have been missed"
         for severity in (Severity.LOW, Severity.LOW, Severity.HIGH):
             async with acting(proxy, AS_PROXY) as conn:
-                job = (
-                    await jobs.record_failure(conn, failure(), classified(severity=severity))
-                ).job
-        patch = await new_patch(proxy, job.id)
+                await jobs.record_failure(conn, failure(), classified(severity=severity))
+        patch = await new_patch(proxy, 1)
         await step(proxy, AS_PROXY, patch, PatchStatus.SUPERSEDED)
         assert [await _next(heard) for _ in range(4)] == [
             Wakeup("job", "J-1", "created", "low"),

@@ -44,15 +44,16 @@ async def tell(db: TestDatabase) -> None:
                 JobStatus.APPROVED,
                 JobStatus.APPLIED,
             ):
-                job = await jobs.step_job(conn, job_id, new)
-            assert job.applied_at is not None
+                await jobs.step_job(conn, job_id, new)
+            applied_at = (await jobs.get_job(conn, job_id)).applied_at
+            assert applied_at is not None
         patch = await step(proxy, AS_PROXY, patch, PatchStatus.VERIFIED)
         async with acting(proxy, AS_PROXY) as conn:
             assert (await jobs.step_job(conn, job_id, JobStatus.RESOLVED)).resolved_at is not None
             late = await jobs.record_failure(conn, failure(), classified())
             assert not late.regressed, "an event from before the fix says nothing about it"
             again = await jobs.record_failure(
-                conn, failure(occurred_at=job.applied_at.replace(year=2030)), classified()
+                conn, failure(occurred_at=applied_at.replace(year=2030)), classified()
             )
             assert again.regressed
             assert again.job.status is JobStatus.OPEN
