@@ -22,7 +22,8 @@ from proxy.dataplane.framing import (
     ResponseHead,
 )
 from proxy.dataplane.plane import Plane
-from proxy.dataplane.upgrade import Tunnel, answers_handshake, reset_on_close
+from proxy.dataplane.sockets import reset_on_close, unread_bytes
+from proxy.dataplane.upgrade import Tunnel, answers_handshake
 from proxy.dataplane.upstream import Link, Upstream
 from proxy.domain.exchange import Capture, Exchange, Outcome
 
@@ -870,7 +871,7 @@ class General(asyncio.Protocol):
     def _is_stuck(self, now: float) -> bool:
         """True when a full client has not taken a byte for as long as an idle one may stay."""
         since, size = self._stalled
-        left = self._transport.get_write_buffer_size()
+        left = unread_bytes(self._transport)
         if left != size or since < 0:
             self._stalled = (now, left)
             return False

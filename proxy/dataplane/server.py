@@ -60,7 +60,7 @@ class DataServer(web.Server):
         """A protocol for a connection just accepted; aiohttp's own type would be its request
         handler."""
         plane = self._plane
-        if plane.draining or len(plane.connections) >= plane.limits.connections:
+        if len(plane.connections) >= plane.limits.connections:
             plane.refused_connections_total += 1
             return _TurnedAway()
         return Hot(plane) if self._is_hot else General(plane)
@@ -86,8 +86,11 @@ class DataServer(web.Server):
         plane = self._plane
         now = plane.monotonic()
         plane.wall_offset = plane.clock.time() - now
-        for connection in list(self._plane.connections):
+        for connection in list(plane.connections):
             connection.scan(now)
+            if plane.draining:
+                # accepted after the drain began: it may ask once, but not idle
+                connection.drain()
         self._plane.upstream.expire(now)
 
     def _scan_later(self) -> None:

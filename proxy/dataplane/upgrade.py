@@ -6,14 +6,13 @@ business.
 """
 
 import asyncio
-import socket
-import struct
 from base64 import b64encode
 from collections.abc import Callable
 from hashlib import sha1
 from typing import Any
 
 from proxy.dataplane.framing import ResponseHead
+from proxy.dataplane.sockets import reset_on_close
 from proxy.dataplane.upstream import Link
 
 TUNNEL_IDLE_S = 3600.0
@@ -32,13 +31,6 @@ def answers_handshake(response: ResponseHead, key: bytes) -> bool:
         and b"upgrade" in response.connection
         and response.values(b"sec-websocket-accept") == [expected]
     )
-
-
-def reset_on_close(transport: Any) -> None:
-    """Make the coming abort a reset: a peer that was promised no length must still see the cut."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class _End(asyncio.Protocol):

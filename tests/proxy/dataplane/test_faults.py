@@ -382,3 +382,37 @@ async def test_below_the_prefix_the_local_app_answers_and_nothing_else_is_shadow
         assert r.server.stats.local_total == 3
     local.pre_shutdown()
     await local.shutdown(1)
+
+
+async def test_a_connection_accepted_while_draining_may_ask_once() -> None:
+    async with rig() as r:
+        r.server.start_draining()
+        client, idle = await r.connect(), await r.connect()
+        await client.send(GET)
+        got = await client.got()
+        assert (got.body, got.values(b"connection")) == (b"ok", [b"close"])
+        await r.until(lambda: r.server.stats.connections <= 1)
+        r.server.scan()
+        assert await idle.ended() == b""
+
+
+async def test_a_slow_reader_that_goes_on_reading_is_not_cut() -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (64 << 20))
+        while True:
+            await peer.send(b"x" * 65536)
+
+    clock = ManualClock()
+    async with rig(behave, clock=clock) as r:
+        client = await r.connect()
+        await client.send(GET)
+        await asyncio.sleep(0.1)
+        client.stop_reading()
+        await asyncio.sleep(0.2)
+        for _ in range(6):
+            await turn(r, clock, 40)
+            client.read_on()
+            await asyncio.wait_for(client.reader.read(1 << 20), 5)
+            client.stop_reading()
+        assert not r.kept.exchanges

@@ -177,7 +177,7 @@ async def test_hot_and_general_do_the_same(
 BASES = [
     b"GET /a HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n",
     b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: x\r\n\r\n",
+    b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT:\r\n\r\n",
 ]
 HOSTILE = [bytes([b]) for b in b'\r\n\t \x00:;,0_+-x\x0b\x7f"'] + [
     b"\r\n",

@@ -45,11 +45,11 @@ async def test_nothing_is_left_behind() -> None:
         gc.collect()
         before = descriptors()
         tracemalloc.start()
-        for _ in range(20):
+        for _ in range(10):
             await one_round(r)
         gc.collect()
         first = tracemalloc.get_traced_memory()[0]
-        for _ in range(40):
+        for _ in range(20):
             await one_round(r)
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - first
