@@ -32,6 +32,7 @@ HOME = "/tmp/home"
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/certs", "/etc/ssl/openssl.cnf")
+_OWN_MOUNTS = ("/", "/tmp", "/dev", "/proc", "/etc")  # made above, with modes of their own
 _TOOLS = ("node", "npm", "npx", "deno", "bun", "ruby", "bundle", "php", "go", "java", "dotnet")
 _INSTALL = "install bubblewrap (Debian: apt-get install bubblewrap)"
 
@@ -58,6 +59,10 @@ class JailSpec:
     """What one jail looks like. ``path`` are folders of programs, searched before the system's."""
 
     tree: Path
+    root: str = SRC
+    """Where the tree is seen in the jail. At the app's own path its stack traces name the files
+    they name in production, so that signatures can be compared.
+    """
     binds: tuple[Bind, ...] = ()
     path: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -129,7 +134,7 @@ def command_line(spec: JailSpec, command: Sequence[str]) -> list[str]:
     words += _filesystem(spec)
     for name, value in _environment(spec).items():
         words += ["--setenv", name, value]
-    words += ["--chdir", SRC]
+    words += ["--chdir", spec.root]
     inner = ["bwrap", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
     limited = [*_rlimits(spec.limits), *command]
     if spec.user is None:
@@ -140,7 +145,19 @@ def command_line(spec: JailSpec, command: Sequence[str]) -> list[str]:
         "setpriv", f"--reuid={spec.user.uid}", f"--regid={spec.user.gid}", "--clear-groups",
         "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--",
     ]  # fmt: skip
-    return [*words, "--", *drop, *inner, "--dev-bind", "/", "/", "--chdir", SRC, "--", *limited]
+    return [
+        *words,
+        "--",
+        *drop,
+        *inner,
+        "--dev-bind",
+        "/",
+        "/",
+        "--chdir",
+        spec.root,
+        "--",
+        *limited,
+    ]
 
 
 def _rlimits(limits: Limits) -> list[str]:
@@ -171,19 +188,25 @@ def _filesystem(spec: JailSpec) -> list[str]:
     words += ["--perms", "1777", "--size", str(TMP_BYTES_MAX), "--tmpfs", "/dev/shm"]
     if spec.user is None:
         words += ["--dir", HOME]
-    words += ["--bind", str(spec.tree), SRC]
-    # a rewritten .git would redirect the next git call made on this tree
-    if (spec.tree / ".git").exists():
-        words += ["--ro-bind", str(spec.tree / ".git"), f"{SRC}/.git"]
     made: set[str] = set()
-    for bind in spec.binds:
+    tree = Bind(str(spec.tree), spec.root, writable=True)
+    # a rewritten .git would redirect the next git call made on this tree
+    git = spec.tree / ".git"
+    own = (tree, Bind(str(git), f"{spec.root}/.git")) if git.exists() else (tree,)
+    for bind in (*own, *spec.binds):
         target = bind.target or bind.source
         for parent in reversed(Path(target).parents):
-            if str(parent) not in made and str(parent) != "/" and not _inside(parent, SRC, "/usr"):
+            if (
+                str(parent) not in made
+                and str(parent) != "/"
+                and not _inside(parent, spec.root, "/usr")
+            ):
                 # bwrap makes missing parents for its own user alone
                 words += ["--perms", "0755", "--dir", str(parent)]
                 made.add(str(parent))
         words += ["--bind" if bind.writable else "--ro-bind", bind.source, target]
+    if spec.root != SRC:
+        words += ["--symlink", spec.root, SRC]
     return words
 
 
@@ -340,18 +363,26 @@ def _is_system(path: str) -> bool:
     return path == "/" or any(path == s or path.startswith(f"{s}/") for s in _SYSTEM)
 
 
-def shared_folders(app: Path, names: Sequence[str]) -> tuple[Bind, ...]:
+def root_for(app: Path) -> str:
+    """Where the tree of ``app`` is shown: at its own path, unless that is the system's."""
+    path = str(app.resolve())
+    return SRC if _is_system(path) or path.startswith(("/proc", "/dev", "/etc")) else path
+
+
+def shared_folders(app: Path, names: Sequence[str], root: str = SRC) -> tuple[Bind, ...]:
     """Ignored dependency folders of the app, read-only, in the tree and at their own place.
 
     Scripts of a virtual environment name its absolute path, hence both. A link or a path that
     leaves the checkout is not followed.
     """
     binds: list[Bind] = []
-    root = app.resolve()
+    home = app.resolve()
     for name in names:
-        folder = app / name
-        if folder.is_dir() and folder.resolve() == root / name and name not in ("", ".", ".git"):
-            binds += [Bind(str(folder), f"{SRC}/{name}"), Bind(str(root / name))]
+        folder = home / name
+        if folder.is_dir() and folder.resolve() == folder and name not in ("", ".", ".git"):
+            binds += dict.fromkeys(
+                [Bind(str(folder), f"{root}/{name}"), Bind(str(folder), str(folder))]
+            )
             binds += _venv_home(folder)
     return tuple(binds)
 
@@ -371,11 +402,13 @@ def _venv_home(folder: Path) -> list[Bind]:
     return []
 
 
-def make_mount_points(tree: Path, binds: Sequence[Bind], user: Owner | None) -> None:
-    """Folders below ``/src`` to mount on: a jail without rights cannot make them itself."""
+def make_mount_points(
+    tree: Path, binds: Sequence[Bind], user: Owner | None, root: str = SRC
+) -> None:
+    """Folders below the tree's root to mount on: a jail without rights cannot make them itself."""
     for bind in binds:
-        if bind.target.startswith(f"{SRC}/"):
-            point = tree / bind.target.removeprefix(f"{SRC}/")
+        if bind.target.startswith(f"{root}/"):
+            point = tree / bind.target.removeprefix(f"{root}/")
             point.mkdir(parents=True, exist_ok=True)
             if user is not None:
                 os.chown(point, user.uid, user.gid)

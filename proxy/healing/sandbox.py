@@ -26,6 +26,7 @@ from proxy.healing.jail import (
     Limits,
     bwrap_available,
     make_mount_points,
+    root_for,
     run_jailed,
     service_user,
     shared_folders,
@@ -190,12 +191,14 @@ class Sandbox:
     def _spec(self, tree: Path, lent: Lent) -> JailSpec:
         settings = self._settings
         tools, path = tool_prefixes([settings.start, settings.test])
-        shared = shared_folders(self._repo.app, settings.share)
+        root = root_for(self._repo.app)
+        shared = shared_folders(self._repo.app, settings.share, root)
         binds = (*tools, *(Bind(p) for p in settings.bind_ro), *shared, *lent.binds)
-        make_mount_points(tree, binds, self._user)
+        make_mount_points(tree, binds, self._user, root)
         bins = [f"{b.target}/bin" for b in shared if (Path(b.source) / "bin").is_dir()]
         return JailSpec(
             tree,
+            root,
             binds=tuple(dict.fromkeys(binds)),
             path=(*filter(None, bins), *(f"{p}/bin" for p in settings.bind_ro), *path),
             env=lent.env,

@@ -70,7 +70,7 @@ async def test_a_jailed_app_uses_its_copy_and_nothing_stays(
     binds, path = tool_prefixes(["python"])
     async with DatabaseCopies(copies, "SHOP_URL").clone() as lent:
         assert lent.binds[0].target == SOCKET_DIR
-        spec = JailSpec(tree, (*binds, *lent.binds), path, lent.env, user=user)
+        spec = JailSpec(tree, binds=(*binds, *lent.binds), path=path, env=lent.env, user=user)
         ran = await run_jailed(spec, ["python", "-c", PROBE])
     assert ran.output.decode().splitlines() == ["rows 1", "no rights"]
     assert await _leftovers(database) == 0
