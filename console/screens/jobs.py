@@ -188,6 +188,7 @@ class JobsPane(Pane):
         self.console_app.reload_jobs()
 
     def set_filter(self, text: str) -> None:
+        self.chosen = parse_job_filter(text)
         self.query_one("#jobs-filter", Input).value = text
 
     def back(self) -> bool:
@@ -195,6 +196,8 @@ class JobsPane(Pane):
         had = bool(box.value) or box.display
         box.display = False
         if had:
+            # The field tells of its change later; what is loaded now must not use the old filter.
+            self.chosen = JobFilter()
             box.value = ""
             self.first_focus().focus()
             self.console_app.reload_jobs()

@@ -270,13 +270,13 @@ async def test_too_small_is_one_sentence(server: ConsoleServer) -> None:
 
 
 HOSTILE = (
-    "[/ [r [type=x, v={'a[0]'}] [red]x[/red] [@click=app.quit]x[/] \x1b]52;c;aGk=\x07 \x9b31m",
-    "\u202egpj.exe a\u200bb é日本 [/] [$error] {x} %s \\[b] \ud800",
+    "[/ [r [type=x, v={'a[0]'}] [red]x[/red] [@click=app.quit]x[/] \x1b]52;c;aGk=\x07 \x9b31m "
+    "\u202egpj.exe a\u200bb é日本 [/] [$error] {x} %s \\[b] \ud800"
 )
 
 
-@pytest.mark.parametrize("nasty", HOSTILE)
-async def test_hostile_text_in_every_widget(server: ConsoleServer, nasty: str) -> None:
+async def test_hostile_text_in_every_widget(server: ConsoleServer) -> None:
+    nasty = HOSTILE
     server.jobs = {
         "J-1": facts.job(
             1, signature_text=nasty, route="/" + nasty, rule=nasty, evidence=[nasty], summary=nasty
@@ -317,21 +317,21 @@ async def test_a_refused_token_is_said_and_not_tried_again(server: ConsoleServer
         await stage.until(lambda: "token refused" in stage.shown())
 
 
-@pytest.mark.parametrize("theme", ["dark", "light", "colourblind"])
 async def test_no_colour_stays_legible(
-    server: ConsoleServer, theme: str, monkeypatch: pytest.MonkeyPatch
+    server: ConsoleServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    async with on_stage(server, theme=theme) as stage:
+    async with on_stage(server) as stage:
         await stage.press("2")
-        await stage.pilot.pause()
-        strips = stage.app.screen._compositor.render_strips(stage.app.size)
-        for strip in strips:
-            for segment in strip:
-                style = segment.style
-                if segment.text.strip() and style is not None and style.color and style.bgcolor:
-                    assert style.color != style.bgcolor, segment
-        assert "▸ J-1" in stage.shown()
+        for theme in ("dark", "light", "colourblind"):
+            stage.app.theme = theme
+            await stage.pilot.pause()
+            for strip in stage.app.screen._compositor.render_strips(stage.app.size):
+                for segment in strip:
+                    style = segment.style
+                    if segment.text.strip() and style and style.color and style.bgcolor:
+                        assert style.color != style.bgcolor, segment
+            assert "▸ J-1" in stage.shown()
 
 
 async def test_q_leaves(server: ConsoleServer) -> None:

@@ -28,7 +28,7 @@ class Stage:
         """Let the app work until ``done``; fails after ten seconds."""
         async with asyncio.timeout(20):
             while not done():
-                await self.pilot.pause(0.02)
+                await self.pilot.pause(0.05)
 
     async def press(self, *keys: str, gap: float = 0.1) -> None:
         """Each key a tenth of a second after the one before, as a finger does it."""
