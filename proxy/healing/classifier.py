@@ -18,7 +18,7 @@ TRIES_MAX = 100
 """Cost of the phrases tried on one failure (plain 1, pattern 4); only a text made of our own
 words needs more.
 """
-CANDIDATES_MAX = 500
+CANDIDATES_MAX = 400
 """Phrases looked at by their words; a real error page of 16 KiB needs below 300."""
 EVIDENCE_MAX = 3
 EXCERPT_CHARS = 160
@@ -112,7 +112,11 @@ class ErrorClassifier:
                         found.append(candidate)
             if (prefix := word[:PREFIX_CHARS]) in by_prefix:
                 room -= len(by_prefix[prefix])
-                found.extend(c for c in by_prefix[prefix] if c[2] and word.startswith(c[2].anchor))
+                found.extend(
+                    c
+                    for c in by_prefix[prefix]
+                    if c[2] and word.startswith(c[2].anchor) and c[2].need <= present
+                )
             if room < 0:
                 break
         found.sort()

@@ -60,10 +60,12 @@ class Phrase:
     """
     anchor: str
     """The word by which the phrase is found: it stands whole in every match, or opens a word
-    (``need`` empty).
+    (``opens``).
     """
     need: frozenset[str]
-    """Words that every match contains; empty when the anchor only opens a word (``timeout~``)."""
+    """Words that every match contains."""
+    opens: bool
+    """True when the anchor is the beginning of a longer word, as in ``timeout~``."""
     cost: int
     """What one attempt counts for in a budget."""
 
@@ -115,24 +117,23 @@ def compile_phrase(source: str) -> Phrase:
         words = frozenset(_WORD.findall(body))
         if not words:
             raise ValueError(f"{source!r}: needs at least one word")
-        return Phrase(body, "", _rarest(words), words, 1)
+        return Phrase(body, "", _rarest(words), words, opens=False, cost=1)
     pattern, plain, gaps = _translate(body, source)
     if gaps > GAPS_MAX:
         raise ValueError(f"{source!r}: at most {GAPS_MAX} gaps")
-    need = _whole_words(plain)
-    loose = not need
-    if loose:
-        head = _WORD.match(plain)
-        if head is None or len(head[0]) < PREFIX_CHARS:
-            raise ValueError(
-                f"{source!r}: needs a whole word outside ( ) @ # and ~, "
-                f"or opens with {PREFIX_CHARS} letters"
-            )
-        need = {head[0]}
+    need = frozenset(_whole_words(plain))
+    head = _WORD.match(plain)
+    # found by the part of a word it opens with: rarer than the "error" behind it
+    opens = head is not None and head[0] not in need and len(head[0]) >= PREFIX_CHARS
+    if not need and not opens:
+        raise ValueError(
+            f"{source!r}: needs a whole word outside ( ) @ # and ~, "
+            f"or opens with {PREFIX_CHARS} letters"
+        )
+    anchor = head[0] if head is not None and opens else _rarest(need)
     before = _LINE_START if at_start else _EDGE_START if _wordy(body[0]) else ""
     after = r"[^\na-z0-9]{0,20}(?=\n|$|\Z)" if at_end else _EDGE_END if _wordy(body[-1]) else ""
-    whole = frozenset() if loose else frozenset(need)
-    return Phrase(text, before + pattern + after, _rarest(need), whole, 4)
+    return Phrase(text, before + pattern + after, anchor, need, opens, 4)
 
 
 def _rarest(words: Iterable[str]) -> str:

@@ -134,8 +134,8 @@ class RuleSet:
                 by_code.setdefault(code, []).append((order, rule, None))
             for phrase in rule.phrases:
                 order += 1
-                index = by_word if phrase.need else by_prefix
-                key = phrase.anchor if phrase.need else phrase.anchor[:PREFIX_CHARS]
+                index = by_prefix if phrase.opens else by_word
+                key = phrase.anchor[:PREFIX_CHARS] if phrase.opens else phrase.anchor
                 index.setdefault(key, []).append((order, rule, phrase))
             if not rule.phrases and not rule.codes:
                 order += 1

@@ -10,6 +10,7 @@ rename of old jobs.
 """
 
 import hashlib
+import re
 
 from proxy.domain.failure import Category, Evidence, Failure, Signature
 from proxy.healing.facts import Facts
@@ -20,6 +21,8 @@ from proxy.healing.normalise import error_text, fold_route, is_contentless, para
 VERSION = "v1"
 HASH_HEX = 24
 TEXT_CHARS_MAX = 320
+
+_ABSOLUTE = re.compile(r"(?i)(?:[a-z]:)?/")
 
 
 def signature_of(
@@ -34,11 +37,19 @@ def signature_of(
         parts.append(text)
     frame = first_in_app(facts.frames)
     if frame is not None:
-        parts.append(f"in {frame.file}:{frame.function}" if frame.function else f"in {frame.file}")
+        file = _installed_file(frame.file)
+        parts.append(f"in {file}:{frame.function}" if frame.function else f"in {file}")
     elif not text or is_contentless(text):
         parts.append(f"on {failure.method or ''} {fold_route(failure.route or '')}".strip())
     key = " | ".join(parts)
     return Signature(f"{VERSION}:{hashlib.sha256(key.encode()).hexdigest()[:HASH_HEX]}"), key
+
+
+def _installed_file(file: str) -> str:
+    """Where an app is installed is no part of its bug: on the next host, and at /src in the jail,
+    it must have the same signature. Of an absolute path only the file's own name says that.
+    """
+    return file.rpartition("/")[2] or file if _ABSOLUTE.match(file) else file
 
 
 def _text(facts: Facts, evidence: Evidence | None) -> str:
