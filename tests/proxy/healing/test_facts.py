@@ -55,14 +55,18 @@ def test_a_bare_number_is_no_code(text: str) -> None:
     ("stack", "file", "function"),
     [
         (
-            'File "/app/lib/python3.11/site-packages/flask/app.py", '
-            'line 9, in run\nFile "/app/web.py", line 26, in hook',
+            (
+                'File "/app/lib/python3.11/site-packages/flask/app.py", '
+                'line 9, in run\nFile "/app/web.py", line 26, in hook'
+            ),
             "/app/web.py",
             "hook",
         ),
         (
-            "at Layer.handle (/app/node_modules/express/lib/router/layer.js:95:5)\nat "
-            "getOrder (/app/src/orders.js:3:4)",
+            (
+                "at Layer.handle (/app/node_modules/express/lib/router/layer.js:95:5)\nat "
+                "getOrder (/app/src/orders.js:3:4)"
+            ),
             "/app/src/orders.js",
             "getOrder",
         ),
@@ -97,8 +101,10 @@ def test_a_bare_number_is_no_code(text: str) -> None:
             "Order->show",
         ),
         (
-            "(ecto 3.11) lib/ecto/repo.ex:164: Ecto.Repo.one!/3\n(shop "
-            "0.1.0) lib/shop/orders.ex:12: Shop.Orders.get/1",
+            (
+                "(ecto 3.11) lib/ecto/repo.ex:164: Ecto.Repo.one!/3\n(shop "
+                "0.1.0) lib/shop/orders.ex:12: Shop.Orders.get/1"
+            ),
             "lib/shop/orders.ex",
             "Shop.Orders.get/1",
         ),
