@@ -121,3 +121,14 @@ def test_it_does_not_depend_on_the_hash_seed() -> None:
         for seed in ("0", "1", "4242")
     }
     assert len(seen) == 1
+
+
+@pytest.mark.parametrize("file", ["shop/catalogue.py", "app.py"])
+def test_where_the_app_is_installed_is_no_part_of_the_bug(file: str) -> None:
+    """The host's folder, a container's, and /src in the sandbox's jail."""
+    frame = 'Traceback (most recent call last):\n  File "{}/{}", line 3, in product\nValueError: no'
+    keys = {
+        _of(Example("ValueError: no", stack=frame.format(root, file)))
+        for root in ("/srv/releases/41/repo", "/app", "/src")
+    }
+    assert len(keys) == 1
