@@ -91,6 +91,7 @@ class RequestHead:
         "close",
         "connection",
         "expects_continue",
+        "is_websocket",
         "judge",
         "keep_alive_asked",
         "kind",
@@ -100,7 +101,6 @@ class RequestHead:
         "minor",
         "names",
         "target",
-        "websocket_key",
     )
 
     def __init__(
@@ -117,7 +117,7 @@ class RequestHead:
         self.close = False
         self.keep_alive_asked = False
         self.expects_continue = False
-        self.websocket_key: bytes | None = None
+        self.is_websocket = False
         self.authority: bytes | None = None
         self.judge: Judge
 
@@ -357,18 +357,16 @@ def _expectations(request: RequestHead) -> None:
     request.expects_continue = request.kind != NO_BODY and any(
         v.lower() == b"100-continue" for v in expect
     )
-    keys = request.values(b"sec-websocket-key")
     upgrades = request.values(b"upgrade")
-    if (
+    request.is_websocket = (
         request.method == b"GET"
         and request.kind == NO_BODY
         and b"upgrade" in request.connection
         and len(upgrades) == 1
         and upgrades[0].lower() == b"websocket"
-        and len(keys) == 1
+        and len(request.values(b"sec-websocket-key")) == 1
         and len(request.values(b"sec-websocket-version")) == 1
-    ):
-        request.websocket_key = keys[0]
+    )
 
 
 def read_response(head: bytes, method: bytes, bytes_max: int, count_max: int) -> ResponseHead:
@@ -407,6 +405,9 @@ def _response_body(response: ResponseHead, method: bytes) -> None:
         )
     if length is None:
         raise BadAnswer("the Content-Length of the answer is not one plain number")
+    if response.status == 204 and (codings or length):
+        # it says it has none and then how long: what follows must not meet the next request
+        response.close = True
     if method == b"HEAD" or response.status < 200 or response.status in (204, 304):
         return
     if codings:

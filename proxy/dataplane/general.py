@@ -39,9 +39,9 @@ RETRY_BYTES_MAX = 65536
 INTERIM_MAX = 64
 """1xx answers to one request."""
 LINGER_S = 2.0
-LINGER_BYTES_MAX = 1 << 20
-"""How long and how much is read and thrown away after a last answer, so that a reset does not
-overtake it."""
+LINGER_MOST_S = 30.0
+"""After a last answer the client is read on and its bytes are thrown away, so that a reset does not
+overtake the answer: until it is silent for the first, and at most for the second."""
 GONE_GRACE_S = 1.0
 """A client that ended its sending may still read; when nothing was to write for this long, it has
 left."""
@@ -77,7 +77,7 @@ class General(asyncio.Protocol):
         self._hot: Hot | None = None
         self._is_reading = True
         self._is_writable = True
-        self._discarded = 0
+        self._ended_at = NEVER
         self._stalled = (NEVER, -1)
         self._tunnel: Tunnel | None = None
         self._end_words = ("the client left", Outcome.CLIENT_GONE)
@@ -187,9 +187,6 @@ class General(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._plane.monotonic()
         if self._phase >= _LINGER:
-            self._discarded += len(data)
-            if self._discarded > LINGER_BYTES_MAX:
-                self.cut()
             return
         self._tail = self._tail + data if self._tail else data
         self._advance()
@@ -316,11 +313,7 @@ class General(asyncio.Protocol):
         self._trace = headers.trace_id(request.names, request.lines)
         added, replaced = self._additions(request)
         self._up_at = self._started
-        if (
-            request.method in IDEMPOTENT
-            and plane.retry_idempotent
-            and request.websocket_key is None
-        ):
+        if request.method in IDEMPOTENT and plane.retry_idempotent and not request.is_websocket:
             self._sent = []
         self._send(headers.request_block(request, plane.upstream.authority, added, replaced))
         link = plane.upstream.take()
@@ -608,7 +601,7 @@ class General(asyncio.Protocol):
         request, link, plane = self._request, self._link, self._plane
         assert request is not None
         assert link is not None
-        if request.websocket_key is None or not answers_handshake(head, request.websocket_key):
+        if not request.is_websocket or not answers_handshake(head):
             raise BadAnswer("the upstream switched protocols without being asked to")
         head.judge.retire()
         self._response = head
@@ -684,7 +677,7 @@ class General(asyncio.Protocol):
             self._transport.close()
             return
         self._phase = _LINGER
-        self._heard_at = self._plane.monotonic()
+        self._heard_at = self._ended_at = self._plane.monotonic()
         if not self._transport.is_closing():
             self._transport.write_eof()
         if not self._is_reading and not self._transport.is_closing():
@@ -817,7 +810,8 @@ class General(asyncio.Protocol):
             if self._tunnel is not None:
                 self._tunnel.scan(now)
         elif phase in (_LINGER, _CLOSED):
-            if now - self._heard_at > LINGER_S or phase == _CLOSED:
+            quiet = now - self._heard_at > LINGER_S or now - self._ended_at > LINGER_MOST_S
+            if quiet or phase == _CLOSED:
                 self._scan_closing(now)
         elif phase == _HEAD:
             if self._head_since >= 0:

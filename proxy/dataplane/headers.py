@@ -49,7 +49,7 @@ def request_block(
             )
         elif name not in dropped:
             out.append(line)
-    if request.websocket_key is not None:
+    if request.is_websocket:
         out += [b"Connection: Upgrade", b"Upgrade: websocket"]
     out += added
     out.append(b"\r\n")

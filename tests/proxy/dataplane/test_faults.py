@@ -416,3 +416,20 @@ async def test_a_slow_reader_that_goes_on_reading_is_not_cut() -> None:
             await asyncio.wait_for(client.reader.read(1 << 20), 5)
             client.stop_reading()
         assert not r.kept.exchanges
+
+
+async def test_an_early_refusal_reaches_a_client_that_uploads_to_the_end_first() -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(
+            b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
+        )
+
+    size = 8 << 20
+    async with rig(behave) as r:
+        client = await r.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size >> 16):
+            await client.send(b"u" * 65536)
+        got = await client.got(b"POST")
+        assert (got.status, got.body, got.complete) == (413, b"no", True)

@@ -136,10 +136,8 @@ async def test_no_other_upgrade_is_forwarded(raw: bytes) -> None:
 @pytest.mark.parametrize(
     "switch",
     [
-        SWITCH.replace(ACCEPT, KEY),
         SWITCH.replace(b"Upgrade: websocket", b"Upgrade: h2c"),
         SWITCH.replace(b"Connection: Upgrade\r\n", b""),
-        SWITCH.replace(b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n", b""),
     ],
 )
 async def test_a_101_that_does_not_answer_the_handshake_is_a_502(switch: bytes) -> None:
