@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +22,7 @@ import uvloop
 from aiohttp import web
 
 from proxy.app.channel import Channel, Message, receive_first
+from proxy.app.client_key import client_hasher
 from proxy.app.database import Database, LogWriter
 from proxy.app.failures import FailureDesk, Reader
 from proxy.app.incidents import IncidentBook
@@ -71,6 +72,7 @@ class Worker:
         self._incidents = IncidentBook(
             config.app.service, self._database.as_sidecar, self._desk.anomaly
         )
+        self._hash_client = client_hasher(self._files.path / "client.key")
         self._intake: Intake | None = None
         self._ingest: web.Server | None = None
         self._accepting = False
@@ -188,7 +190,7 @@ class Worker:
         _ = spawn(intake.run(), name="intake")
 
         def read(exchange: Exchange, log_id: UUID) -> Failure:
-            return failure_from_exchange(
+            failure = failure_from_exchange(
                 exchange,
                 service=self.config.app.service,
                 environment=self.config.app.environment,
@@ -196,6 +198,7 @@ class Worker:
                 occurred_at=datetime.fromtimestamp(exchange.started_at, UTC),
                 redactor=self._redactor,
             )
+            return replace(failure, client=self._hash_client(exchange.client))
 
         self._desk.open(Reader(read, ErrorClassifier(rules), intake))
         if (left := self._flusher.recover()) > 0:
@@ -212,6 +215,7 @@ class Worker:
                 redact=lambda text: self._redactor.text(text),
                 clock=self._clock,
                 health=self._answer_health,
+                client_key=lambda address: self._hash_client(address) or "",
             )
         )
         runner = web.AppRunner(app, access_log=None, auto_decompress=False)
