@@ -194,7 +194,7 @@ def test_header_and_footer_fit(width: int) -> None:
     line = header(state, "review", "J-1 ▸ P-1", width, ManualClock())
     assert text.cells(text.plain(line)) == width
     for where in ("health", "jobs", "review", "audit", "phill", "settings", "approvals"):
-        shown = text.plain(foot(where, None, "", width))  # type: ignore[arg-type] # the table's words
+        shown = text.plain(foot(where, None, "", width))
         assert text.cells(shown) <= width
         assert "?" in shown
 
