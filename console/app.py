@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from textual import events
 from textual.app import App, ComposeResult, SystemCommand
@@ -33,7 +33,7 @@ from console.deeds import (
     plan_sandbox,
     traffic_words,
 )
-from console.format import Line
+from console.format import STATUS_SAYS, Line
 from console.frame import (
     LOADS,
     MIN_COLUMNS,
@@ -64,9 +64,10 @@ from console.themes import DARK, NAMES, THEMES
 from console.widgets.painted import Painted
 from console.widgets.palette import FactsProvider
 from proxy.clock import Clock, SystemClock
-from proxy.contract import DeedRequest, PatchView
+from proxy.contract import CategoryWord, DeedRequest, PatchView
 from proxy.errors import Conflict, SelfHealError
 
+CATEGORIES = get_args(CategoryWord)
 PAINT_S = 0.25
 CALM_PAINT_S = 1.0
 REFRESH_S = 0.25
@@ -299,8 +300,9 @@ class ConsoleApp(App[int]):
         chosen = self.base.query_one("#jobs", JobsPane).chosen
         text = " ".join(chosen.words) or None
         return await self.client.jobs(
-            status=chosen.status,
-            category=chosen.category,
+            # A word still being typed is matched here; the server takes whole ones only.
+            status=chosen.status if chosen.status in (*STATUS_SAYS, "all") else None,
+            category=chosen.category if chosen.category in CATEGORIES else None,
             severity=chosen.severity,
             q=text,
             limit=JOBS_LOADED,

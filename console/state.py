@@ -157,9 +157,12 @@ def _got(state: State, what: What, value: Any, *, hold: bool) -> State:
             return _got_jobs(state, value, hold=hold)
         case "job":
             detail: JobDetail = value
-            known = {**state.patches, **{patch.id: patch for patch in detail.patches}}
+            # A job's page shows its patches without their approvals: whole pages are kept and
+            # asked for.
+            known = {**{patch.id: patch for patch in detail.patches}, **state.patches}
+            due: set[tuple[What, str]] = {("patch", patch.id) for patch in detail.patches}
             details = _kept({**state.details, detail.job.id: detail})
-            return replace(state, details=details, patches=_kept(known))
+            return replace(state, details=details, patches=_kept(known), due=state.due | due)
         case "patch":
             return _got_patch(state, value)
         case "routes":
