@@ -5,9 +5,9 @@ cannot page.
 Pure arithmetic: knows no clock, no route name and no threshold but those passed in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log
-from operator import sub
+from operator import add, sub
 from typing import Any
 
 from proxy.observability.baseline import NEUTRAL, SHIFTS, Baseline, shift_factor
@@ -64,9 +64,7 @@ def level_costs(wander: float) -> tuple[float, ...]:
 
 
 class LatencySums:
-    """One sum per hypothesis of slowness. ``limit`` is the first hypothesis that is not normal
-    here and now.
-    """
+    """One sum per hypothesis of slowness; ``first_slow`` is the least that is not normal here."""
 
     __slots__ = ("best", "found", "recent", "rising", "since", "sums")
 
@@ -109,16 +107,14 @@ class LatencySums:
         """Weigh one slice; returns the hypothesis with the most evidence relative to what it
         needs.
         """
-        if len(durations) == 1:
-            ((bucket, count),) = durations.items()
-            found = [count * x for x in baseline.likelihoods(bucket - level)]
-        else:
-            found = [0.0] * SHIFTS
-            for bucket, count in durations.items():
-                found = [
-                    total + count * x
-                    for total, x in zip(found, baseline.likelihoods(bucket - level), strict=True)
-                ]
+        found: list[float] | None = None
+        for bucket, count in durations.items():
+            row: Iterable[float] = baseline.likelihoods(bucket - level)
+            if count > 1:
+                row = [count * x for x in row]
+            found = list(row) if found is None else list(map(add, found, row))
+        if found is None:
+            return first_slow
         self.found = found
         # which "still normal" level explains the last slices best: wandering there is paid for once
         recent = [
@@ -132,9 +128,10 @@ class LatencySums:
             return first_slow
         sums, since, best, best_at = self.sums, self.since, 0.0, first_slow
         rising = False
+        bound = needed * credit
         top = needed * SUM_MAX
         for k in range(first_slow, SHIFTS):
-            cap = needed * credit / SLICES_NEEDED[k]
+            cap = bound / SLICES_NEEDED[k]
             gain = found[k] - normal
             if gain > cap:
                 gain = cap

@@ -9,6 +9,7 @@ is passed in.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import exp, log
+from operator import add
 from typing import Any
 
 from proxy.config import Detector as DetectorSettings
@@ -76,9 +77,9 @@ WANDER_KEEP = 0.99
 WANDER_PRIOR = 12.0 / WANDER**4
 """The first guess weighs like twelve windows."""
 WANDER_MIN, WANDER_MAX = 0.1, 0.6
-STRAY_SIGMA = 3.5
+STRAY_SIGMA = 3.4
 """A route is slow when it strays this many times its usual wander."""
-STRAY_MAX = 0.8
+STRAY_MAX = 0.6
 PACE_GAIN, PACE_MAX_S = 0.05, 300.0
 OUTAGE = 0.5
 CLUMPED = 0.4
@@ -159,6 +160,7 @@ class Series:
         self._window_from = now
         self.wander = WANDER
         self._wander_weight = self._wander_sum = 0.0
+        self._strayed, self._strayed_chance = 0.0, WANDER**2
         self._pace_s = SLICE_S
         self._first_slow = FIRST_SLOW
         self._tail_margin = 0
@@ -294,7 +296,11 @@ class Series:
         if span < (OUTAGE_SPAN_S if observed >= ALL_FAIL else ERRORS_SPAN_S):
             return None
         # four close together may be one stumble: they count when all fails or time lies between
-        is_spread = observed >= ALL_FAIL or span >= SPREAD_S or run.proofs >= ERRORS_MIN - 0.5
+        is_spread = (
+            observed >= ALL_FAIL
+            or span >= SPREAD_S
+            or (run is not self._failing[-1] and run.proofs >= ERRORS_MIN - 0.5)
+        )
         if run.hits < (ERRORS_MIN if is_spread else ERRORS_MIN + 1):
             return None
         per_minute = 60.0 * run.requests / max(10.0, now - run.since)
@@ -343,8 +349,7 @@ class Series:
             self._first_slow,
             self._shift,
         )
-        for k, x in enumerate(self._latency.found):
-            self._window_found[k] += x
+        self._window_found = list(map(add, self._window_found, self._latency.found))
         n = sum(durations.values())
         slow = sum(
             c for b, c in durations.items() if b - self._shift >= base.tail_from + self._tail_margin
@@ -428,8 +433,8 @@ class Series:
         """By how much the run is slower than usual now: the best-fitting shift of the whole run."""
         found = [0.0] * SHIFTS
         for bucket, count in run.items():
-            for k, x in enumerate(self.baseline.likelihoods(bucket - self._shift)):
-                found[k] += count * x
+            row = self.baseline.likelihoods(bucket - self._shift)
+            found = [total + count * x for total, x in zip(found, row, strict=True)]
         return shift_factor(_peak(found, SHIFTS))
 
     def _tail_anomaly(self, now: float) -> Anomaly | None:
@@ -522,9 +527,9 @@ class Series:
         self._closed[kind] = incident
         self.habits.remember(incident.anomaly, now)
         self.situation.habits.remember(incident.anomaly, now)
-        if kind == "latency" and reason == "recovered":
+        if kind == "latency" and reason == "recovered" and 1.0 < incident.anomaly.ratio < 3.0:
             # a route that often strays so far and comes back must stray further to be news
-            self._stray(log(max(1.0, incident.anomaly.ratio)), 0.0)
+            self._stray(log(incident.anomaly.ratio), 0.0)
         if incident.quiet_until is not None:
             self._forget_evidence(kind)
             return
@@ -621,7 +626,10 @@ class Series:
         if bend <= 0:
             return
         strayed = (SHIFT_FIRST + SHIFT_STEP * _peak(window, SHIFTS)) * LOG_GAMMA
-        self._stray(strayed, 1.0 / bend)
+        # from window to window: a slow drift is no wander
+        step, chance = strayed - self._strayed, 1.0 / bend + self._strayed_chance
+        self._strayed, self._strayed_chance = strayed, 1.0 / bend
+        self._stray(step, chance)
 
     def _stray(self, strayed: float, chance: float) -> None:
         strayed = max(-STRAY_MAX, min(STRAY_MAX, strayed))
@@ -733,6 +741,8 @@ _PLAIN = (
     "wander",
     "_wander_weight",
     "_wander_sum",
+    "_strayed",
+    "_strayed_chance",
     "_pace_s",
     "_fresh_counts",
     "_waiting_counts",
