@@ -61,9 +61,46 @@ class Hot:
     ``General``.
     """
 
+    __slots__ = (
+        "answer_head",
+        "answer_left",
+        "answer_length",
+        "client",
+        "complete",
+        "data",
+        "head_size",
+        "heard_at",
+        "heir",
+        "is_reading",
+        "is_writable",
+        "left",
+        "length",
+        "link",
+        "may_retry",
+        "method",
+        "parser",
+        "pieces",
+        "plane",
+        "started",
+        "started_at",
+        "state",
+        "status",
+        "strip",
+        "strip_more",
+        "target",
+        "traced",
+        "transport",
+        "unsent",
+        "up_at",
+        "upstream",
+        "was_reused",
+        "write",
+    )
+
     def __init__(self, plane: Plane) -> None:
         self.plane = plane
         self.transport: Any = None
+        self.write: Any = None
         self.client = ""
         self.state = IDLE
         self.heard_at = 0.0
@@ -100,6 +137,7 @@ class Hot:
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
+        self.write = transport.write
         plane = self.plane
         transport.set_write_buffer_limits(high=plane.buffer_bytes)
         peer = transport.get_extra_info("peername")
@@ -175,7 +213,7 @@ class Hot:
         link.owner = self
         self.link = link
         self.was_reused = True
-        link.transport.write(self._outgoing(data, end))
+        link.write(self._outgoing(data, end))
 
     def _plain_request(self, data: bytes, end: int) -> int:
         """The body's length, or -1 when a field needs the general plane. Leaves the trace in
@@ -250,7 +288,7 @@ class Hot:
                 self.is_reading = False
                 self.transport.pause_reading()
         else:
-            self.link.transport.write(data)
+            self.link.write(data)
         if left == 0:
             self.state = WAITING
 
@@ -294,7 +332,7 @@ class Hot:
         self.link = link
         self.was_reused = False
         self.up_at = self.plane.monotonic()
-        link.transport.write(self.unsent)
+        link.write(self.unsent)
         self.unsent = b""
         if not self.is_writable:
             link.read_on(False)
@@ -335,7 +373,7 @@ class Hot:
                 return
             self.answer_left = left
             self.up_at = self.plane.monotonic()
-            self.transport.write(data)
+            self.write(data)
             if left == 0:
                 self._finish(link, self.up_at)
             return
@@ -362,7 +400,7 @@ class Hot:
         self.answer_length = length
         self.answer_left = left
         self.state = RELAYING
-        self.transport.write(self._outgoing(data, end))
+        self.write(self._outgoing(data, end))
         self.up_at = self.plane.monotonic()
         if left == 0:
             self._finish(link, self.up_at)
@@ -393,7 +431,8 @@ class Hot:
         plane = self.plane
         self.link = None
         upstream = link.upstream
-        if link.transport.get_write_buffer_size():
+        if self.length and link.transport.get_write_buffer_size():
+            # answered before it took the whole body
             link.abort()
         else:
             upstream.put(link, now)

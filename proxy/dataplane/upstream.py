@@ -37,7 +37,22 @@ class Link(asyncio.Protocol):
     """One connection to the upstream. Without an owner it is idle, and whatever then arrives
     closes it."""
 
+    __slots__ = (
+        "_poll",
+        "closed",
+        "complete",
+        "idle_since",
+        "is_reading",
+        "owner",
+        "parser",
+        "reused",
+        "transport",
+        "upstream",
+        "write",
+    )
+
     transport: Any
+    write: Any
 
     def __init__(self, upstream: "Upstream") -> None:
         self.upstream = upstream
@@ -53,6 +68,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
+        self.write = self.transport.write
         self.upstream.open_links += 1
         self.transport.set_write_buffer_limits(high=self.upstream.buffer_bytes)
 
