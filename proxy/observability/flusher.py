@@ -1,7 +1,9 @@
 """The background loop that empties the buffer into the database; it persists and detects nothing.
 
-Every minute, and as soon as the buffer fills, in small batches: one 10,000-row COPY stalls the loop for 29-44 ms, one
-of 500 rows for 5. A batch that the database refuses goes to the spool on disk and is delivered later, in order.
+Every minute, and as soon as the buffer fills, in small batches: one 10,000-row COPY stalls the
+loop for 29-44 ms, one
+of 500 rows for 5. A batch that the database refuses goes to the spool on disk and is delivered
+later, in order.
 """
 
 import asyncio
@@ -38,7 +40,8 @@ class Writer(Protocol):
 
 
 def to_row(exchange: Exchange, log_id: UUID, service: str, redact: Callable[[str], str]) -> Row:
-    """id, created_at, service, route_path, method, status_code, latency_ms, outcome, error_message, error_stack,
+    """id, created_at, service, route_path, method, status_code, latency_ms, outcome,
+    error_message, error_stack,
     trace_id, user_id, workspace_id: the order of ``copy_logs``."""
     error = exchange.error
     return (
@@ -67,7 +70,8 @@ def decode_row(item: Sequence[object]) -> Row:
 
 
 class Flusher:
-    """``ready`` says whether a database is known at all; until then exchanges wait in the buffer."""
+    """``ready`` says whether a database is known at all; until then exchanges wait in the buffer.
+    """
 
     def __init__(
         self,
@@ -102,7 +106,8 @@ class Flusher:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until ``stop``; the last flush takes everything along. Not to be cancelled: a batch on its way would be
+        """Until ``stop``; the last flush takes everything along. Not to be cancelled: a batch on
+        its way would be
         lost."""
         while not self._stopping:
             with contextlib.suppress(TimeoutError):
@@ -115,7 +120,8 @@ class Flusher:
         self._wake.set()
 
     async def flush(self, *, last: bool = False) -> None:
-        """Store everything there is. Without a database rows wait in the buffer; when it fills up, or with ``last``
+        """Store everything there is. Without a database rows wait in the buffer; when it fills
+        up, or with ``last``
         (the process is ending), they go to disk."""
         writer = self._writer()
         if writer is not None and not await self._deliver_spooled(writer):
