@@ -78,16 +78,17 @@ class FailureDesk:
 
     def redirect_loop(self, exchange: Exchange, log_id: UUID, circle: tuple[str, ...]) -> None:
         """One client walked the same circle twice; the circle is the evidence."""
+        paths = _one_circle(circle)
         self.failure(
             Failure(
                 service=self._service,
                 environment=self._environment,
                 occurred_at=datetime.fromtimestamp(exchange.started_at, UTC),
-                message="redirect loop: " + " -> ".join(_paths(circle)),
+                message="redirect loop: " + " -> ".join(paths),
                 method=exchange.method,
                 route=exchange.route,
                 status=exchange.status,
-                redirect_chain=_paths(circle),
+                redirect_chain=paths,
                 latency_ms=exchange.duration_ms,
                 trace_id=exchange.trace_id or log_id.hex,
                 log_id=log_id,
@@ -155,9 +156,15 @@ class FailureDesk:
         self._reader.intake.offer(failure, self._reader.classifier.classify(failure))
 
 
-def _paths(circle: tuple[str, ...]) -> tuple[str, ...]:
-    """Queries may carry secrets and change with every visitor; the paths name the loop."""
-    return tuple(hop.partition("?")[0] for hop in circle)
+def _one_circle(circle: tuple[str, ...]) -> tuple[str, ...]:
+    """The circle's paths from a fixed start: wherever a visitor entered it, it is one loop.
+
+    Queries are left out: they may carry secrets and change with every visitor.
+    """
+    hops = [hop.partition("?")[0] for hop in circle[:-1]]
+    first = hops.index(min(hops))
+    turned = hops[first:] + hops[:first]
+    return (*turned, turned[0])
 
 
 def _fingerprint(exchange: Exchange) -> bytes:

@@ -88,7 +88,9 @@ _FOREIGN = re.compile(
     r"^(?:events|timers|net|http|https|dns|fs|stream|module|domain|_stream_\w+|"
     r"_http_\w+|_tls_\w+|tls|zlib|vm|util|child_process|cluster|readline)\.js$|"
     r"^anonymous|frozen importlib|/rubies/|/ruby/\d|ext://|chrome-extension:|"
-    r"moz-extension:|safari-(?:web-)?extension:"
+    r"moz-extension:|safari-(?:web-)?extension:|"
+    # Cython names its sources relative to where a library was built
+    r"\.pyx$"
 )
 _FOREIGN_JVM = re.compile(
     r"^(?:java|javax|jakarta|jdk|sun|com\.sun|org\.(?:springframework|hibernate|"

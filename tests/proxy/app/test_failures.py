@@ -85,3 +85,14 @@ def test_an_anomaly_is_a_failure_with_its_budget() -> None:
     failure = room.offered[0][0]
     assert (failure.latency_ms, failure.latency_budget_ms) == (412.0, 100.0)
     assert (failure.anomaly_id, failure.environment) == (UUID(int=9), "staging")
+
+
+def test_a_redirect_loop_is_one_wherever_it_was_entered() -> None:
+    desk, room = FailureDesk("app", "production"), Room()
+    desk.open(room.reader())
+    redirect = Exchange(1.0, 5.0, "GET", b"/b?x=1", 302, Outcome.ANSWERED, route="/b")
+    desk.redirect_loop(redirect, UUID(int=1), ("/b?x=1", "/c", "/a?t=secret", "/b?x=1"))
+    desk.redirect_loop(redirect, UUID(int=2), ("/c", "/a", "/b", "/c"))
+    chains = [failure.redirect_chain for failure, _ in room.offered]
+    assert chains == [("/a", "/b", "/c", "/a")] * 2
+    assert "secret" not in room.offered[0][0].message
