@@ -95,6 +95,8 @@ LEVEL_MAX, LEVEL_UP_MAX = 8.0, 5.0
 LEVEL_KEEP = 0.9
 """Share of the level's evidence kept from window to window: a memory of about fifty minutes."""
 RATIO_MIN = 1.55
+FEW, YOUNG, FEW_NEED = 12, 200.0, 1.35
+"""Few requests, or a baseline of few, must prove more: a streak of misses is no incident."""
 ERROR_LEVELS = ((0.004, 6.0), (0.02, 5.0), (0.1, 4.0), (0.5, 2.4))
 """Least error share an incident is weighed against, and how many slices it must last."""
 
@@ -408,6 +410,9 @@ class Series:
             return None
         onset = self._latency.since[best]
         if now - onset < LATENCY_SPAN_S or n < 4:
+            return None
+        is_thin = n < FEW or base.total < YOUNG
+        if is_thin and self._latency.best < FEW_NEED * self.needed:
             return None
         factor = self._run_factor(run)
         if factor < max(RATIO_MIN, exp(STRAY_SIGMA * self.wander)):
