@@ -47,8 +47,6 @@ _METHODS = {
 }
 _HOSTS_MAX = 256
 """Host values remembered as valid; a flood of others is only checked each time."""
-_LINE_MIN = 4
-"""No header line is shorter, so a short head needs no counting."""
 
 IDLE, SENDING, WAITING, RELAYING, GONE = range(5)
 """Nothing under way; a request body is arriving; its answer is awaited; its body is passing; handed
@@ -244,7 +242,7 @@ class Hot:
                     self.traced = value
             else:
                 return -1
-        if hosts != 1 or lengths > 1 or not self._few_lines(data, end):
+        if hosts != 1 or lengths > 1 or (end > plane.short_head and not self._fits(data, end)):
             return -1
         return length
 
@@ -255,9 +253,10 @@ class Hot:
             self.plane.known_hosts.add(value)
         return True
 
-    def _few_lines(self, data: bytes, end: int) -> bool:
-        most = self.plane.header_count
-        return end < most * _LINE_MIN or data.count(b"\n", 0, end) <= most + 2
+    def _fits(self, data: bytes, end: int) -> bool:
+        """Within both caps of a head; asked only of those that are not obviously short."""
+        plane = self.plane
+        return end <= plane.header_bytes and data.count(b"\n", 0, end) <= plane.header_count + 2
 
     def _outgoing(self, data: bytes, end: int) -> bytes:
         """The bytes to send on: as they came, without the lines that are this hop's own."""
@@ -423,7 +422,8 @@ class Hot:
                 self.strip = True
             else:
                 return -1
-        if lengths != 1 or end > self.plane.header_bytes or not self._few_lines(data, end):
+        plane = self.plane
+        if lengths != 1 or (end > plane.short_head and not self._fits(data, end)):
             return -1
         return length
 

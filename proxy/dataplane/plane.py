@@ -99,6 +99,8 @@ class Plane:
         self.limits = config.downstream
         self.header_bytes = config.downstream.header_bytes
         self.header_count = config.downstream.header_count
+        # no header line is shorter than four bytes, so such a head is within both caps uncounted
+        self.short_head = min(self.header_bytes, 4 * self.header_count)
         self.buffer_bytes = config.downstream.buffer_bytes
         self.capture_bytes = config.capture.body_bytes
         self.retry_idempotent = config.upstream.retry_idempotent

@@ -433,3 +433,28 @@ async def test_an_early_refusal_reaches_a_client_that_uploads_to_the_end_first()
             await client.send(b"u" * 65536)
         got = await client.got(b"POST")
         assert (got.status, got.body, got.complete) == (413, b"no", True)
+
+
+async def post_until_closed(r: Rig) -> int:
+    """POST after POST on one connection until it ends; how many were answered whole."""
+    client, answered = await r.connect(), 0
+    while True:
+        try:
+            await client.send(POST)
+        except ConnectionError:
+            return answered
+        got = await client.got(b"POST")
+        answered += got.complete
+        if not got.complete or b"close" in got.values(b"connection"):
+            return answered
+
+
+@pytest.mark.parametrize("_round", range(3))
+async def test_a_drain_under_load_loses_nothing_that_reached_the_upstream(_round: int) -> None:
+    async with rig() as r:
+        clients = [asyncio.ensure_future(post_until_closed(r)) for _ in range(20)]
+        await r.until(lambda: len(r.upstream.seen) > 200)
+        r.server.start_draining()
+        assert await r.server.drained(5)
+        answered = sum(await asyncio.gather(*clients))
+        assert len(r.upstream.seen) == answered == len(r.kept.exchanges)
