@@ -22,6 +22,11 @@ VERSION = "v1"
 HASH_HEX = 24
 TEXT_CHARS_MAX = 320
 
+# An answer that shows its traceback tells where it is installed, and that is no part of the bug.
+_JSON_STACK = re.compile(
+    r'(?i),?\s{0,4}"(?:stack_?trace|trace_?back|stack|trace|exception_trace)"\s{0,4}:\s{0,4}'
+    r'(?:"(?:[^"\\]|\\.)*"?|\[[^\]]*\]?)'
+)
 _ABSOLUTE = re.compile(r"(?i)(?:[a-z]:)?/")
 
 
@@ -75,4 +80,7 @@ def _evidence_line(facts: Facts, evidence: Evidence) -> str:
     at = view.low.find(head)
     if at < 0 or not head:
         return parameterise(error_text(view.text[:FIELD_CHARS_MAX]))
-    return parameterise(error_text(line_at(view.text, at, at + len(head))))
+    line = line_at(view.text, at, at + len(head))
+    if line.lstrip()[:1] in ("{", "["):
+        line = _JSON_STACK.sub("", line)
+    return parameterise(error_text(line))
