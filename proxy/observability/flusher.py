@@ -70,8 +70,7 @@ def decode_row(item: Sequence[object]) -> Row:
 
 
 class Flusher:
-    """``ready`` says whether a database is known at all; until then exchanges wait in the buffer.
-    """
+    """``ready`` says whether a database is known at all; until then exchanges wait in the buffer."""
 
     def __init__(
         self,
