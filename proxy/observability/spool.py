@@ -1,6 +1,7 @@
 """Rows on disk while the database is away: bounded, in order, and safe to deliver twice.
 
-Rows carry stable ids, so a batch whose acknowledgement was lost can be written again without doubling anything.
+Rows carry stable ids, so a batch whose acknowledgement was lost can be written again without
+doubling anything.
 Knows nothing of Postgres.
 """
 
@@ -14,7 +15,8 @@ Row = tuple[Any, ...]
 
 
 class Spool:
-    """One append-only file of batches, one JSON array a line. ``bytes_max`` bounds it; beyond, rows are counted
+    """One append-only file of batches, one JSON array a line. ``bytes_max`` bounds it; beyond,
+    rows are counted
     as dropped."""
 
     def __init__(
