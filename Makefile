@@ -58,7 +58,7 @@ bench: $(STAMP)
 
 ## draw the console's snapshots anew, after looking at them
 snapshots: $(STAMP)
-	$(BIN)/python -m pytest -q tests/console --snapshot-update
+	SELFHEAL_SNAPSHOTS=update $(BIN)/python -m pytest -q tests/console/test_snapshots.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -293,7 +293,7 @@ class _Tree:
 async def run_founders_command(
     command: str, cwd: Path, env: dict[str, str], *, timeout_s: float, clock: Clock
 ) -> CommandRun:
-    """The founder's own words, run as the checkout's owner, outside the jail, for a bounded time."""
+    """The founder's own words, run as the checkout's owner, outside the jail, in bounded time."""
     started = clock.monotonic()
     owner = Owner.of(cwd)
     who = {"user": owner.uid, "group": owner.gid, "extra_groups": []} if owner else {}

@@ -70,7 +70,7 @@ def decode_row(item: Sequence[object]) -> Row:
 
 
 class Flusher:
-    """``ready`` says whether a database is known at all; until then exchanges wait in the buffer."""
+    """Until ``writer`` answers with a database, exchanges wait in the buffer."""
 
     def __init__(
         self,

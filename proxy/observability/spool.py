@@ -1,8 +1,7 @@
 """Rows on disk while the database is away: bounded, in order, and safe to deliver twice.
 
 Rows carry stable ids, so a batch whose acknowledgement was lost can be written again without
-doubling anything.
-Knows nothing of Postgres.
+doubling anything. Knows nothing of Postgres.
 """
 
 import json
@@ -15,9 +14,9 @@ Row = tuple[Any, ...]
 
 
 class Spool:
-    """One append-only file of batches, one JSON array a line. ``bytes_max`` bounds it; beyond,
-    rows are counted
-    as dropped."""
+    """One append-only file of batches, one JSON array a line. Rows beyond ``bytes_max`` are counted
+    as dropped.
+    """
 
     def __init__(
         self,
