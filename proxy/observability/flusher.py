@@ -15,6 +15,7 @@ from typing import Protocol
 from uuid import UUID
 
 from proxy.domain.exchange import Exchange
+from proxy.errors import Invalid
 from proxy.observability.spool import Row, Spool
 
 _log = logging.getLogger("selfheal.flusher")
@@ -94,6 +95,8 @@ class Flusher:
         self._stopping = False
         self.stored = 0
         self.failed_flushes = 0
+        self.refused = 0
+        """Rows lost because the database will never take them."""
         self.last_error: str | None = None
 
     def recover(self) -> int:
@@ -105,14 +108,28 @@ class Flusher:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until ``stop``; the last flush takes everything along. Not to be cancelled: a batch on
-        its way would be
-        lost."""
-        while not self._stopping:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self.flush_s)
-            self._wake.clear()
-            await self.flush(last=self._stopping)
+        """Until ``stop``; the last flush takes everything along. Cancelled, it leaves on disk what
+        the database has not taken.
+        """
+        try:
+            while not self._stopping:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self.flush_s)
+                self._wake.clear()
+                await self._flush_safely()
+            # once more, whatever the flush before it was told: it may have begun before the stop
+            await self.flush(last=True)
+        except asyncio.CancelledError:
+            self._spill()
+            raise
+
+    async def _flush_safely(self) -> None:
+        """A fault of our own in one batch must not end the loop that empties the buffer."""
+        try:
+            await self.flush()
+        except Exception:
+            self.failed_flushes += 1
+            _log.exception("a flush failed")
 
     def stop(self) -> None:
         self._stopping = True
@@ -131,9 +148,23 @@ class Flusher:
             rows = [self._row(exchange) for exchange in self._buffer.drain(self._copy_rows)]
             if writer is None:
                 self._spool.put(rows)
-            elif not await self._attempt(writer.copy, rows):
-                self._spool.put(rows)
+            elif not await self._attempt_or_keep(writer, rows):
                 writer = None
+
+    def _spill(self) -> None:
+        while len(self._buffer):
+            self._spool.put([self._row(e) for e in self._buffer.drain(self._copy_rows)])
+
+    async def _attempt_or_keep(self, writer: Writer, rows: list[Row]) -> bool:
+        """Rows that were not stored, or of which that is not known, go to disk."""
+        try:
+            stored = await self._attempt(writer.copy, rows)
+        except asyncio.CancelledError:
+            self._spool.put(rows)
+            raise
+        if not stored:
+            self._spool.put(rows)
+        return stored
 
     async def _deliver_spooled(self, writer: Writer) -> bool:
         while (rows := self._spool.peek()) is not None:
@@ -147,6 +178,8 @@ class Flusher:
     ) -> bool:
         try:
             await write(rows)
+        except Invalid as error:
+            return await self._attempt_halves(write, rows, error)
         except Exception as error:
             self.failed_flushes += 1
             self.last_error = f"{type(error).__name__}: {error}"
@@ -155,3 +188,18 @@ class Flusher:
         self.stored += len(rows)
         self.last_error = None
         return True
+
+    async def _attempt_halves(
+        self,
+        write: Callable[[Sequence[Row]], Awaitable[None]],
+        rows: Sequence[Row],
+        error: Invalid,
+    ) -> bool:
+        """One row that the database can never take must not hold up all others for ever."""
+        if len(rows) == 1:
+            self.refused += 1
+            _log.error("a row of %s was refused for good: %s", rows[0][3], error)
+            return True
+        half = len(rows) // 2
+        first = await self._attempt(write, rows[:half])
+        return await self._attempt(write, rows[half:]) and first

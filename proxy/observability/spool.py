@@ -4,6 +4,7 @@ Rows carry stable ids, so a batch whose acknowledgement was lost can be written 
 doubling anything. Knows nothing of Postgres.
 """
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -31,6 +32,8 @@ class Spool:
         self._encode = encode
         self._decode = decode
         self._offset = 0
+        # until an earlier process's batches are counted, ``done`` could not tell old from new
+        self._counted = not path.exists()
         self.dropped = 0
         self.rows = 0
         """Rows waiting; 0 until ``recover`` has counted what an earlier process left."""
@@ -46,6 +49,7 @@ class Spool:
         """Count what an earlier process left behind; a half-written last line is cut off."""
         self.rows = 0
         self._offset = 0
+        self._counted = True
         if not self._path.exists():
             return 0
         good = 0
@@ -69,16 +73,20 @@ class Spool:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "ab") as file:
-                file.write(line + b"\n")
+            with os.fdopen(descriptor, "ab", buffering=0) as file:
+                start = file.tell()
+                if file.write(line + b"\n") != len(line) + 1:
+                    # half a line would take the next one with it
+                    file.truncate(start)
+                    raise OSError(errno.ENOSPC, "the disk took half a line")
         except OSError:
             self.dropped += len(batch)
             return
         self.rows += len(batch)
 
     def peek(self) -> list[Row] | None:
-        """The oldest batch, or None. It stays until ``done``."""
-        if not self.rows:
+        """The oldest batch, or None (before ``recover``, too). It stays until ``done``."""
+        if not self.rows or not self._counted:
             return None
         try:
             with self._path.open("rb") as file:
@@ -95,9 +103,12 @@ class Spool:
 
     def done(self) -> None:
         """The batch that ``peek`` showed is delivered."""
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            line = file.readline()
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                line = file.readline()
+        except OSError:
+            line = b""
         self._offset += len(line)
         self.rows -= len(_parse(line) or [])
         if self.rows <= 0:

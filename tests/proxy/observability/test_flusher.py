@@ -4,9 +4,10 @@ from pathlib import Path
 from uuid import UUID
 
 from proxy.domain.exchange import Exchange, Outcome
+from proxy.errors import Invalid
 from proxy.observability.flusher import Flusher, decode_row, encode_row, to_row
 from proxy.observability.spool import Row, Spool
-from proxy.tasks import spawn
+from proxy.tasks import cancel, spawn
 
 
 class Buffer:
@@ -126,3 +127,75 @@ def test_a_row_survives_the_spool() -> None:
     assert decode_row(encode_row(row)) == row
     assert row[8] == "REFUSED"
     assert row[10] == UUID(int=7).hex
+
+
+async def test_a_flush_that_hangs_leaves_everything_on_disk(tmp_path: Path) -> None:
+    class Hanging(Table):
+        async def copy(self, rows: Sequence[Row]) -> None:
+            await asyncio.Event().wait()
+
+    buffer = Buffer()
+    flusher = build(tmp_path, buffer, Hanging(), copy_rows=10)
+    buffer.fill(25)
+    task = spawn(flusher.run(), name="flusher")
+    flusher.stop()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await cancel(task)
+    later = build(tmp_path, buffer, Table())
+    assert later.recover() == 25
+
+
+async def test_a_stop_in_the_middle_of_a_failing_flush_leaves_the_rest_on_disk(
+    tmp_path: Path,
+) -> None:
+    class Leaving(Table):
+        async def copy(self, rows: Sequence[Row]) -> None:
+            flusher.stop()
+            raise ConnectionError("database is away")
+
+    buffer = Buffer()
+    flusher = build(tmp_path, buffer, Leaving(), copy_rows=10)
+    buffer.fill(25)
+    flusher.wake()
+    await flusher.run()
+    later = build(tmp_path, buffer, Table())
+    assert (len(buffer), later.recover()) == (0, 25)
+
+
+async def test_a_row_that_is_refused_for_good_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    class Strict(Table):
+        async def copy(self, rows: Sequence[Row]) -> None:
+            if any(row[0].int in (3, 9) for row in rows):
+                raise Invalid("this cannot be stored")
+            await super().copy(rows)
+
+    buffer, table = Buffer(), Strict()
+    flusher = build(tmp_path, buffer, table)
+    buffer.fill(12)
+    await flusher.flush()
+    assert sorted(row[0].int for row in table.rows) == [1, 2, 4, 5, 6, 7, 8, 10, 11, 12]
+    assert (flusher.stored, flusher.refused, len(buffer)) == (10, 2, 0)
+
+
+async def test_a_fault_of_our_own_does_not_end_the_loop(tmp_path: Path) -> None:
+    buffer, table = Buffer(), Table()
+    flusher = build(tmp_path, buffer, table)
+    broken = iter([RuntimeError("once")])
+
+    def row(exchange: Exchange) -> Row:
+        for error in broken:
+            raise error
+        return to_row(exchange, UUID(int=exchange.sequence + 1), "app", str)
+
+    flusher._row = row
+    task = spawn(flusher.run(), name="flusher")
+    buffer.fill(1)
+    flusher.wake()
+    async with asyncio.timeout(5):
+        while not flusher.failed_flushes:
+            await asyncio.sleep(0)
+    buffer.fill(2)
+    flusher.stop()
+    await task
+    assert len(table.rows) == 2

@@ -77,3 +77,16 @@ def test_everything_put_comes_out_once(
         out.extend(rows)
         spool.done()
     assert out == [row for batch in batches for row in batch]
+
+
+def test_nothing_is_taken_for_delivered_before_the_old_batches_are_counted(tmp_path: Path) -> None:
+    make(tmp_path / "s").put([(1,), (2,)])
+    again = make(tmp_path / "s")
+    again.put([(3,)])
+    assert again.peek() is None
+    assert again.recover() == 3
+    out = []
+    while (rows := again.peek()) is not None:
+        out += rows
+        again.done()
+    assert out == [(1,), (2,), (3,)]
