@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> int:
-    """The command line; the exit codes are those of docs/commands.md."""
+    """The command line; exit codes stand in its `--help`."""
     argv = sys.argv[1:]
     if argv[:1] == ["up"]:
         # Traffic within a second: nothing but `up` itself is imported on this path.

@@ -54,9 +54,10 @@ class Recorder:
         on_anomaly_end: Callable[[IncidentEnd], None] | None = None,
         id_base: int | None = None,
     ) -> None:
-        self.buffer = buffer or MetricsBuffer()
-        self.detector = detector or MLDetector(DetectorSettings())
-        self.routes = routes or RouteTable()
+        # "or" would throw away what is given: an empty buffer is false
+        self.buffer = MetricsBuffer() if buffer is None else buffer
+        self.detector = MLDetector(DetectorSettings()) if detector is None else detector
+        self.routes = RouteTable() if routes is None else routes
         self.redirects = RedirectTracker()
         self.on_failure = on_failure
         self.on_client_error = on_client_error

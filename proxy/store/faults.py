@@ -46,6 +46,9 @@ def translated() -> Iterator[None]:
         if "closed" in str(error) or "closing" in str(error) or "terminated" in str(error):
             raise Unavailable(f"the database connection is gone: {error}") from error
         raise
+    except asyncpg.InternalClientError as error:
+        # a connection cut in the middle of a statement cannot even be rolled back; the pool drops it
+        raise Unavailable(f"the database connection is gone: {error}") from error
     except (OSError, TimeoutError, EOFError) as error:
         raise Unavailable(
             f"the database does not answer: {str(error) or type(error).__name__}"

@@ -118,6 +118,8 @@ async def test_every_request_is_stored_by_copy_and_the_buffer_keeps_its_bound(
             line for line in metrics.splitlines() if line.startswith("selfheal_buffer_high")
         )
         assert int(high.split()[-1]) <= 10_000
+        assert "selfheal_log_rows_dropped_total 0\n" in metrics
+        assert "selfheal_log_rows_stored_total 0\n" not in metrics, "a filling buffer is flushed"
         assert sidecar.stop() == 0
     cluster = Cluster(sidecar.data_dir)
     written = [

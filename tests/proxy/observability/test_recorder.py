@@ -93,6 +93,16 @@ def test_who_hears_of_what(status: int, outcome: Outcome, heard: str) -> None:
     assert ears.recorder.faults == 0
 
 
+def test_an_empty_buffer_that_was_given_is_the_one_that_fills() -> None:
+    asked: list[int] = []
+    buffer = MetricsBuffer(4, on_fill=lambda: asked.append(len(buffer)))
+    recorder = Recorder(buffer=buffer)
+    for _ in range(2):
+        recorder.record(exchange())
+    assert recorder.buffer is buffer
+    assert asked == [2], "a flush is asked for at half"
+
+
 def test_a_redirect_circle_is_told_with_its_chain() -> None:
     ears = Ears()
     for n in range(4):
