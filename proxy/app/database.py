@@ -47,12 +47,16 @@ class Database:
         self.dsn = message["proxy_dsn"]
         pause = RETRY_S
         while self.pool is None:
+            pool = None
             try:
                 # No floor of connections: the pool would log a traceback at every outage.
                 pool = await open_pool(self.dsn, schema=self._schema, max_size=self._max_size)
                 async with acting(pool, AS_PROXY):
-                    self.pool = pool
+                    pass
+                self.pool = pool
             except (SelfHealError, OSError) as error:
+                if pool is not None:
+                    pool.terminate()
                 self.last_error = str(error)
                 _log.warning("database: %s; trying again in %.1f s", error, pause)
                 await asyncio.sleep(pause)

@@ -42,6 +42,8 @@ class Reader:
     """Exchange and log id → redacted failure."""
     classifier: Classifier
     intake: Intake
+    client: Callable[[str], str | None]
+    """Address → the keyed hash that is stored of it."""
 
 
 class FailureDesk:
@@ -62,7 +64,11 @@ class FailureDesk:
         """The rules are read: work off what waited."""
         self._reader = reader
         while self._waiting:
-            self._waiting.popleft()()
+            try:
+                self._waiting.popleft()()
+            except Exception:
+                self.dropped += 1
+                _log.exception("a failure could not be read; the others are")
 
     def forget(self) -> None:
         """The rules changed: what was classified by the old ones counts no more."""
@@ -141,6 +147,7 @@ class FailureDesk:
                 latency_ms=exchange.duration_ms,
                 trace_id=exchange.trace_id or log_id.hex,
                 log_id=log_id,
+                client=self._reader.client(exchange.client),
             )
             self._reader.intake.offer(failure, known[1])
             return

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from proxy.domain.anomaly import Anomaly
-from proxy.errors import SelfHealError
+from proxy.errors import Unavailable
 from proxy.observability.incident import IncidentEnd
 
 _log = logging.getLogger("selfheal.incidents")
@@ -56,12 +56,19 @@ class IncidentBook:
             await self._some.wait()
             self._some.clear()
             while self._waiting:
+                item = self._waiting[0]
                 try:
-                    await self._store(self._waiting[0])
-                except (SelfHealError, OSError) as error:
+                    await self._store(item)
+                except (Unavailable, OSError) as error:
                     _log.debug("an incident waits for the database: %s", error)
                     await asyncio.sleep(RETRY_S)
-                else:
+                    continue
+                except Exception:
+                    # one that cannot be stored must not hold up the others for ever
+                    self.dropped += 1
+                    _log.exception("an incident was not taken")
+                if self._waiting and self._waiting[0] is item:
+                    # a full queue may have given it up meanwhile
                     self._waiting.popleft()
 
     async def _store(self, item: Anomaly | IncidentEnd) -> None:

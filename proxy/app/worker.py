@@ -74,6 +74,7 @@ class Worker:
         )
         self._hash_client = client_hasher(self._files.path / "client.key")
         self._intake: Intake | None = None
+        self._delivering: asyncio.Task[None] | None = None
         self._ingest: web.Server | None = None
         self._accepting = False
         self._draining = False
@@ -114,13 +115,14 @@ class Worker:
         self._accepting = True
         channel = await Channel.open(channel_sock)
         channel.send({"type": "ready"})
-        flushing = spawn(self._flusher.run(), name="flusher")
+        flushing = spawn(self._flush(), name="flusher")
+        rooms = spawn(self._open_rooms(), name="rooms")
         background = [
             spawn(self._listen(channel), name="channel"),
-            spawn(self._open_rooms(), name="rooms"),
             spawn(self._reporter.run(), name="reporter"),
             spawn(self._incidents.run(), name="incidents"),
             spawn(self._tick(), name="tick"),
+            spawn(self._keep_baselines(), name="baselines"),
         ]
         if self._start["database"] is not None:
             self._connect(self._start["database"])
@@ -133,7 +135,7 @@ class Worker:
         self._server.start_draining()
         await self._server.drained(self.config.downstream.drain_s)
         await runner.cleanup()
-        await self._finish(flushing)
+        await self._finish(flushing, rooms)
         await cancel(*background)
         self._database.close()
 
@@ -157,21 +159,36 @@ class Worker:
         self._flusher.flush_s = config.metrics.flush_s
         self._server.reload(config)
         self._desk.forget()
+        setup(config.log.level, self.name)
         _log.info("settings reloaded")
 
-    async def _finish(self, flushing: "asyncio.Task[None]") -> None:
-        """What was measured goes to the database if it is there, else to disk."""
+    async def _finish(self, flushing: "asyncio.Task[None]", rooms: "asyncio.Task[None]") -> None:
+        """What was measured and what failed goes to the database if it is there, else to disk."""
         self._flusher.stop()
         try:
             async with asyncio.timeout(LAST_FLUSH_S):
                 await asyncio.shield(flushing)
+                # what failed in the first half second still waits to be read
+                await asyncio.shield(rooms)
                 if self._intake is not None:
                     await self._intake.finish()
                 await self._save_baselines()
         except TimeoutError:
             _log.error("the last flush took too long; what is left waits on disk")
+            # a server that hangs would hold up even the rollback of what is cancelled now
+            self._database.close()
         except Exception:
             _log.exception("the last flush did not end well")
+        await cancel(flushing, rooms, self._delivering)
+        if self._intake is not None:
+            self._intake.save()
+
+    async def _flush(self) -> None:
+        if (left := await asyncio.to_thread(self._flusher.recover)) > 0:
+            _log.info("%d rows of an earlier run wait on disk and will be stored", left)
+            if self._database.pool is not None:
+                self._flusher.wake()
+        await self._flusher.run()
 
     # --- after the first byte -----------------------------------------------------------------
 
@@ -182,12 +199,21 @@ class Worker:
         from proxy.healing.extract import failure_from_exchange
         from proxy.healing.intake import Intake
         from proxy.healing.rules import RuleSet
+        from proxy.healing.shelf import decode_entry, encode_entry
 
         await self._open_ingest()
         rules = await asyncio.to_thread(RuleSet.load)
-        intake = Intake(self._database.as_sidecar, clock=self._clock)
+        shelf = Spool(
+            self._files.spool / f"{self.name}-failures.jsonl",
+            self.config.metrics.spool_bytes,
+            encode=encode_entry,
+            decode=decode_entry,
+        )
+        if (left := await asyncio.to_thread(shelf.recover)) > 0:
+            _log.info("failures of %d bugs of an earlier run wait on disk", left)
+        intake = Intake(self._database.as_sidecar, shelf=shelf, clock=self._clock)
         self._intake = intake
-        _ = spawn(intake.run(), name="intake")
+        self._delivering = spawn(intake.run(), name="intake")
 
         def read(exchange: Exchange, log_id: UUID) -> Failure:
             failure = failure_from_exchange(
@@ -200,10 +226,7 @@ class Worker:
             )
             return replace(failure, client=self._hash_client(exchange.client))
 
-        self._desk.open(Reader(read, ErrorClassifier(rules), intake))
-        if (left := self._flusher.recover()) > 0:
-            _log.info("%d rows of an earlier run wait on disk and will be stored", left)
-            self._flusher.wake()
+        self._desk.open(Reader(read, ErrorClassifier(rules), intake, self._hash_client))
 
     async def _open_ingest(self) -> None:
         from proxy.ingest.app import IngestDeps, build_ingest_app
@@ -286,16 +309,20 @@ class Worker:
         self._reporter.hurry()
 
     async def _tick(self) -> None:
-        save_at = self._clock.monotonic() + BASELINES_EVERY_S
         while True:
             await asyncio.sleep(TICK_S)
             self._recorder.tick(self._clock.time())
-            if self._clock.monotonic() >= save_at:
-                save_at += BASELINES_EVERY_S
-                try:
-                    await self._save_baselines()
-                except SelfHealError as error:
-                    _log.warning("baselines could not be stored: %s", error)
+
+    async def _keep_baselines(self) -> None:
+        """Beside the tick: a verdict must not wait for a database that hangs."""
+        while True:
+            await asyncio.sleep(BASELINES_EVERY_S)
+            try:
+                await self._save_baselines()
+            except SelfHealError as error:
+                _log.warning("baselines could not be stored: %s", error)
+            except Exception:
+                _log.exception("baselines could not be stored")
 
     def report(self) -> Report:
         """What the control process needs to know of this worker; JSON-able."""
@@ -309,10 +336,10 @@ class Worker:
             "storage": self._database.state(),
             "capture": {
                 "seen": self._desk.seen,
-                "dropped": self._desk.dropped,
+                "dropped": self._failures_dropped(),
                 "rows_stored": self._flusher.stored,
                 "rows_spooled": self._spool.rows,
-                "rows_dropped": self._recorder.buffer.dropped + self._spool.dropped,
+                "rows_dropped": self._rows_dropped(),
                 "failed_flushes": self._flusher.failed_flushes,
                 "redactor_failures": self._redactor.dropped,
             },
@@ -335,8 +362,14 @@ class Worker:
             "score": score,
             "upstream": {"state": stats.upstream, "error": stats.upstream_error},
             "storage": self._database.state(),
-            "capture": {"dropped": self._desk.dropped + self._recorder.buffer.dropped},
+            "capture": {"dropped": self._failures_dropped() + self._rows_dropped()},
         }
+
+    def _failures_dropped(self) -> int:
+        return self._desk.dropped + (self._intake.dropped if self._intake is not None else 0)
+
+    def _rows_dropped(self) -> int:
+        return self._recorder.buffer.dropped + self._spool.dropped + self._flusher.refused
 
 
 class NotYet(asyncio.Protocol):

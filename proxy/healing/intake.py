@@ -1,8 +1,8 @@
 """Between the recorder and Postgres, inside a data worker: many failures in, few writes out.
 
 ``offer`` never waits: equal signatures merge while they wait, with their counts added up. While the
-database is away everything stays here within its bound; beyond it what is dropped is counted. A
-5xx makes a job at once; other 4xx only as a jump (``jump``).
+database is away everything stays here within its bound, and at the end on disk; beyond the bound
+what is dropped is counted. A 5xx makes a job at once; other 4xx only as a jump (``jump``).
 """
 
 import asyncio
@@ -16,8 +16,9 @@ import asyncpg
 
 from proxy.clock import Clock, SystemClock
 from proxy.domain.failure import Classification, Failure
-from proxy.errors import SelfHealError, Unavailable
+from proxy.errors import Conflict, SelfHealError, Unavailable
 from proxy.healing.jump import ClientErrors
+from proxy.healing.shelf import Shelf
 from proxy.store import jobs
 
 SIGNATURES_MAX = 2000
@@ -45,8 +46,12 @@ class _Waiting:
 class Intake:
     """One per data worker. ``offer`` from the event loop only; ``run`` delivers until cancelled."""
 
-    def __init__(self, as_sidecar: AsSidecar, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, as_sidecar: AsSidecar, *, shelf: Shelf | None = None, clock: Clock | None = None
+    ) -> None:
+        """``shelf`` is what outlives this process; without one, ``save`` can only drop."""
         self._as_sidecar = as_sidecar
+        self._shelf = shelf
         self._client_errors = ClientErrors(clock or SystemClock())
         self._waiting: dict[Key, _Waiting] = {}
         self._wake = asyncio.Event()
@@ -68,8 +73,12 @@ class Intake:
             self._wake.set()
 
     async def run(self) -> None:
-        """Deliver what waits, as soon as it comes or as soon as the database is back."""
+        """Deliver what waits, as soon as it comes or as soon as the database is back; what an
+        earlier process left on the shelf first.
+        """
         retry_s = RETRY_S
+        if self._shelf is not None and self._shelf.rows:
+            self._wake.set()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -84,31 +93,62 @@ class Intake:
                 retry_s = min(retry_s * 2, RETRY_MAX_S)
 
     async def finish(self) -> None:
-        """Deliver what still waits, once; what the database does not take is counted as dropped."""
+        """Deliver what still waits, once; what the database does not take now goes on the
+        shelf.
+        """
         try:
             await self._sweep()
         except SelfHealError as error:
-            self.dropped += self.waiting
-            _log.warning("%d failures could not be stored: %s", self.waiting, error)
-            self._waiting.clear()
+            _log.warning("%d failures wait for the next start: %s", self.waiting, error)
+        finally:
+            self.save()
+
+    def save(self) -> None:
+        """Put what waits on the shelf, the last thing before the end. Without a shelf, or beyond
+        its bound, it is counted as dropped.
+        """
+        for entry in self._waiting.values():
+            row = (entry.failure, entry.classification, entry.count, tuple(entry.log_ids))
+            if self._shelf is None or not self._shelf.put([row]):
+                self.dropped += entry.count
+        self._waiting.clear()
 
     async def _sweep(self) -> None:
         """Deliver everything that waits now; ``Unavailable`` keeps the rest for later."""
         async with self._sweeping:
+            await self._empty_shelf()
             for key in list(self._waiting):
                 entry = self._waiting.pop(key)
                 try:
-                    await self._deliver(entry)
-                except (Unavailable, OSError, TimeoutError) as error:
-                    self._put_back(key, entry)
-                    raise Unavailable(str(error)) from None
-                except asyncio.CancelledError:
+                    await self._deliver_or_drop(entry)
+                except BaseException:
                     self._put_back(key, entry)
                     raise
-                except Exception:
-                    # one text that Postgres cannot take must not hold up all others for ever
-                    self.dropped += entry.count
-                    _log.exception("a failure with signature %s was not taken", key[2])
+
+    async def _empty_shelf(self) -> None:
+        """What an earlier process could not store. Told at least once: an end between the commit
+        and ``done`` counts one entry again, and that is better than not at all.
+        """
+        while self._shelf is not None and (rows := self._shelf.peek()) is not None:
+            for failure, classification, count, log_ids in rows:
+                await self._deliver_or_drop(_Waiting(failure, classification, count, list(log_ids)))
+            self._shelf.done()
+
+    async def _deliver_or_drop(self, entry: _Waiting) -> None:
+        """``Unavailable`` when it must be tried again."""
+        try:
+            await self._deliver(entry)
+        except (Unavailable, OSError, TimeoutError) as error:
+            raise Unavailable(str(error)) from None
+        except Exception as error:
+            if isinstance(error, Conflict) and error.code == "retry":
+                # a deadlock or a lock that was not had says nothing about this failure
+                raise Unavailable(str(error)) from None
+            # one text that Postgres cannot take must not hold up all others for ever
+            self.dropped += entry.count
+            _log.exception(
+                "a failure with signature %s was not taken", entry.classification.signature
+            )
 
     async def _deliver(self, entry: _Waiting) -> None:
         async with self._as_sidecar() as conn:

@@ -63,13 +63,15 @@ class Spool:
         os.truncate(self._path, good)
         return self.rows
 
-    def put(self, rows: Iterable[Row]) -> None:
-        """Append one batch, or count it as dropped where it does not fit or the disk refuses."""
+    def put(self, rows: Iterable[Row]) -> bool:
+        """Append one batch; False, and counted as dropped, where it does not fit or the disk
+        refuses.
+        """
         batch = list(rows)
         line = json.dumps([self._encode(row) for row in batch], separators=(",", ":")).encode()
         if self.bytes + len(line) + 1 > self._bytes_max:
             self.dropped += len(batch)
-            return
+            return False
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -81,8 +83,9 @@ class Spool:
                     raise OSError(errno.ENOSPC, "the disk took half a line")
         except OSError:
             self.dropped += len(batch)
-            return
+            return False
         self.rows += len(batch)
+        return True
 
     def peek(self) -> list[Row] | None:
         """The oldest batch, or None (before ``recover``, too). It stays until ``done``."""
@@ -99,7 +102,13 @@ class Spool:
             self.dropped += self.rows
             self._clear()
             return None
-        return [self._decode(item) for item in batch]
+        try:
+            return [self._decode(item) for item in batch]
+        except (ValueError, KeyError, TypeError, IndexError):
+            # written by another version: one batch is lost, the others are not
+            self.dropped += len(batch)
+            self.done()
+            return self.peek()
 
     def done(self) -> None:
         """The batch that ``peek`` showed is delivered."""

@@ -33,12 +33,14 @@ class Room:
         return Failure("app", at, body, log_id=log_id)
 
     def reader(self) -> Reader:
-        return Reader(self.read, self, self)
+        return Reader(self.read, self, self, lambda address: f"#{address}" if address else None)
 
 
-def failing(n: int, body: bytes = b"boom") -> Exchange:
+def failing(n: int, body: bytes = b"boom", client: str = "") -> Exchange:
     capture = Capture([], response_body=body)
-    return Exchange(float(n), 5.0, "GET", b"/x", 500, Outcome.ANSWERED, capture=capture)
+    return Exchange(
+        float(n), 5.0, "GET", b"/x", 500, Outcome.ANSWERED, capture=capture, client=client
+    )
 
 
 def test_what_fails_before_the_rules_are_read_is_kept_in_order() -> None:
@@ -96,3 +98,21 @@ def test_a_redirect_loop_is_one_wherever_it_was_entered() -> None:
     chains = [failure.redirect_chain for failure, _ in room.offered]
     assert chains == [("/a", "/b", "/c", "/a")] * 2
     assert "secret" not in room.offered[0][0].message
+
+
+def test_each_occurrence_names_its_own_client() -> None:
+    desk, room = FailureDesk("app", "production"), Room()
+    desk.open(room.reader())
+    for n, client in enumerate(["10.0.0.1", "10.0.0.2", ""]):
+        desk.exchange(failing(n, client=client), UUID(int=n))
+    assert [f.client for f, _ in room.offered][1:] == ["#10.0.0.2", None]
+    assert room.classified == 1
+
+
+def test_one_that_cannot_be_read_does_not_lose_those_that_waited_behind_it() -> None:
+    desk, room = FailureDesk("app", "production"), Room()
+    desk.exchange(failing(1, b"\xff"), UUID(int=1))
+    desk.exchange(failing(2), UUID(int=2))
+    desk.open(room.reader())
+    assert [f.log_id for f, _ in room.offered] == [UUID(int=2)]
+    assert desk.dropped == 1

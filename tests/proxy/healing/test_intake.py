@@ -1,9 +1,11 @@
 """Many failures in, few writes out, nothing lost that had room."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,12 +13,14 @@ import asyncpg
 import pytest
 
 from proxy.clock import ManualClock
-from proxy.domain.failure import Category, ReplayRequest
+from proxy.domain.failure import Category, Evidence, ReplayRequest
 from proxy.domain.job import Job
-from proxy.errors import Unavailable
+from proxy.errors import Conflict, Unavailable
 from proxy.healing import intake as intake_module
 from proxy.healing.intake import LINKED_MAX, Intake
 from proxy.healing.jump import RATIO, WINDOW_S, ClientErrors
+from proxy.healing.shelf import decode_entry, encode_entry
+from proxy.observability.spool import Spool
 from proxy.store import jobs
 from proxy.store.jobs import JobQuery
 from proxy.store.pool import AS_PROXY, acting, open_pool
@@ -117,6 +121,99 @@ async def test_beyond_the_bound_it_counts_what_it_drops(
     assert (intake.waiting, intake.dropped) == (6, 3)
     await intake.finish()
     assert (intake.waiting, intake.dropped) == (0, 9)
+
+
+def shelf_at(path: Path, bytes_max: int = 1 << 20) -> Spool:
+    shelf = Spool(path, bytes_max, encode=encode_entry, decode=decode_entry)
+    shelf.recover()
+    return shelf
+
+
+async def test_what_waits_at_the_end_is_delivered_by_the_next_start(
+    store: Store, tmp_path: Path
+) -> None:
+    kept = tmp_path / "spool" / "failures.jsonl"
+    store.away = True
+    first = Intake(store.as_sidecar, shelf=shelf_at(kept), clock=ManualClock())
+    whole = ReplayRequest("POST", "/orders", (("Accept", "*/*"),), b"\x00\xff", False, ("token",))
+    for n in range(7):
+        first.offer(
+            failure(request=whole, log_id=uuid4(), message="half a pair \ud800"),
+            classified(f"v1:{n % 2:016x}"),
+        )
+    await first.finish()
+    assert (first.waiting, first.dropped) == (0, 0)
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+    store.away = False
+    again = Intake(store.as_sidecar, shelf=shelf_at(kept), clock=ManualClock())
+    running = spawn(again.run(), name="intake")
+    await until(lambda: again.delivered == 7)
+    await cancel(running)
+    assert sorted(job.occurrences for job in await store.jobs()) == [3, 4]
+    assert not kept.exists()
+    (job, _) = await store.jobs()
+    async with acting(store.pool, AS_PROXY) as conn:
+        (event,) = await jobs.job_events(conn, job.id)
+    assert event.failure.request == whole
+
+
+async def test_the_shelf_is_bounded_and_says_what_it_could_not_take(
+    store: Store, tmp_path: Path
+) -> None:
+    store.away = True
+    intake = Intake(
+        store.as_sidecar, shelf=shelf_at(tmp_path / "f", bytes_max=10), clock=ManualClock()
+    )
+    for _ in range(3):
+        intake.offer(failure(), classified())
+    await intake.finish()
+    assert intake.dropped == 3
+
+
+async def test_a_delivery_that_is_cut_off_is_saved(store: Store, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def hanging() -> AsyncIterator[asyncpg.Connection]:
+        await asyncio.Event().wait()
+        yield None
+
+    shelf = shelf_at(tmp_path / "f")
+    intake = Intake(hanging, shelf=shelf, clock=ManualClock())
+    running = spawn(intake.run(), name="intake")
+    intake.offer(failure(), classified())
+    await asyncio.sleep(0.01)
+    await cancel(running)
+    intake.save()
+    assert (shelf.rows, intake.dropped) == (1, 0)
+
+
+async def test_a_deadlock_says_nothing_about_the_failure(store: Store, tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def deadlocked() -> AsyncIterator[asyncpg.Connection]:
+        raise Conflict("deadlock detected", code="retry")
+        yield None
+
+    shelf = shelf_at(tmp_path / "f")
+    intake = Intake(deadlocked, shelf=shelf, clock=ManualClock())
+    intake.offer(failure(), classified())
+    await intake.finish()
+    assert (shelf.rows, intake.dropped) == (1, 0)
+
+
+def test_an_entry_survives_its_line() -> None:
+    entry = (
+        failure(
+            log_id=uuid4(),
+            anomaly_id=uuid4(),
+            redirect_chain=("/a", "/b"),
+            latency_ms=1.5,
+            request=ReplayRequest("GET", "/x", (("A", "b"),), b"\xff\x00", True, ("c",)),
+        ),
+        classified(evidence=(Evidence("r", "message", "boom"),), reason="why"),
+        3,
+        (uuid4(),),
+    )
+    assert decode_entry(json.loads(json.dumps(encode_entry(entry)))) == entry
 
 
 async def test_one_that_postgres_refuses_does_not_hold_up_the_others(store: Store) -> None:
