@@ -47,7 +47,7 @@ def translated() -> Iterator[None]:
             raise Unavailable(f"the database connection is gone: {error}") from error
         raise
     except asyncpg.InternalClientError as error:
-        # a connection cut in the middle of a statement cannot even be rolled back; the pool drops it
+        # cut in mid-statement it cannot even be rolled back; the pool drops it
         raise Unavailable(f"the database connection is gone: {error}") from error
     except (OSError, TimeoutError, EOFError) as error:
         raise Unavailable(
