@@ -63,6 +63,7 @@ from console.stream import EventStream
 from console.themes import DARK, NAMES, THEMES
 from console.widgets.painted import Painted
 from console.widgets.palette import FactsProvider
+from console.wording import in_words
 from proxy.clock import Clock, SystemClock
 from proxy.contract import CategoryWord, DeedRequest, PatchView
 from proxy.errors import Conflict, SelfHealError
@@ -243,7 +244,8 @@ class ConsoleApp(App[int]):
         self._bar("#head").show(
             header(self.state, self._where, self.pane.crumb(), width, self.clock)
         )
-        self._bar("#foot").show(foot(self._where, why_not, self.activity, width))
+        typing = isinstance(self.focused, Input)
+        self._bar("#foot").show(foot(self._where, why_not, self.activity, width, typing=typing))
 
     # --- news ---------------------------------------------------------------------------------
 
@@ -341,6 +343,7 @@ class ConsoleApp(App[int]):
             self.action_goto("jobs")
         elif isinstance(self.focused, Input):
             self.pane.query(Painted).first().focus()
+            self.redraw()
         elif self._where != "health":
             self.action_goto("health")
 
@@ -601,7 +604,7 @@ class ConsoleApp(App[int]):
             self.say(result.message, bad=True)
             return
         after = await self._until_moved(plan, before, result.patch)
-        self.say(f"{after.id} is {after.status}")
+        self.say(f"{after.id} is {in_words(after.status)}")
 
     def _unknown(self, words: str) -> None:
         self._busy(words)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from console.format import count, short_digest
 from console.proof import summary
+from console.wording import item_text
 from proxy.contract import ApprovalView, PatchView
 
 Verb = Literal["sandbox", "approve", "reject", "apply", "rollback"]
@@ -80,11 +81,11 @@ def target(environment: str) -> str:
 
 def _about(patch: PatchView) -> list[str]:
     files = ", ".join(patch.files_changed) or ("a SQL migration" if patch.sql else "no file")
-    reasons = "; ".join(patch.risk.reasons) or "no reason given"
+    risk = f"risk {patch.risk.level} ({patch.risk.score}/100)"
     return [
         f"{patch.id} of {patch.job_id}, by {patch.created_by}: changes {files}",
         f"digest {short_digest(patch.digest)}, base {short_digest(patch.base_commit)}",
-        f"risk {patch.risk.level} ({patch.risk.score}/100): {reasons}",
+        ": ".join(part for part in (risk, "; ".join(patch.risk.reasons)) if part),
         f"sandbox: {summary(patch)}",
     ]
 
@@ -206,7 +207,7 @@ def plan_item(
         digest=item.digest,
         evidence_digest=item.evidence_digest,
         title=f"{verb.upper()} {item.id}, {item.item_type} ({target(environment)})",
-        lines=(item.summary, f"risk {item.risk}, asked by {item.created_by}"),
+        lines=(item_text(item), f"risk {item.risk}, asked by {item.created_by}"),
         approval=number_of(item.id),
         wants_reason=verb == "reject",
     )

@@ -27,6 +27,7 @@ from console.output import as_json, note, say
 from console.proof import evidence_lines, failed_output, verdict_line
 from console.reading import job_number, patch_number
 from console.sending import send_decision, send_deed
+from console.wording import in_words
 from proxy.clock import Clock, SystemClock
 from proxy.contract import (
     ApprovalView,
@@ -152,7 +153,7 @@ async def apply(client: Client, args: argparse.Namespace) -> int:
         say(f"{after.id} is on MAIN: commit {text.short_digest(after.applied_commit)}")
         note(f"its failure is being watched; `selfheal rollback {after.id}` takes it back")
     else:
-        say(f"{after.id} was not applied; it is {after.status}")
+        say(f"{after.id} was not applied; it is {in_words(after.status)}")
     return 0 if done else 1
 
 
@@ -166,7 +167,7 @@ async def rollback(client: Client, args: argparse.Namespace) -> int:
     if args.json:
         say(as_json(after))
     else:
-        say(f"{after.id} is {after.status}")
+        say(f"{after.id} is {in_words(after.status)}")
     return 0 if done else 1
 
 

@@ -1,7 +1,7 @@
 """The first and the last line of every screen, and the page of keys. Pure."""
 
 from console.format import Line, cells, clock_time, cut, environment_badge
-from console.keys import SCREENS, TASKS, Key, Where, footer, keys_for
+from console.keys import SCREENS, TASKS, TYPING, Key, Where, footer, keys_for
 from console.news import What
 from console.state import ProblemNote, State, connection_badge
 from proxy.clock import Clock
@@ -40,12 +40,14 @@ def header(state: State, where: Where, crumb: str, width: int, clock: Clock) -> 
     return [(left, "title"), (" " * max(width - used - cells(left), 1), ""), *right]
 
 
-def foot(where: Where, why_not: str | None, activity: str, width: int) -> Line:
+def foot(
+    where: Where, why_not: str | None, activity: str, width: int, *, typing: bool = False
+) -> Line:
     """What is going on, then the keys of this screen, the likeliest first; keys that may not act
-    are dim."""
+    are dim. In a field only the keys that are no text are named."""
     line: Line = [(f" {activity} ", "high")] if activity else []
     left = width - sum(cells(text) for text, _ in line)
-    keys = footer(where)
+    keys = list(TYPING) if typing else footer(where)
     last = [key for key in keys if key.footer >= 98]
     reserve = sum(_size(key) for key in last)
     for key in [*(key for key in keys if key.footer < 98), *last]:

@@ -84,6 +84,14 @@ KEYS: tuple[Key, ...] = (
     Key("v", "v", "verify", "verify the chain", ("audit",), "look", 20),
 )
 
+TYPING: tuple[Key, ...] = (
+    Key("enter", "enter", "submit", "send", (), "look", 1),
+    Key("escape", "esc", "app.step_back", "leave the field", (), "leave", 2),
+    Key("tab", "tab", "app.next_pane(1)", "next pane", (), "move", 3),
+    Key("ctrl+p", "ctrl+p", "app.command_palette", "commands", (), "look", 99),
+)
+"""What the footer names while a field is typed in: there every letter and digit is text."""
+
 TASKS: dict[Task, str] = {
     "move": "Moving",
     "look": "Looking",

@@ -75,7 +75,8 @@ def evidence_lines(patch: PatchView) -> list[Line]:
 def against_lines(evidence: SandboxEvidence) -> list[Line]:
     """Evidence against always has its own line, also when there is none."""
     if not evidence.against:
-        return [[("against        ", "dim"), ("none found", "dim")]]
+        word = "none found" if evidence.passed else "the verdict above"
+        return [[("against        ", "dim"), (word, "dim")]]
     return [[("✗ against: ", "bad"), (text, "")] for text in evidence.against]
 
 

@@ -9,6 +9,7 @@ from console import format as text
 from console.client import Client
 from console.output import as_json, note, say, table
 from console.proof import confidence_lines, evidence_lines, risk_lines, verdict_line
+from console.wording import bug_text, item_text, step_text
 from proxy.clock import SystemClock
 from proxy.contract import (
     AskAnswer,
@@ -93,7 +94,7 @@ async def jobs(client: Client, args: argparse.Namespace) -> int:
                 text.short_count(job.occurrences),
                 text.age(job.last_seen, now),
                 job.status + (" again" if job.regression else ""),
-                job.signature_text,
+                bug_text(job),
             )
             for job in found
         ],
@@ -115,7 +116,7 @@ def _show_job(detail: JobDetail) -> None:
     job = detail.job
     mark = text.SEVERITY_MARK[job.severity]
     say(f"{job.id}  {mark}  {job.category}  {text.route_name(job.method, job.route)}")
-    say(f"  {job.signature_text}")
+    say(f"  {bug_text(job)}")
     say(f"  {job.status}" + (", a regression" if job.regression else ""))
     if job.snoozed_until is not None:
         say(f"  snoozed until {text.stamp(job.snoozed_until)} UTC")
@@ -296,7 +297,7 @@ async def approvals(client: Client, args: argparse.Namespace) -> int:
                 item.risk,
                 item.created_by,
                 item.patch_id or item.job_id or "–",
-                item.summary,
+                item_text(item),
             )
             for item in found
         ],
@@ -309,7 +310,8 @@ async def approvals(client: Client, args: argparse.Namespace) -> int:
 
 
 def _audit_line(entry: AuditView) -> str:
-    why = f'  "{text.cut(entry.reason, 100)}"' if entry.reason else ""
+    step = text.cut(step_text(entry), 120)
+    why = f"  {step}" if step else ""
     who = f"{entry.actor} ({entry.role})"
     return f"#{entry.seq}  {text.stamp(entry.at)}  {who}  {entry.action}  {entry.subject}{why}"
 

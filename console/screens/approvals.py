@@ -1,7 +1,7 @@
 """Screen 7: every item that waits for a yes, of all types."""
 
 import json
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,6 +17,7 @@ from console.screens.pane import Pane, waiting
 from console.state import State
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
+from console.wording import item_text
 from proxy.contract import ApprovalView
 
 COLUMNS = (
@@ -32,7 +33,7 @@ COLUMNS = (
 
 def item_lines(item: ApprovalView) -> list[Line]:
     lines: list[Line] = [
-        [(item.summary, "title")],
+        [(item_text(item), "title")],
         [(f"{item.item_type}, ", ""), (item.status, "")],
         [("risk ", "dim"), (item.risk, SEVERITY_LOOK.get(item.risk, ""))],
         [("asked by ", "dim"), (f"{item.created_by}, {stamp(item.created_at)}", "")],
@@ -44,8 +45,20 @@ def item_lines(item: ApprovalView) -> list[Line]:
         made = item.decision
         lines.append([(f"{made.decision} by {made.actor}", ""), (f"  {made.reason or ''}", "dim")])
     if item.details:
-        shown = json.dumps(item.details, indent=2, ensure_ascii=False).split("\n")
-        lines += [[], *([(text, "dim")] for text in shown)]
+        lines += [[], *detail_lines(item.details)]
+    return lines
+
+
+def detail_lines(details: dict[str, Any]) -> list[Line]:
+    """What the proposer added, a line for each; what is empty says nothing and is left out."""
+    lines: list[Line] = []
+    for name, value in details.items():
+        if value in (None, "", [], {}):
+            continue
+        said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            said = "; ".join(value)
+        lines.append([(f"{name.replace('_', ' ')}: ", "dim"), (said, "")])
     return lines
 
 
@@ -76,7 +89,7 @@ class ApprovalsPane(Pane):
                     "status": (item.status, ""),
                     "risk": (item.risk, SEVERITY_LOOK.get(item.risk, "")),
                     "for": (item.patch_id or item.job_id or "–", "link"),
-                    "summary": (item.summary, ""),
+                    "summary": (item_text(item), ""),
                     "age": (age(item.created_at, now), "dim"),
                 },
             )

@@ -18,6 +18,7 @@ from console.screens.pane import Pane, waiting
 from console.state import State
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import bindings
+from console.wording import step_text
 from proxy.contract import AuditView
 
 COLUMNS = (
@@ -26,7 +27,7 @@ COLUMNS = (
     Column("actor", "actor", 14),
     Column("action", "action", 24),
     Column("subject", "subject", 8),
-    Column("reason", "reason", 0),
+    Column("reason", "step and reason", 0),
 )
 
 
@@ -80,7 +81,7 @@ class AuditPane(Pane):
                     "actor": (entry.actor, "title" if entry.role == "founder" else ""),
                     "action": (entry.action, ""),
                     "subject": (entry.subject, "link"),
-                    "reason": (f'"{entry.reason}"' if entry.reason else "", "dim"),
+                    "reason": (step_text(entry), "dim"),
                 },
             )
             for shown, entry in self._entries.items()

@@ -27,6 +27,7 @@ from console.screens.pane import Pane, waiting
 from console.state import State, needs_you
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
+from console.wording import item_text
 from proxy.contract import Health, RouteStats, TrafficMinute
 
 FEW = 30
@@ -114,7 +115,9 @@ def _max_words(name: str, value: float) -> str:
 
 
 def _rate(health: Health) -> str:
-    return f"{health.requests / health.window_s:.1f}" if health.window_s else "–"
+    """Over the time that was really watched: a young sidecar has no window full of traffic."""
+    watched = min(health.window_s, health.uptime_s or health.window_s)
+    return f"{health.requests / watched:.1f}" if watched >= 1 else "–"
 
 
 def _errors(health: Health) -> str:
@@ -180,7 +183,7 @@ class HealthPane(Pane):
             traffic.show([])
         else:
             score.show(score_lines(state.health))
-            traffic.show(traffic_lines(state.health, traffic.size.width))
+            traffic.show(traffic_lines(state.health, traffic.room))
         self._draw_needs(state)
         self._draw_routes(state)
 
@@ -196,7 +199,7 @@ class HealthPane(Pane):
                         "what": (word, "title"),
                         "job": (item.job_id or item.id, ""),
                         "mark": mark,
-                        "summary": (f"{item.patch_id or item.item_type}  {item.summary}", ""),
+                        "summary": (f"{item.patch_id or item.item_type}  {item_text(item)}", ""),
                         "risk": (item.risk, "dim"),
                         "age": (age(item.created_at, now), "dim"),
                     },

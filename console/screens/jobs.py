@@ -29,6 +29,7 @@ from console.screens.pane import Pane, waiting
 from console.state import SORTS, State, shown_jobs, waiting_rows
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
+from console.wording import bug_text, step_text, traffic_text
 from proxy.clock import Clock
 from proxy.contract import FailureEvent, JobDetail, JobView
 
@@ -62,10 +63,11 @@ def job_lines(job: JobView, detail: JobDetail | None, clock: Clock) -> list[Line
     """Everything worth knowing before opening a patch."""
     mark, look = severity_bit(job.severity)
     times = f"{count(job.occurrences)}× since {stamp(job.first_seen)}"
+    last = age(job.last_seen, clock.now())
     lines: list[Line] = [
         [(mark + "  ", look), (f"{job.category}  ", ""), (STATUS_SAYS.get(job.status, ""), "dim")],
-        [(times, ""), (f", last {age(job.last_seen, clock.now())} ago", "")],
-        [(job.signature_text, "title")],
+        [(times, ""), (f", last {last if last == 'now' else last + ' ago'}", "")],
+        [(bug_text(job), "title")],
         [],
         [("rule ", "dim"), (job.rule, "")],
         *([("· " + fact, "")] for fact in job.evidence[:8]),
@@ -86,15 +88,19 @@ def _detail_lines(detail: JobDetail) -> list[Line]:
         lines.append(
             [(f"{patch.id}  ", "link"), (f"{patch.status}  ", ""), (patch.description, "dim")]
         )
-    if not detail.patches:
-        lines.append([("no patch yet", "dim")])
     for index, event in enumerate(detail.events[:SAMPLES], 1):
         total = len(detail.events)
         lines += [[], [(f"── sample {index} of {total}, redacted ──", "dim")], *_sample(event)]
     if detail.history:
         lines += [[], [("── history ──", "dim")]]
     for entry in detail.history[:HISTORY]:
-        lines.append([(f"{stamp(entry.at)}  ", "dim"), (f"{entry.actor}  {entry.action}", "")])
+        lines.append(
+            [
+                (f"{stamp(entry.at)}  ", "dim"),
+                (f"{entry.actor}  {entry.action}  {entry.subject}", ""),
+                (f"  {step_text(entry)}", "dim"),
+            ]
+        )
     return lines
 
 
@@ -144,7 +150,7 @@ class JobsPane(Pane):
         self.query_one("#jobs-chip", Static).update(self._chip(state, len(jobs)))
         job = next((job for job in jobs if job.id == table.cursor), None)
         self.query_one("#jobs-line", Static).update(
-            cut(f" {job.id} {job.signature_text}", self.size.width) if job else ""
+            cut(f" {job.id} {bug_text(job)}", self.size.width) if job else ""
         )
         sheet = self.query_one("#jobs-detail", Sheet)
         if job is None:
@@ -155,10 +161,9 @@ class JobsPane(Pane):
             sheet.show(job_lines(job, state.details.get(job.id), clock))
 
     def _empty(self, state: State) -> list[Line]:
-        if state.jobs and self.chosen.text:
-            return [[(f"0 of {count(len(state.jobs))} match; esc clears the filter", "dim")]]
-        requests = state.health.requests if state.health else 0
-        nothing = f"no open job; {count(requests)} requests in the last minutes went well"
+        nothing = f"no open job; {traffic_text(state.health)}"
+        if self.chosen.text:
+            nothing = f"0 of {count(state.all_jobs)} match; esc clears the filter"
         return waiting(state, "jobs", nothing)
 
     def _chip(self, state: State, shown: int) -> str:
@@ -209,10 +214,6 @@ class JobsPane(Pane):
 
     def action_turn(self) -> None:
         self.console_app.sort_jobs(self.console_app.state.sort, turn=True)
-
-    def action_open(self) -> None:
-        if self.job_id is not None:
-            self.console_app.review_job(self.job_id)
 
     @on(LineTable.Opened)
     def _open(self, event: LineTable.Opened) -> None:

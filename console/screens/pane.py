@@ -9,6 +9,7 @@ from textual.widget import Widget
 from console.format import Line
 from console.keys import Where
 from console.state import State
+from console.widgets.line_table import LineTable
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp
@@ -48,6 +49,11 @@ class Pane(Vertical):
     def turn(self, by: int) -> bool:
         """``tab``: True when the pane changed its own tab instead of the focus."""
         return False
+
+    def action_open(self) -> None:
+        """``enter`` where no list has the focus: the row chosen in the screen's own list."""
+        if isinstance(table := self.first_focus(), LineTable):
+            table.action_open()
 
     @property
     def console_app(self) -> "ConsoleApp":

@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
-from console.deeds import Verb
+from console.deeds import Verb, number_of
 from console.format import Line, cut, short_digest
 from console.keys import Where
 from console.proof import confidence_lines, evidence_lines, risk_lines, summary, verdict_line
@@ -60,6 +60,11 @@ def check_lines(patch: PatchView, seen: int, hunks: int) -> list[Line]:
     if patch.applied_commit:
         lines.append([("MAIN   ", "dim"), (short_digest(patch.applied_commit), "")])
     return lines
+
+
+def _in_order(detail: JobDetail | None) -> list[str]:
+    """A job's patches, the oldest first: P-1 is the first of three."""
+    return sorted((p.id for p in detail.patches), key=number_of) if detail else []
 
 
 class ReviewPane(Pane):
@@ -115,27 +120,34 @@ class ReviewPane(Pane):
 
     def _draw_nothing(self, state: State, detail: JobDetail | None) -> None:
         view = self.query_one("#diff", DiffView)
-        view.set_title(" Diff ")
+        view.set_title(f" {self.job_id} " if self.job_id else " Review ")
         if self.job_id is None:
-            view.say([[("choose a job first: 2 lists them, enter opens one", "dim")]])
+            view.say(
+                [
+                    [("no job is open here", "title")],
+                    [("1 shows what waits for you, 2 lists the jobs; enter opens one", "dim")],
+                ]
+            )
         elif detail is None:
             why = state.failed.get("job")
             view.say([[("✗ ", "bad"), (why, "")]] if why else [[("loading …", "dim")]])
         else:
             head: list[Line] = [
                 [("no patch yet", "title")],
-                [(f"selfheal attach {self.job_id} --diff FILE  brings one", "dim")],
+                [("bring one: ", "dim"), (f"selfheal attach {self.job_id} --diff FILE", "")],
                 [],
             ]
             view.say(head + job_lines(detail.job, detail, self.console_app.clock))
-        self.query_one("#why", Sheet).show([])
-        self.query_one("#checks", Sheet).show([])
+        # Without a patch there is nothing to say beside it; the room goes to the job.
+        self.add_class("-bare")
 
     def _draw_patch(self, state: State, patch: PatchView) -> None:
         view = self.query_one("#diff", DiffView)
+        self.remove_class("-bare")
         view.show(patch.digest, patch.diff, patch.sql)
         seen, hunks = len(state.seen.get(patch.digest, ())), view.whole.hunks
-        size = f"{view.whole.files} files +{view.whole.added} -{view.whole.removed}"
+        files = view.whole.files
+        size = f"{files} file{'' if files == 1 else 's'} +{view.whole.added} -{view.whole.removed}"
         view.set_title(f" Diff {size}   hunk {view.current_hunk()}/{hunks}   seen {seen}/{hunks} ")
         why = self.query_one("#why", Sheet)
         why.set_title(f" Why (by {cut(patch.created_by, 20)}) ")
@@ -152,7 +164,7 @@ class ReviewPane(Pane):
             f"[{name.capitalize()}]" if at == self._tab else f" {name.capitalize()} "
             for at, name in enumerate(TABS)
         )
-        ids = [p.id for p in detail.patches] if detail else []
+        ids = _in_order(detail)
         place = f"{ids.index(patch.id) + 1} of {len(ids)}" if patch and patch.id in ids else ""
         what = f" {patch.id} ({place})  {patch.status}  risk {patch.risk.level}" if patch else " "
         line = what if self.is_wide else f"{what}   {tabs}"
@@ -182,7 +194,7 @@ class ReviewPane(Pane):
     def action_patch(self, by: int) -> None:
         state = self.console_app.state
         detail = state.details.get(self.job_id or "")
-        ids = [patch.id for patch in detail.patches] if detail else []
+        ids = _in_order(detail)
         if ids:
             at = ids.index(self.patch_id) if self.patch_id in ids else 0
             self.patch_id = ids[(at + by) % len(ids)]

@@ -8,7 +8,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from console.difftext import Diff, draw, fold, parse_diff
-from console.format import Line
+from console.format import Line, wrap_line
 from console.widgets.painted import Painted
 
 
@@ -47,7 +47,7 @@ class DiffView(Painted):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        width = self.size.width
+        width = self.room
         if width <= 0:
             return  # not laid out yet; the resize that follows draws it
         self._diff = fold(self.whole, self._opened)
@@ -57,7 +57,7 @@ class DiffView(Painted):
             for row in draw(line, width)
         ]
         if not self.digest:
-            self._rows = [(line, -1) for line in self._message]
+            self._rows = [(row, -1) for line in self._message for row in wrap_line(line, width)]
         self._drawn = set()
         self.virtual_size = Size(width, len(self._rows))
         self.refresh()
@@ -98,7 +98,7 @@ class DiffView(Painted):
         for line in self._diff.lines:
             if line.kind == kind:
                 starts.append(at)
-            at += len(draw(line, max(self.size.width, 1)))
+            at += len(draw(line, max(self.room, 1)))
         return starts
 
     def jump(self, kind: str, by: int) -> None:

@@ -6,15 +6,17 @@ until the user moves.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
 from console.columns import Column, heading, layout, row
 from console.format import Bit, Line
+from console.keys import KEYS
 from console.widgets.painted import Painted
 
 
@@ -26,6 +28,12 @@ class Row:
 
 class LineTable(Painted):
     """``show(rows)`` draws them; ``Moved`` and ``Opened`` tell the id under the cursor."""
+
+    # The pane has the same key for when another part of it is focused; the list in focus comes
+    # first, so that `enter` opens the row whose cursor is lit.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key.keys, key.action, key.says, show=False) for key in KEYS if key.action == "open"
+    ]
 
     @dataclass
     class Moved(Message):
@@ -70,7 +78,7 @@ class LineTable(Painted):
         old, self._rows = self._rows, rows
         self._empty = empty or []
         self._rebind()
-        self.virtual_size = Size(self.size.width, len(rows) + self._head)
+        self.virtual_size = Size(self.room, len(rows) + self._head)
         if not rows or not old:
             self.refresh()
             return
@@ -155,8 +163,8 @@ class LineTable(Painted):
     # --- drawing ------------------------------------------------------------------------------
 
     def on_resize(self, event: events.Resize) -> None:
-        self._places = layout(self._columns, max(self.size.width - 2, 1))
-        self.virtual_size = Size(self.size.width, len(self._rows) + self._head)
+        self._places = layout(self._columns, max(self.room - 2, 1))
+        self.virtual_size = Size(self.room, len(self._rows) + self._head)
         self._keep_in_view()
         self.refresh()
 

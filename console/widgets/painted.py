@@ -59,6 +59,13 @@ class Painted(ScrollView, can_focus=True):
         if key.action.startswith(_MOVING)
     ]
 
+    @property
+    def room(self) -> int:
+        """Columns for text. The last one is kept for the scroll bar, or it would hide what stands
+        there."""
+        bar = 0 if self.styles.overflow_y == "hidden" else self.styles.scrollbar_size_vertical
+        return max(self.size.width - bar, 0)
+
     def set_title(self, text: str) -> None:
         self.border_title = Content(text)
 
@@ -99,7 +106,7 @@ class Sheet(Painted):
 
     def show(self, lines: list[Line], *, to_end: bool = False) -> None:
         """Draw ``lines``; unchanged ones cost nothing and keep the place."""
-        if lines != self._lines or self._made_for != self.size.width:
+        if lines != self._lines or self._made_for != self.room:
             self._lines = lines
             self._wrap()
         if to_end:
@@ -110,7 +117,7 @@ class Sheet(Painted):
         return "\n".join("".join(text for text, _ in row) for row in self._rows)
 
     def _wrap(self) -> None:
-        width = self.size.width
+        width = self.room
         self._made_for = width
         if width <= 0:
             return  # not laid out yet; the resize that follows draws it

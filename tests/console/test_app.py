@@ -7,6 +7,7 @@ import pytest
 from textual import events
 
 from console.screens.confirm import ARM_S, ConfirmScreen
+from console.widgets.painted import Sheet
 from proxy.contract import RiskView
 from tests.support import console_facts as facts
 from tests.support.console_pilot import on_stage
@@ -37,7 +38,7 @@ async def test_sandbox_at_low_risk_is_one_key(server: ConsoleServer) -> None:
     async with on_stage(server) as stage:
         await stage.review()
         await stage.press("S")
-        await stage.until(lambda: "P-1 is sandbox_passed" in stage.toasts())
+        await stage.until(lambda: "P-1 is sandbox passed" in stage.toasts())
         assert [path for path, _ in stage.sent()] == ["/patches/1/sandbox"]
         assert stage.sent()[0][1]["digest"] == facts.digest("P-1")
         assert stage.sent()[0][1]["interactive"] is True
@@ -136,7 +137,7 @@ async def test_no_answer_is_checked_with_the_same_key(server: ConsoleServer) -> 
         await stage.review()
         server.answerless = 1
         await stage.press("S")
-        await stage.until(lambda: "P-1 is sandbox_passed" in stage.toasts())
+        await stage.until(lambda: "P-1 is sandbox passed" in stage.toasts())
         keys = [body["idempotency_key"] for _, body in stage.sent()]
         assert (len(keys), len(set(keys))) == (2, 1)
 
@@ -197,6 +198,50 @@ async def test_typing_in_a_field_is_text(server: ConsoleServer) -> None:
         await stage.press("enter")
         await stage.until(lambda: "You asked: 2SAPq?" in stage.shown())
         assert "facts only" in stage.shown()
+
+
+@pytest.mark.parametrize("key", ["enter", "l"])
+async def test_enter_opens_what_the_cursor_is_on(server: ConsoleServer, key: str) -> None:
+    async with on_stage(server) as stage:
+        needs = stage.table("needs")
+        await stage.until(lambda: needs.cursor is not None)
+        await stage.press("1", key)
+        await stage.until(lambda: stage.app._where == "review")
+        waits = next(item for item in stage.app.state.approvals if item.id == needs.cursor)
+        assert waits.patch_id is not None
+        assert waits.patch_id in stage.shown().split("\n")[0]
+        await stage.press("4")
+        await stage.until(lambda: stage.table("audit-table").cursor is not None)
+        await stage.press(key)
+        await stage.until(lambda: "before it" in stage.shown())
+
+
+async def test_a_filter_that_hides_every_job_says_so(server: ConsoleServer) -> None:
+    async with on_stage(server) as stage:
+        await stage.press("2", "slash", *"zebra", "enter")
+        await stage.until(lambda: "match; esc clears the filter" in stage.shown())
+        assert "no open job" not in stage.shown()
+
+
+async def test_the_scroll_bar_hides_no_text(server: ConsoleServer) -> None:
+    """Every character of a wrapped line is on the screen, also beside a scroll bar."""
+    line = "".join(chr(ord("a") + at % 26) for at in range(700))
+    server.jobs = {"J-1": facts.job(1, signature_text=line, evidence=["fact"] * 8)}
+    async with on_stage(server) as stage:
+        await stage.press("2")
+        detail = stage.app.base.query_one("#jobs-detail", Sheet)
+        await stage.until(lambda: "abc" in detail.text)
+        region = detail.content_region
+        rows = [row[region.x : region.right] for row in stage.shown().split("\n")]
+        seen = "".join(row.rstrip() for row in rows[region.y : region.bottom])
+        assert line[:200] in seen
+
+
+async def test_in_a_field_the_footer_names_no_letter(server: ConsoleServer) -> None:
+    async with on_stage(server) as stage:
+        await stage.press("5")
+        await stage.until(lambda: "enter send" in stage.shown().split("\n")[-1])
+        assert "ask Phill" not in stage.shown().split("\n")[-1]
 
 
 async def test_filter_narrows_and_esc_clears(server: ConsoleServer) -> None:

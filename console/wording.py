@@ -1,0 +1,48 @@
+"""A few facts of the API as a person would say them. Pure; used by the screens and the plain
+commands alike."""
+
+import re
+from typing import Any
+
+from console.format import count
+from proxy.contract import ApprovalView, AuditView, Health, JobView
+
+_ABOUT = re.compile(r"\AP-\d+ for J-\d+ at gate [a-z_]+: ")
+
+
+def bug_text(job: JobView) -> str:
+    """What is broken, without the category in front: that has a column of its own."""
+    return job.signature_text.removeprefix(f"{job.category} | ")
+
+
+def item_text(item: ApprovalView) -> str:
+    """What is asked for, without patch, job and gate in front: they stand beside it."""
+    return _ABOUT.sub("", item.summary, count=1)
+
+
+def step_text(entry: AuditView) -> str:
+    """``open → applied (reason)``: the step of a status and why; either alone where one is
+    missing."""
+    before, after = _status(entry.before), _status(entry.after)
+    step = f"{before} → {after}" if before and after and before != after else ""
+    if entry.action == "deed.finished" and after:
+        step = after
+    reason = f'"{entry.reason}"' if entry.reason else ""
+    return "  ".join(part for part in (step, reason) if part)
+
+
+def _status(value: Any) -> str:
+    return str(value.get("status") or "") if isinstance(value, dict) else ""
+
+
+def in_words(status: str) -> str:
+    """``rolled_back`` as it is said: ``rolled back``."""
+    return status.replace("_", " ")
+
+
+def traffic_text(health: Health | None) -> str:
+    """How the requests of the window went, without praising those that failed."""
+    if health is None or not health.requests:
+        return "no requests in the last minutes"
+    failed = f"{count(health.errors)} of them failed" if health.errors else "none failed"
+    return f"{count(health.requests)} requests in the last minutes, {failed}"

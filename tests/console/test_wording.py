@@ -1,0 +1,57 @@
+"""Facts as a person would say them."""
+
+from console.proof import against_lines
+from console.screens.approvals import detail_lines
+from console.screens.health import traffic_lines
+from console.wording import bug_text, in_words, item_text, step_text, traffic_text
+from tests.support import console_facts as facts
+from tests.support.console_server import proven
+
+
+def test_a_bug_is_named_without_its_category() -> None:
+    job = facts.job(1, category="DB_ERROR", signature_text="DB_ERROR | duplicate key | in a.py")
+    assert bug_text(job) == "duplicate key | in a.py"
+    assert bug_text(facts.job(1, signature_text="other")) == "other"
+
+
+def test_an_item_is_named_without_what_stands_beside_it() -> None:
+    item = facts.approval(5, summary="P-3 for J-7 at gate sandbox: Free: by e-mail")
+    assert item_text(item) == "Free: by e-mail"
+    assert item_text(facts.approval(5, summary="Send it: now")) == "Send it: now"
+
+
+def test_a_step_says_from_where_to_where_and_why() -> None:
+    entry = facts.audit_entry(
+        1, before={"status": "applied"}, after={"status": "resolved"}, reason="silent"
+    )
+    assert step_text(entry) == 'applied → resolved  "silent"'
+    assert step_text(facts.audit_entry(1, before=None, after=None, reason=None)) == ""
+    assert step_text(facts.audit_entry(1, before="x", after=[1], reason="why")) == '"why"'
+    done = facts.audit_entry(1, action="deed.finished", before={}, after={"status": "done"})
+    assert step_text(done).startswith("done")
+    assert in_words("rolled_back") == "rolled back"
+
+
+def test_failed_requests_are_not_called_well() -> None:
+    assert traffic_text(None) == "no requests in the last minutes"
+    said = traffic_text(facts.health(requests=5000, errors=12))
+    assert said.endswith("12 of them failed")
+    assert traffic_text(facts.health(requests=5, errors=0)).endswith("none failed")
+
+
+def test_a_young_sidecar_shows_the_rate_it_saw() -> None:
+    health = facts.health(requests=400, window_s=300.0, uptime_s=20.0)
+    assert "20.0" in "".join(text for text, _ in traffic_lines(health, 80)[0])
+
+
+def test_a_failed_proof_is_not_said_to_have_nothing_against_it() -> None:
+    evidence = proven(facts.patch(1)).evidence
+    assert evidence is not None
+    failed = evidence.model_copy(update={"passed": False, "against": []})
+    assert "none found" not in str(against_lines(failed))
+    assert "none found" in str(against_lines(evidence.model_copy(update={"against": []})))
+
+
+def test_empty_details_say_nothing() -> None:
+    assert detail_lines({"reasons": [], "note": None, "by": {}}) == []
+    assert detail_lines({"reasons": ["a", "b"]})[0][1] == ("a; b", "")
