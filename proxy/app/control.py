@@ -21,6 +21,7 @@ from proxy.agents.router import OrchestratorRouter
 from proxy.api.deps import ApiDeps
 from proxy.api.facts import StoreFacts
 from proxy.api.server import build_app
+from proxy.api.server import reload as reload_app
 from proxy.app.channel import Channel, Message, receive_first
 from proxy.app.database import Database
 from proxy.app.live import LiveStatus
@@ -34,7 +35,7 @@ from proxy.healing.healer import Healer
 from proxy.healing.rules import RuleSet
 from proxy.healing.service import SelfHealingService
 from proxy.log import setup
-from proxy.store import metrics
+from proxy.store import jobs, metrics
 from proxy.tasks import cancel, spawn
 
 _log = logging.getLogger("selfheal.control")
@@ -45,6 +46,9 @@ TEXT_CHARS_MAX = 16384
 SNAPSHOT_EVERY_S = 60.0
 KEEP_LOGS = timedelta(days=7)
 """As the installation this was made for cleans up; the jobs and decisions stay."""
+KEEP_HEALTH = timedelta(days=90)
+SETTLED_AFTER = timedelta(minutes=5)
+"""An anomaly younger than this may be on its way from a worker to its report."""
 
 
 class Control:
@@ -56,10 +60,15 @@ class Control:
         self._stopped = asyncio.Event()
         self._desk = Desk(Path(start["run_dir"]), self._clock)
         self._database = Database(config.database.schema_, max_size=POOL_SIZE)
+        self._app: web.Application | None = None
         self._live = LiveStatus(config, self._clock, self._desk.reports, self._database.state)
         self._classifier = ErrorClassifier(RuleSet.load())
         self._service = SelfHealingService(
-            self._database.as_sidecar, self._classifier, config, clock=self._clock
+            self._database.as_sidecar,
+            self._classifier,
+            config,
+            clock=self._clock,
+            traffic_share=self._live.traffic_share,
         )
         self._healer = Healer(
             self._database.as_sidecar,
@@ -92,7 +101,7 @@ class Control:
 
     async def _serve(self) -> web.AppRunner:
         facts = StoreFacts(lambda: self._database.pool, self._live.health, self._classify_text)
-        app = build_app(
+        self._app = app = build_app(
             ApiDeps(
                 config=self.config,
                 pool_source=lambda: self._database.pool,
@@ -140,8 +149,14 @@ class Control:
         elif kind == "stop":
             self._stopped.set()
         elif kind == "reload":
-            # Sections that were handed to other rooms at the start hold until the next one.
-            self.config = self._live.config = Config.model_validate(message["config"])
+            self._reload(Config.model_validate(message["config"]))
+
+    def _reload(self, config: Config) -> None:
+        self.config = self._live.config = config
+        if self._app is not None:
+            reload_app(self._app, config)
+        self._healer.reload(config)
+        setup(config.log.level, self._start["name"])
 
     def _connect(self, message: Message) -> None:
         _ = spawn(self._database.connect(message), name="database")
@@ -153,7 +168,12 @@ class Control:
     async def _upkeep(self) -> None:
         """Once a minute, each task by itself: one that fails does not stop the others."""
         await self._database.ready.wait()
-        tasks: list[Callable[[], Any]] = [self._store_health, self._keep_partitions]
+        tasks: list[Callable[[], Any]] = [
+            self._store_health,
+            self._keep_partitions,
+            self._forget_old,
+            self._close_forgotten,
+        ]
         while True:
             for task in tasks:
                 try:
@@ -186,6 +206,23 @@ class Control:
         async with self._database.as_sidecar() as conn:
             await metrics.ensure_partitions(conn, today)
             await metrics.drop_partitions(conn, today - KEEP_LOGS)
+
+
+    async def _forget_old(self) -> None:
+        now = self._clock.now()
+        async with self._database.as_sidecar() as conn:
+            await metrics.forget_health(conn, now - KEEP_HEALTH)
+            await jobs.forget_links(conn, now - KEEP_LOGS)
+
+    async def _close_forgotten(self) -> None:
+        """Anomalies whose end nobody told, because no worker ran that knew of them. Only while
+        every worker speaks: then what is open is known.
+        """
+        live = self._live.open_incidents(self.config.listen.workers)
+        if live is not None:
+            before = self._clock.now() - SETTLED_AFTER
+            async with self._database.as_sidecar() as conn:
+                await metrics.close_forgotten(conn, self.config.app.service, before, live)
 
 
 def main() -> None:

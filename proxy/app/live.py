@@ -111,6 +111,25 @@ class LiveStatus:
             for row in self._picture().snapshot.routes()
         ]
 
+    def traffic_share(self, method: str | None, route: str | None) -> float | None:
+        """The part of recent requests that went to this route, 0-1; None where that is unknown."""
+        rows = self._picture().snapshot.routes()
+        total = sum(row.count for row in rows)
+        if not total or route is None:
+            return None
+        return sum(r.count for r in rows if r.route == route and method in (None, r.method)) / total
+
+    def open_incidents(self, workers: int) -> set[tuple[str, str, str]] | None:
+        """(kind, method, route) of every open incident; None unless all ``workers`` have spoken."""
+        reports = self._reports()
+        if len(reports) < workers or self.draining:
+            return None
+        return {
+            (one["kind"], one["method"], one["route"])
+            for report in reports
+            for one in report["snapshot"]["open"]
+        }
+
     def prometheus(self) -> str:
         picture = self._picture()
         return exposition(picture.reports, picture.snapshot, accepting=self.accepting)

@@ -13,6 +13,13 @@ from proxy.data_files import data_path
 
 _LINE = re.compile(r"^(\w+) = (?:\"[^\"]*\"|\[[^\]]*\]|\S+)\s+# (.+)$")
 
+_DSNS = frozenset({"database.url", "repo.database_url"})
+_PASSWORDS = (
+    (re.compile(r"//([^:@/]*):.*@"), r"//\1:***@"),
+    (re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE), r"\1***"),
+)
+"""Both forms libpq takes: a URL, and ``key=value`` words (also as a URL's query)."""
+
 
 class Setting(NamedTuple):
     key: str
@@ -33,17 +40,19 @@ def reasons() -> dict[str, str]:
 
 
 def describe(file: Path | None = None, sets: Sequence[str] = ()) -> list[Setting]:
-    """All settings in force. A password inside ``database.url`` is never shown."""
+    """All settings in force. A password inside a database's DSN is never shown."""
     loaded = load(file, sets=sets)
     why = reasons()
     rows = []
     for section, values in loaded.config.model_dump(mode="json", by_alias=True).items():
         for name, value in values.items():
             key = f"{section}.{name}"
-            shown = (
-                re.sub(r"//([^:@/]*):[^@]*@", r"//\1:***@", value)
-                if key == "database.url"
-                else value
-            )
+            shown = _without_password(value) if key in _DSNS else value
             rows.append(Setting(key, shown, loaded.origins.get(key, "default"), why.get(key, "")))
     return rows
+
+
+def _without_password(dsn: str) -> str:
+    for pattern, shown in _PASSWORDS:
+        dsn = pattern.sub(shown, dsn)
+    return dsn

@@ -14,26 +14,26 @@ import logging
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from proxy.app.channel import Channel, Message, send_first
+from proxy.app.channel import Channel, Message
+from proxy.app.children import CONTROL, WORKER, Child, abandon
 from proxy.app.ports import bind_all, shown_url
 from proxy.clock import SystemClock
-from proxy.config import Config, Loaded
+from proxy.config import Config, Loaded, reloaded
 from proxy.errors import ConfigError, SelfHealError, UsageError
 from proxy.locations import DataDir
+from proxy.log import setup
 from proxy.store.embedded import Cluster
 from proxy.tasks import cancel, spawn
 
 _log = logging.getLogger("selfheal.supervisor")
 
-CONTROL = "control"
+INSTALLER_DSN = "SELFHEAL_DATABASE__URL"
+"""Only the child that migrates finds it in its environment."""
 FIRST_BYTE_TIMEOUT_S = 3.0
 RESPAWN_FIRST_S = 0.05
 RESPAWN_MAX_S = 5.0
@@ -45,61 +45,15 @@ DATABASE_POLL_S = 0.5
 DATABASE_RETRY_MAX_S = 10.0
 
 
-@dataclass
-class Child:
-    """A process this supervisor keeps alive, and the sockets it is given anew at every start."""
-
-    name: str
-    module: str
-    sockets: list[socket.socket] = field(default_factory=list)
-    process: subprocess.Popen[bytes] | None = None
-    sock: socket.socket | None = None
-    channel: Channel | None = None
-
-    def launch(self) -> None:
-        """Start the interpreter; it imports while the supervisor is still reading its settings."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        self.sock = ours
-
-    def begin(self, message: Message) -> None:
-        """Hand over the start message and the listening sockets."""
-        assert self.sock is not None
-        send_first(self.sock, message, [s.fileno() for s in self.sockets])
-
-
-def early_children() -> list[Child]:
-    """The first data worker, launched before anything else so that its imports run beside ours."""
-    child = Child("worker-0", "proxy.app.worker")
-    child.launch()
-    return [child]
-
-
 def install_environ(config: Config) -> dict[str, str]:
     """The three settings `proxy.app.migrate` reads; in the environment, because a DSN holds a
     password.
     """
     return {
-        "SELFHEAL_DATABASE__URL": config.database.url,
+        INSTALLER_DSN: config.database.url,
         "SELFHEAL_DATABASE__SCHEMA": config.database.schema_,
         "SELFHEAL_FOUNDER__AUTO_APPROVE_SANDBOX": str(config.founder.auto_approve_sandbox),
     }
-
-
-def abandon(children: list[Child]) -> None:
-    """Nothing half-started stays behind: children that never began see their channel close and
-    end.
-    """
-    for child in children:
-        if child.sock is not None:
-            child.sock.close()
-        if child.process is not None:
-            child.process.wait()
 
 
 class Supervisor:
@@ -110,14 +64,14 @@ class Supervisor:
         *,
         reload: Any,
         takeover: bool = False,
-        early: list[Child] | None = None,
+        first: Child | None = None,
     ) -> None:
         self.loaded = loaded
         self.config = loaded.config
         self.files = DataDir(data_dir)
         self._reload = reload
         self._takeover = takeover
-        self._early = early or []
+        self._first = first
         self._children: list[Child] = []
         self._watchers: list[asyncio.Task[None]] = []
         self._clock = SystemClock()
@@ -127,6 +81,7 @@ class Supervisor:
         self._database: Message | None = None
         self._lock: IO[str] | None = None
         self._cluster: Cluster | None = None
+        self._starting: asyncio.Future[Any] | None = None
         self._run_dir = ""
         self._exit_code = 0
 
@@ -139,11 +94,11 @@ class Supervisor:
             self._bind()
             self._install_signals()
             self._announce()
-            self._keep_all([c for c in self._children if c.name != CONTROL])
+            self._keep_all([c for c in self._children if c.is_worker])
             # Traffic first: what follows would only compete for the processor with the first byte.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._forwarding.wait(), FIRST_BYTE_TIMEOUT_S)
-            self._keep_all([c for c in self._children if c.name == CONTROL])
+            self._keep_all([c for c in self._children if not c.is_worker])
             database = spawn(self._keep_database(), name="database")
             await self._stopping.wait()
             await self._stop(database)
@@ -181,14 +136,19 @@ class Supervisor:
         data = bind_all(listen.data, listen.workers, takeover=self._takeover, flag="--listen")
         control = bind_all(listen.control, 1, takeover=self._takeover, flag="--control")
         for index in range(listen.workers):
-            early = self._early.pop(0) if self._early else None
-            child = early or Child(f"worker-{index}", "proxy.app.worker")
+            child = self._take_first() or Child(f"worker-{index}", WORKER)
             child.sockets = [data[index]] if index < len(data) else [data[0]]
             self._children.append(child)
-        self._children.append(Child(CONTROL, "proxy.app.control", sockets=control))
+        control_process = Child("control", CONTROL)
+        control_process.sockets = control
+        self._children.append(control_process)
         self._write(self.files.data_url, shown_url(data[0]))
         self._write(self.files.control_url, shown_url(control[0]))
         self._write(self.files.pid_file, str(os.getpid()))
+
+    def _take_first(self) -> Child | None:
+        first, self._first = self._first, None
+        return first
 
     @staticmethod
     def _write(path: Path, text: str) -> None:
@@ -212,12 +172,17 @@ class Supervisor:
     def _start_message(self, child: Child) -> Message:
         return {
             "name": child.name,
-            "config": self.config.model_dump(mode="json", by_alias=True),
-            "origins": dict(self.loaded.origins),
+            **self._settings(),
             "data_dir": str(self.files.path),
             "run_dir": self._run_dir,
             "database": self._database,
         }
+
+    def _settings(self) -> Message:
+        """What a child may know: where the database is, it is told as its own login's DSN."""
+        config = self.config.model_dump(mode="json", by_alias=True)
+        config["database"]["url"] = ""
+        return {"config": config, "origins": dict(self.loaded.origins)}
 
     async def _keep(self, child: Child) -> None:
         pause = RESPAWN_FIRST_S
@@ -226,15 +191,17 @@ class Supervisor:
             if child.process is None:
                 child.launch()
             # It may have died before it was told anything; the next round tells why.
+            message = self._start_message(child)
             with contextlib.suppress(OSError):
-                child.begin(self._start_message(child))
+                child.begin(message)
             assert child.sock is not None
             assert child.process is not None
             child.channel = await Channel.open(child.sock)
+            self._tell_what_changed(child.channel, message)
             await child.channel.listen(lambda message, c=child: self._heard(c, message))  # type: ignore[misc]
             child.channel.close()
             code = await asyncio.to_thread(child.process.wait)
-            child.process = child.channel = child.sock = None
+            child.gone()
             if self._stopping.is_set():
                 return
             if self._clock.monotonic() - began > HEALTHY_AFTER_S:
@@ -243,6 +210,15 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, RESPAWN_MAX_S)
+
+    def _tell_what_changed(self, channel: Channel, told: Message) -> None:
+        """What was broadcast between the start message and the open channel reached nobody."""
+        if self._database is not None and told["database"] is None:
+            channel.send({"type": "database", **self._database})
+        if (settings := self._settings())["config"] != told["config"]:
+            channel.send({"type": "reload", **settings})
+        if self._stopping.is_set():
+            channel.send({"type": "drain"})
 
     def _heard(self, child: Child, message: Message) -> None:
         if message.get("type") == "ready":
@@ -267,13 +243,23 @@ class Supervisor:
         while not self._stopping.is_set():
             try:
                 if self._cluster is not None:
-                    await asyncio.to_thread(self._cluster.ensure_running)
+                    self._starting = asyncio.ensure_future(
+                        asyncio.to_thread(self._cluster.ensure_running)
+                    )
+                    await asyncio.shield(self._starting)
                 if self._database is None:
                     self._database = await self._migrate()
                     self._broadcast({"type": "database", **self._database})
                 pause = DATABASE_POLL_S
-            except (SelfHealError, OSError) as error:
-                _log.error("database: %s; traffic flows on, trying again in %.1f s", error, pause)
+            except Exception as error:
+                # whatever it was, nobody else would ever start the database again
+                unexpected = not isinstance(error, SelfHealError | OSError)
+                _log.error(
+                    "database: %s; traffic flows on, trying again in %.1f s",
+                    error,
+                    pause,
+                    exc_info=error if unexpected else None,
+                )
                 pause = min(pause * 2, DATABASE_RETRY_MAX_S)
             if self._cluster is None and self._database is not None:
                 return
@@ -291,7 +277,12 @@ class Supervisor:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate()
+        try:
+            out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         if process.returncode != 0:
             lines = err.decode(errors="replace").strip().splitlines()
             raise SelfHealError(lines[-1] if lines else f"migrate ended with {process.returncode}")
@@ -320,22 +311,20 @@ class Supervisor:
         except SelfHealError as error:
             _log.error("reload refused, the old settings stay: %s", error)
             return
-        self.loaded, self.config = loaded, loaded.config
-        self._broadcast(
-            {
-                "type": "reload",
-                "config": self.config.model_dump(mode="json", by_alias=True),
-                "origins": dict(loaded.origins),
-            }
-        )
+        self.config, waiting = reloaded(self.config, loaded.config)
+        self.loaded = Loaded(self.config, loaded.origins)
+        setup(self.config.log.level, "up")
+        self._broadcast({"type": "reload", **self._settings()})
+        if waiting:
+            _log.warning("the next start will change %s; the rest", ", ".join(waiting))
         _log.info("settings reloaded")
 
     async def _stop(self, database: asyncio.Task[None]) -> None:
         _log.info("stopping: draining for at most %.0f s", self.config.downstream.drain_s)
         await cancel(database)
         self._broadcast({"type": "drain"})
-        control = [c for c in self._children if c.name == CONTROL]
-        workers = [c for c in self._children if c.name != CONTROL]
+        control = [c for c in self._children if not c.is_worker]
+        workers = [c for c in self._children if c.is_worker]
         for sock in (s for child in workers for s in child.sockets):
             # Ours too, or the kernel would go on queueing connections nobody will accept.
             sock.close()
@@ -345,6 +334,9 @@ class Supervisor:
                 child.channel.send({"type": "stop"})
         await self._wait_for(control, STOP_GRACE_S)
         await cancel(*self._watchers)
+        if self._starting is not None:
+            # a thread cannot be cancelled; a server it starts after our last look would stay behind
+            await asyncio.wait({self._starting})
 
     async def _wait_for(self, children: list[Child], timeout_s: float) -> None:
         waits = [asyncio.to_thread(c.process.wait) for c in children if c.process is not None]
@@ -361,7 +353,8 @@ class Supervisor:
         await cancel(now)
 
     def _clean_up(self) -> None:
-        abandon(self._early)
+        if (unused := self._take_first()) is not None:
+            abandon(unused)
         for child in self._children:
             if child.process is not None and child.process.poll() is None:
                 child.process.kill()

@@ -5,15 +5,15 @@ beside ours.
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy.locations import default_data_dir
+from proxy.app.children import Child, abandon, first_worker
 
 if TYPE_CHECKING:
+    from proxy.app.supervisor import Supervisor
     from proxy.config import Loaded
 
 PROG = "selfheal up"
@@ -63,40 +63,58 @@ def load_settings(args: argparse.Namespace) -> "Loaded":
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=PROG, description="The sidecar in front of your app.")
-    add_arguments(parser)
-    args = parser.parse_args(argv)
-    return run(args)
-
-
-def run(args: argparse.Namespace) -> int:
-    from proxy.app.supervisor import Supervisor, abandon, early_children
-    from proxy.errors import SelfHealError, UsageError
-
-    early = early_children()
+    # Before even the words are read: a wrong one costs a process that ends unused.
+    first = first_worker()
+    handed_over = False
     try:
-        from proxy.log import setup
+        parser = argparse.ArgumentParser(prog=PROG, description="The sidecar in front of your app.")
+        add_arguments(parser)
+        args = parser.parse_args(argv)
+        handed_over = True
+    finally:
+        if not handed_over:
+            abandon(first)
+    return run(args, first)
 
-        loaded = load_settings(args)
-        setup(loaded.config.log.level, "up")
-        if not loaded.config.upstream.url:
-            raise UsageError("--upstream is missing: say where your app listens, http://host:port")
-        check_upstream(loaded.config.upstream.url)
-        check_repo(loaded.config.repo.path, loaded.config.repo.main)
-        check_loop()
-        supervisor = Supervisor(
-            loaded,
-            (args.data_dir or default_data_dir()).resolve(),
-            reload=lambda: load_settings(args),
-            takeover=args.takeover,
-            early=early,
-        )
+
+def run(args: argparse.Namespace, first: Child | None = None) -> int:
+    """Read the settings and supervise; expected errors are one sentence and their exit code."""
+    import asyncio
+
+    from proxy.errors import SelfHealError
+
+    supervisor = None
+    try:
+        supervisor = _prepare(args, first)
         return asyncio.run(supervisor.run())
     except SelfHealError as error:
         sys.stderr.write(f"selfheal up: {error}\n")
         return error.exit_code
     finally:
-        abandon(early)
+        if supervisor is None and first is not None:
+            abandon(first)
+
+
+def _prepare(args: argparse.Namespace, first: Child | None) -> "Supervisor":
+    from proxy.app.supervisor import Supervisor
+    from proxy.errors import UsageError
+    from proxy.locations import default_data_dir
+    from proxy.log import setup
+
+    loaded = load_settings(args)
+    setup(loaded.config.log.level, "up")
+    if not loaded.config.upstream.url:
+        raise UsageError("--upstream is missing: say where your app listens, http://host:port")
+    check_upstream(loaded.config.upstream.url)
+    check_repo(loaded.config.repo.path, loaded.config.repo.main)
+    check_loop()
+    return Supervisor(
+        loaded,
+        (args.data_dir or default_data_dir()).resolve(),
+        reload=lambda: load_settings(args),
+        takeover=args.takeover,
+        first=first,
+    )
 
 
 def check_upstream(url: str) -> None:
