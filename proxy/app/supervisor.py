@@ -16,11 +16,12 @@ import shutil
 import signal
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from proxy.app.channel import Channel, Message
-from proxy.app.children import CONTROL, WORKER, Child, abandon
+from proxy.app.children import CONTROL, INSTALLER_DSN, WORKER, Child, abandon
 from proxy.app.ports import bind_all, shown_url
 from proxy.clock import SystemClock
 from proxy.config import Config, Loaded, reloaded
@@ -32,8 +33,6 @@ from proxy.tasks import cancel, spawn
 
 _log = logging.getLogger("selfheal.supervisor")
 
-INSTALLER_DSN = "SELFHEAL_DATABASE__URL"
-"""Only the child that migrates finds it in its environment."""
 FIRST_BYTE_TIMEOUT_S = 3.0
 RESPAWN_FIRST_S = 0.05
 RESPAWN_MAX_S = 5.0
@@ -198,7 +197,7 @@ class Supervisor:
             assert child.process is not None
             child.channel = await Channel.open(child.sock)
             self._tell_what_changed(child.channel, message)
-            await child.channel.listen(lambda message, c=child: self._heard(c, message))  # type: ignore[misc]
+            await child.channel.listen(partial(self._heard, child))
             child.channel.close()
             code = await asyncio.to_thread(child.process.wait)
             child.gone()
@@ -243,9 +242,8 @@ class Supervisor:
         while not self._stopping.is_set():
             try:
                 if self._cluster is not None:
-                    self._starting = asyncio.ensure_future(
-                        asyncio.to_thread(self._cluster.ensure_running)
-                    )
+                    loop = asyncio.get_running_loop()
+                    self._starting = loop.run_in_executor(None, self._cluster.ensure_running)
                     await asyncio.shield(self._starting)
                 if self._database is None:
                     self._database = await self._migrate()
