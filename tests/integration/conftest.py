@@ -1,11 +1,14 @@
 """One small upstream app for all tests of this folder."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from proxy.store.embedded import Cluster
 
 APP = Path(__file__).parent.parent / "support" / "upstream_app.py"
 
@@ -20,3 +23,14 @@ def upstream() -> Iterator[str]:
     process.kill()
     process.wait()
     process.stdout.close()
+
+
+@pytest.fixture(autouse=True)
+def no_cluster_stays_behind(tmp_path: Path) -> Iterator[None]:
+    """As root a cluster lies outside its data directory, and would outlive it."""
+    yield
+    for name in ("data", "refused"):
+        cluster = Cluster(tmp_path / name)
+        if cluster.home.exists():
+            cluster.stop()
+            shutil.rmtree(cluster.home)
