@@ -177,6 +177,30 @@ class Config(Section):
     log: Log = Log()
 
 
+NEEDS_RESTART = (
+    "app", "listen", "detector", "ingest", "database",
+    "metrics.buffer_size", "metrics.copy_rows", "metrics.spool_bytes",
+)  # fmt: skip
+"""Sections and keys that a running sidecar is built around; everything else a reload puts in force.
+"""
+
+
+def reloaded(old: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
+    """``new`` with what only a start can change left as it is, and the changed keys that wait for
+    one.
+    """
+    before, after = old.model_dump(by_alias=True), new.model_dump(by_alias=True)
+    waiting = []
+    for section, values in after.items():
+        for name, value in values.items():
+            key = f"{section}.{name}"
+            fixed = section in NEEDS_RESTART or key in NEEDS_RESTART
+            if fixed and value != before[section][name]:
+                values[name] = before[section][name]
+                waiting.append(key)
+    return Config.model_validate(after), tuple(waiting)
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A configuration with the origin of every value that is not a default: ``section.key →

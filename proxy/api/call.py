@@ -24,9 +24,11 @@ REDACTED_ROLES = frozenset({"viewer", "agent"})
 """Who sees no bodies, captures or stacks."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Api:
-    """What lives as long as the server."""
+    """What lives as long as the server; ``deps``, ``guard`` and ``engine`` are replaced at a
+    reload.
+    """
 
     deps: ApiDeps
     auth: Authenticator

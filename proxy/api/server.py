@@ -3,6 +3,7 @@ beside it.
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 
 from aiohttp import web
@@ -29,11 +30,12 @@ from proxy.api.routes import (
     patches,
 )
 from proxy.api.table import Route
+from proxy.config import Config
 from proxy.founder.approvals import FounderApprovalEngine
 from proxy.store import members
 from proxy.tasks import cancel, spawn
 
-__all__ = ["ROUTES", "ApiDeps", "Asker", "Healing", "LiveView", "build_app"]
+__all__ = ["ROUTES", "ApiDeps", "Asker", "Healing", "LiveView", "build_app", "reload"]
 
 HEADER_BYTES_MAX = 16384
 
@@ -72,11 +74,7 @@ def build_app(deps: ApiDeps) -> web.Application:
         ),
         hub,
         Guard.of(deps.config),
-        FounderApprovalEngine(
-            clock=deps.clock,
-            approval_days=deps.config.founder.approval_days,
-            auto_approve_sandbox=lambda: deps.config.founder.auto_approve_sandbox,
-        ),
+        _engine(deps),
     )
     for route in ROUTES:
         app.router.add_route(route.method, route.full_path, endpoint(route))
@@ -84,6 +82,21 @@ def build_app(deps: ApiDeps) -> web.Application:
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_feeding)
     return app
+
+
+def reload(app: web.Application, config: Config) -> None:
+    """Put ``config`` in force from the next request on: allow-lists, redaction, approval days."""
+    api = app[API]
+    deps = replace(api.deps, config=config)
+    api.deps, api.guard, api.engine = deps, Guard.of(config), _engine(deps)
+
+
+def _engine(deps: ApiDeps) -> FounderApprovalEngine:
+    return FounderApprovalEngine(
+        clock=deps.clock,
+        approval_days=deps.config.founder.approval_days,
+        auto_approve_sandbox=lambda: deps.config.founder.auto_approve_sandbox,
+    )
 
 
 async def _feeding(app: web.Application) -> AsyncIterator[None]:

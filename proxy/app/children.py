@@ -4,6 +4,7 @@ Imports next to nothing: the first data worker is launched before the supervisor
 settings, so that both interpreters import side by side.
 """
 
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 WORKER = "proxy.app.worker"
 CONTROL = "proxy.app.control"
+INSTALLER_DSN = "SELFHEAL_DATABASE__URL"
+"""Holds the installer's password: only the child that migrates finds it in its environment."""
 
 
 class Child:
@@ -37,6 +40,7 @@ class Child:
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.module, str(theirs.fileno())],
+                env={name: v for name, v in os.environ.items() if name != INSTALLER_DSN},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

@@ -207,11 +207,10 @@ class Control:
             await metrics.ensure_partitions(conn, today)
             await metrics.drop_partitions(conn, today - KEEP_LOGS)
 
-
     async def _forget_old(self) -> None:
         now = self._clock.now()
         async with self._database.as_sidecar() as conn:
-            await metrics.forget_health(conn, now - KEEP_HEALTH)
+            await metrics.forget_health(conn, self.config.app.service, now - KEEP_HEALTH)
             await jobs.forget_links(conn, now - KEEP_LOGS)
 
     async def _close_forgotten(self) -> None:

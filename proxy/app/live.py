@@ -13,6 +13,7 @@ from proxy.app.status_link import Report
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.contract import Health, RouteStats, TrafficMinute, WhyTerm
+from proxy.domain.anomaly import AnomalyKind
 from proxy.observability.snapshot import MergedSnapshot, merge_snapshots
 from proxy.version import VERSION
 
@@ -119,7 +120,7 @@ class LiveStatus:
             return None
         return sum(r.count for r in rows if r.route == route and method in (None, r.method)) / total
 
-    def open_incidents(self, workers: int) -> set[tuple[str, str, str]] | None:
+    def open_incidents(self, workers: int) -> set[tuple[AnomalyKind, str, str]] | None:
         """(kind, method, route) of every open incident; None unless all ``workers`` have spoken."""
         reports = self._reports()
         if len(reports) < workers or self.draining:

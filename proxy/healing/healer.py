@@ -85,37 +85,50 @@ class Healer:
         live_requests: LiveRequests = lambda method, route: 0,
     ) -> None:
         self._live_requests = live_requests
+        self._data_dir = data_dir
+        self._given_rehearsal = rehearsal
         self._seen: dict[int, tuple[int, int]] = {}
         """Per applied patch: the live count of the last look, and the requests seen since."""
         self._as_sidecar = as_sidecar
         self._service = service
-        self._config = config
         self._clock = clock or SystemClock()
-        self._engine = FounderApprovalEngine(
-            clock=self._clock,
-            approval_days=config.founder.approval_days,
-            auto_approve_sandbox=lambda: config.founder.auto_approve_sandbox,
-        )
         self._wake = asyncio.Event()
         self._housekept: float | None = None
         self._held: set[int] = set()
         """Requests the policy was asked about and left to a person."""
         self._handed_over: set[int] = set()
         """Orders whose branch waits for a pull request (branch mode)."""
+        self._fresh: Config | None = None
+        self._configure(config)
+
+    def _configure(self, config: Config) -> None:
+        self._config = config
+        self._engine = FounderApprovalEngine(
+            clock=self._clock,
+            approval_days=config.founder.approval_days,
+            auto_approve_sandbox=lambda: config.founder.auto_approve_sandbox,
+        )
         self._sandbox: Sandbox | None = None
         self._applier: Applier | None = None
+        repo = None
         if config.repo.path:
-            repo = GitRepo(Path(config.repo.path), sandbox_home(data_dir), main=config.repo.main)
-            service.repo = repo
+            home = sandbox_home(self._data_dir)
+            repo = GitRepo(Path(config.repo.path), home, main=config.repo.main)
             self._sandbox = Sandbox(
                 repo,
                 config.repo,
                 self._judge,
                 redactor=Redactor(config.capture.redact_names),
-                rehearsal=rehearsal or _rehearsal(config),
+                rehearsal=self._given_rehearsal or _rehearsal(config),
                 clock=self._clock,
             )
             self._applier = Applier(repo, config.repo, clock=self._clock)
+        self._service.configure(config, repo)
+
+    def reload(self, config: Config) -> None:
+        """New settings, whole, from the next round on: no step runs under two of them."""
+        self._fresh = config
+        self.wake()
 
     def wake(self) -> None:
         """There may be something to do. From the event loop, as often as you like."""
@@ -142,10 +155,24 @@ class Healer:
 
     async def round(self) -> int:
         """Everything that can be done now; how many steps were taken."""
+        if self._fresh is not None:
+            self._configure(self._fresh)
+            self._fresh = None
         verified_too = await self._housekeep()
         taken = 0
+        away: Unavailable | None = None
         for patch_id in await self._to_look_at(verified_too):
-            taken += await self._advance(patch_id)
+            # one patch that cannot go on must not hold up the others, round after round
+            try:
+                taken += await self._advance(patch_id)
+            except Unavailable as error:
+                away = error
+            except SelfHealError as error:
+                _log.warning("P-%d waits: %s", patch_id, error)
+            except Exception:
+                _log.exception("P-%d: its next step failed", patch_id)
+        if away is not None:
+            raise away
         return taken
 
     # --- reading ----------------------------------------------------------------------------
@@ -285,11 +312,15 @@ class Healer:
                 patch = await patches.step_patch(
                     conn, patch.id, patch.status, PatchStatus.SANDBOX_RUNNING
                 )
+        failure = await self._failure_of(case.job)
         try:
             if self._sandbox is None:
                 raise Unavailable(NO_REPO)
-            seen = await self._sandbox.run(patch, case.job, await self._failure_of(case.job))
-        except (Invalid, NotFound, Unavailable, OSError) as error:
+            seen = await self._sandbox.run(patch, case.job, failure)
+        except Exception as error:
+            # whatever it was: left running it would be run again every two seconds
+            if not isinstance(error, SelfHealError | OSError):
+                _log.exception("P-%d: the run broke off", patch.id)
             async with self._as_sidecar() as conn:
                 await patches.step_patch(
                     conn, patch.id, patch.status, PatchStatus.SANDBOX_FAILED, reason=str(error)

@@ -5,6 +5,7 @@ bytes alone, so nothing a test writes can slip into it. Answers with evidence, w
 only what is wrong with the installation itself raises.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,7 +85,7 @@ class Sandbox:
 
         ``Unavailable`` without a working jail: then nothing of the patch was run.
         """
-        if reason := self.unavailable():
+        if reason := await asyncio.to_thread(self.unavailable):
             raise Unavailable(reason)
         started, began = self._clock.now(), self._clock.monotonic()
         base = await self._repo.resolve(patch.base_commit or self._repo.main_ref)

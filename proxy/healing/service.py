@@ -44,8 +44,8 @@ class Checked:
 
 
 class SelfHealingService:
-    """``repo`` is set by whoever knows where the app's checkout is; without it a diff is still
-    checked, but not against its base.
+    """``configure`` names the app's checkout; without it a diff is still checked, but not against
+    its base.
     """
 
     def __init__(
@@ -63,6 +63,10 @@ class SelfHealingService:
         self._clock = clock or SystemClock()
         self._traffic_share = traffic_share
         self.repo: GitRepo | None = None
+
+    def configure(self, config: Config, repo: GitRepo | None) -> None:
+        """Settings and the app's checkout, at the start and at every reload."""
+        self._config, self.repo = config, repo
 
     def classify(self, failure: Failure) -> Classification:
         return self._classifier.classify(failure)

@@ -218,6 +218,11 @@ async def link_logs(conn: asyncpg.Connection, job_id: int, log_ids: Sequence[UUI
     await conn.execute(sql("jobs.link_logs"), job_id, list(log_ids))
 
 
+async def forget_links(conn: asyncpg.Connection, before: datetime) -> None:
+    """Retention: links to log rows that are dropped themselves; the newest stay on the job."""
+    await conn.execute(sql("jobs.forget_links"), before)
+
+
 def _like(q: str) -> str:
     cleaned = (
         (clip(q.strip(), 200) or "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -2,7 +2,7 @@
 ``proxy``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from proxy.domain.anomaly import STORED_TYPE, Anomaly, StoredAnomaly
+from proxy.domain.anomaly import STORED_TYPE, Anomaly, AnomalyKind, StoredAnomaly
 from proxy.domain.failure import Severity
 from proxy.store.statements import sql
 from proxy.store.text import clip, jsonable
@@ -99,6 +99,33 @@ async def open_anomaly(conn: asyncpg.Connection, service: str, anomaly: Anomaly)
 async def close_anomaly(conn: asyncpg.Connection, anomaly_id: UUID, at: datetime) -> bool:
     """True when this call closed it, False when it was closed or unknown."""
     return await conn.fetchval(sql("metrics.close_anomaly"), anomaly_id, at) is not None
+
+
+async def close_forgotten(
+    conn: asyncpg.Connection,
+    service: str,
+    before: datetime,
+    live: Collection[tuple[AnomalyKind, str, str]],
+) -> int:
+    """Close anomalies detected before ``before`` that nobody watches any more → how many.
+
+    ``live`` are (kind, method, route) of those still open in the running workers: one that ended
+    while no worker ran would else stay open for ever.
+    """
+    kinds, methods, routes = [], [], []
+    for kind, method, route in live:
+        kinds.append(STORED_TYPE[kind])
+        methods.append(clip(method, 32))
+        routes.append(clip(route, ROUTE_CHARS_MAX))
+    closed = await conn.fetch(
+        sql("metrics.close_forgotten"), service, before, kinds, methods, routes
+    )
+    return len(closed)
+
+
+async def forget_health(conn: asyncpg.Connection, service: str, before: datetime) -> None:
+    """Retention: one snapshot a minute would grow without end."""
+    await conn.execute(sql("metrics.forget_health"), service, before)
 
 
 async def list_anomalies(

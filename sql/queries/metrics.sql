@@ -20,6 +20,14 @@ returning id
 -- name: close_anomaly
 update observability_anomalies set resolved = true, resolved_at = $2 where id = $1 and not resolved returning id
 
+-- name: close_forgotten
+-- Ours alone (metrics names the kind): what another program wrote is its own to close.
+update observability_anomalies a set resolved = true, resolved_at = now()
+where a.service = $1 and not a.resolved and a.metrics ? 'kind' and a.detected_at < $2
+  and not exists (select from unnest($3::text[], $4::text[], $5::text[]) as live (type, method, route)
+                  where live.type = a.type and live.method = a.method and live.route = a.route)
+returning id
+
 -- name: list_anomalies
 select id, service, type, method, route, severity, description, detected_at, onset, baseline, observed, ratio, sigma,
        samples, occurrences, resolved, resolved_at
@@ -30,6 +38,9 @@ order by detected_at desc, id limit $3
 -- name: insert_health
 insert into observability_health_snapshots (service, overall_score, latency_score, error_rate_score, availability_score, metrics)
 values ($1, $2, $3, $4, $5, $6::jsonb)
+
+-- name: forget_health
+delete from observability_health_snapshots where service = $1 and created_at < $2
 
 -- name: save_baseline
 insert into observability_route_baselines as b (service, route_path, method, p50_latency_ms, p95_latency_ms,

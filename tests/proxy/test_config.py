@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from proxy.app.settings import describe, reasons
-from proxy.config import Config, load
+from proxy.config import Config, load, reloaded
 from proxy.data_files import data_path
 from proxy.errors import ConfigError
 
@@ -79,3 +79,37 @@ def test_a_password_is_never_shown() -> None:
     rows = describe(sets=["database.url=postgresql://me:hush@h/db"])
     assert "hush" not in str(rows)
     assert any("me:***@h" in str(row.value) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://me:hush@h/db",
+        "postgresql://me:hu@sh@h/db",
+        "host=h user=me password=hush dbname=db",
+        "host=h password = 'hush \\' hush' dbname=db",
+        "postgresql://h/db?user=me&password=hush",
+    ],
+)
+@pytest.mark.parametrize("key", ["database.url", "repo.database_url"])
+def test_no_form_of_a_password_is_shown(key: str, dsn: str) -> None:
+    rows = {row.key: row.value for row in describe(sets=[f"{key}={dsn}"])}
+    assert "***" in rows[key]
+    assert not {"hush", "sh@h"} & set(rows[key].replace("'", " ").split())
+    assert "hush" not in rows[key]
+
+
+def test_a_reload_leaves_alone_what_a_running_sidecar_is_built_around() -> None:
+    old = Config()
+    new = load(
+        environ={},
+        sets=[
+            "listen.workers=4", "app.service=other", "metrics.buffer_size=5",
+            "metrics.flush_s=7", "repo.verify_s=9", "control.hosts=a.example",
+        ],
+    ).config  # fmt: skip
+    taken, waiting = reloaded(old, new)
+    assert waiting == ("app.service", "listen.workers", "metrics.buffer_size")
+    assert (taken.app, taken.listen, taken.metrics.buffer_size) == (old.app, old.listen, 10000)
+    assert (taken.metrics.flush_s, taken.repo.verify_s) == (7, 9)
+    assert taken.control.hosts == ("a.example",)

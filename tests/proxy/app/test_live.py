@@ -101,3 +101,20 @@ def test_the_exposition_is_well_formed() -> None:
             float(line.rpartition(" ")[2])
     assert 'route="/we\\"ird"' in text or "selfheal_route_duration_ms" in text
     assert 'selfheal_requests_total{class="5xx"} 1' in text
+
+
+def test_a_route_has_its_share_of_the_traffic() -> None:
+    status = live([report("worker-0"), report("worker-1", good=5)])
+    (route,) = status.routes()
+    assert status.traffic_share("GET", route.route) == 1.0
+    assert status.traffic_share(None, route.route) == 1.0
+    assert status.traffic_share("POST", route.route) == 0.0
+    assert status.traffic_share("GET", None) is None
+    assert live([]).traffic_share("GET", "/x") is None
+
+
+def test_what_is_open_is_known_only_when_every_worker_speaks() -> None:
+    told = report("worker-0")
+    told["snapshot"]["open"] = [{"kind": "latency", "method": "GET", "route": "/x"}]
+    assert live([told]).open_incidents(1) == {("latency", "GET", "/x")}
+    assert live([told]).open_incidents(2) is None

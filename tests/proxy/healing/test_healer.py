@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from proxy.domain.failure import Failure
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import Patch, PatchStatus, PatchType
 from proxy.domain.redact import Redactor
-from proxy.errors import Conflict, Invalid, NotPermitted
+from proxy.errors import Conflict, Invalid, NotPermitted, Unavailable
 from proxy.founder.approvals import Answered, FounderApprovalEngine
 from proxy.healing.classifier import ErrorClassifier
 from proxy.healing.extract import failure_from_exchange
+from proxy.healing.gitrepo import GitRepo
 from proxy.healing.healer import Healer
 from proxy.healing.rules import RuleSet
 from proxy.healing.service import SelfHealingService
@@ -414,3 +415,55 @@ async def test_branch_mode_waits_for_the_merge(
     repos.git(house.app, "merge", "-q", "--ff-only", "sandbox/self-heal/J-1")
     await house.healer.round()
     assert (await house.patch(patch)).status is PatchStatus.APPLIED
+
+
+async def test_a_repository_that_takes_nothing_fails_the_run_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: object) -> None:
+        raise Conflict("the app's repository took no objects", code="repo_write")
+
+    monkeypatch.setattr(GitRepo, "publish", refuses)
+    patch = await house.attach(await house.fails())
+    key = await house.order("sandbox", patch)
+    await house.healer.round()
+    assert (await house.patch(patch)).status is PatchStatus.SANDBOX_FAILED
+    assert await house.result(key) == (
+        "failed", {"message": "the app's repository took no objects"},
+    )  # fmt: skip
+    assert await house.healer.round() == 0
+
+
+@pytest.mark.parametrize("fault", [Unavailable("git took over 60 s"), RuntimeError("a bug")])
+async def test_a_patch_that_cannot_go_on_does_not_hold_up_the_others(
+    house: House, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    job = await house.fails()
+    stuck, well = await house.attach(job), await house.attach(job, repos.WRONG)
+    real = house.healer._case
+
+    async def case(patch_id: int) -> Any:
+        if patch_id == stuck.id:
+            raise fault
+        return await real(patch_id)
+
+    monkeypatch.setattr(house.healer, "_case", case)
+    await house.order("sandbox", stuck)
+    await house.order("sandbox", well)
+    with suppress(Unavailable):
+        await house.healer.round()
+    assert (await house.patch(well)).status is PatchStatus.SANDBOX_FAILED
+
+
+async def test_new_settings_hold_from_the_next_round_on(house: House) -> None:
+    patch = await house.to_applied(await house.fails())
+    await house.traffic()
+    slow = house.config.model_copy(
+        update={"repo": house.config.repo.model_copy(update={"verify_s": 3600.0})}
+    )
+    house.healer.reload(slow)
+    await house.healer.round()
+    assert (await house.patch(patch)).status is PatchStatus.APPLIED
+    house.healer.reload(house.config)
+    await house.healer.round()
+    assert (await house.patch(patch)).status is PatchStatus.VERIFIED

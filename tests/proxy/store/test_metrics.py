@@ -7,13 +7,14 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from proxy.domain.anomaly import Anomaly
+from proxy.domain.anomaly import Anomaly, AnomalyKind
 from proxy.domain.failure import Severity
 from proxy.errors import NotPermitted
-from proxy.store import metrics
+from proxy.store import jobs, metrics
 from proxy.store.metrics import Baseline
 from proxy.store.pool import AS_PROXY, acting
 from tests.support.postgres import TestDatabase
+from tests.support.store import classified, failure
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -130,3 +131,48 @@ async def test_only_the_sidecar_writes_what_was_measured(database: TestDatabase)
                 async with acting(conn, database.actor(role)) as inside:
                     await attack(inside)
         await conn.close()
+
+
+async def test_what_nobody_watches_any_more_is_closed(proxy_pool: asyncpg.Pool) -> None:
+    def incident(route: str, at: datetime) -> Anomaly:
+        return Anomaly(
+            "latency", "GET", route, at.timestamp(), at.timestamp(), 1.0, 9.0, 9.0, 6.0, 50,
+            Severity.HIGH, "slow",
+        )  # fmt: skip
+
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        for route, at in (
+            ("/gone", NOON), ("/live", NOON), ("/new", NOON + timedelta(hours=1)),
+        ):  # fmt: skip
+            await metrics.open_anomaly(conn, "app", incident(route, at))
+        await metrics.open_anomaly(conn, "other", incident("/gone", NOON))
+        await conn.execute(
+            "insert into observability_anomalies"
+            " (service, route, type, severity, onset, detected_at) values"
+            " ('app', '/foreign', 'latency_spike', 'low', $1, $1)",
+            NOON,
+        )
+        before = NOON + timedelta(minutes=30)
+        live: set[tuple[AnomalyKind, str, str]] = {("latency", "GET", "/live")}
+        assert await metrics.close_forgotten(conn, "app", before, live) == 1
+        left = await metrics.list_anomalies(conn, resolved=False)
+    assert {(a.service, a.route) for a in left} == {
+        ("app", "/live"), ("app", "/new"), ("app", "/foreign"), ("other", "/gone"),
+    }  # fmt: skip
+
+
+async def test_snapshots_and_links_do_not_grow_without_end(proxy_pool: asyncpg.Pool) -> None:
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        for _ in range(2):
+            await metrics.insert_health_snapshot(
+                conn, "app", overall=1, latency=1, error_rate=1, availability=1, metrics={}
+            )
+        told = failure(log_id=uuid4())
+        await jobs.record_failure(conn, told, classified())
+        later = datetime.now(UTC) + timedelta(days=1)
+        await metrics.forget_health(conn, "app", NOON)
+        assert await conn.fetchval("select count(*) from observability_health_snapshots") == 2
+        await metrics.forget_health(conn, "app", later)
+        await jobs.forget_links(conn, later)
+        assert await conn.fetchval("select count(*) from observability_health_snapshots") == 0
+        assert await conn.fetchval("select count(*) from self_healing_links") == 0
