@@ -96,7 +96,10 @@ class Applier:
                 code="not_applied",
             )
         commit = await self._taken_back(applied, main)
-        if commit is None:
+        if commit is not None:
+            # MAIN holds it already; what was committed since is the founder's and stays
+            moved = f"{self._repo.main} already holds {commit[:12]}"
+        else:
             message = (
                 f"Take back P-{patch.id}\n\nRestores what stood before {applied}.\n\n"
                 f"{_mark(applied)}\nSelf-Heal-Digest: {patch.digest}\n"
@@ -105,13 +108,13 @@ class Applier:
                 main, diff, parse_diff(diff), message=message, when=self._clock.now()
             )
             await self._repo.publish(commit, main)
-        await self._move(main, commit, f"roll back P-{patch.id}")
+            await self._move(main, commit, f"roll back P-{patch.id}")
+            moved = f"{self._repo.main} moved from {main[:12]} to {commit[:12]}"
         return Applied(
             main,
             commit,
             True,
-            f"{self._repo.main} moved from {main[:12]} to {commit[:12]}, which restores what "
-            f"stood before {applied[:12]}{_sql_note(patch)}",
+            f"{moved}, which restores what stood before {applied[:12]}{_sql_note(patch)}",
             await self._after_apply(main, commit),
         )
 

@@ -242,6 +242,15 @@ async def test_a_rollback_restores_and_keeps_later_work(room: Room) -> None:
     assert again.commit == room.main == done.commit
 
 
+async def test_a_rollback_told_twice_never_takes_later_work_off_main(room: Room) -> None:
+    await room.applied()
+    done = await room.applier.rollback(room.patch)
+    (room.app / "other").write_text("work after a crash lost the tick behind the order")
+    later = repos.commit_all(room.app, "later")
+    again = await room.applier.rollback(room.patch)
+    assert (again.commit, room.main, room.status) == (done.commit, later, "")
+
+
 async def test_a_rollback_under_later_changes_of_the_same_lines_is_for_a_person(room: Room) -> None:
     await room.applied()
     (room.app / "shop.py").write_text(
