@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("selfheal.worker")
 
 FIRST_WORKER = "worker-0"
+WORKERS_MAX = 64
 POOL_SIZE = 2
 TICK_S = 1.0
 BASELINES_EVERY_S = 60.0
@@ -184,7 +185,7 @@ class Worker:
             self._intake.save()
 
     async def _flush(self) -> None:
-        if (left := await asyncio.to_thread(self._flusher.recover)) > 0:
+        if (left := await asyncio.to_thread(self._flusher.recover, self._orphans(""))) > 0:
             _log.info("%d rows of an earlier run wait on disk and will be stored", left)
             if self._database.pool is not None:
                 self._flusher.wake()
@@ -209,7 +210,7 @@ class Worker:
             encode=encode_entry,
             decode=decode_entry,
         )
-        if (left := await asyncio.to_thread(shelf.recover)) > 0:
+        if (left := await asyncio.to_thread(shelf.recover, self._orphans("-failures"))) > 0:
             _log.info("failures of %d bugs of an earlier run wait on disk", left)
         intake = Intake(self._database.as_sidecar, shelf=shelf, clock=self._clock)
         self._intake = intake
@@ -227,6 +228,14 @@ class Worker:
             return replace(failure, client=self._hash_client(exchange.client))
 
         self._desk.open(Reader(read, ErrorClassifier(rules), intake, self._hash_client))
+
+    def _orphans(self, kind: str) -> list[Path]:
+        """What workers left that this start has no more of; the first one takes it over."""
+        if self.name != FIRST_WORKER:
+            return []
+        numbers = range(self.config.listen.workers, WORKERS_MAX)
+        files = (self._files.spool / f"worker-{n}{kind}.jsonl" for n in numbers)
+        return [file for file in files if file.exists()]
 
     async def _open_ingest(self) -> None:
         from proxy.ingest.app import IngestDeps, build_ingest_app

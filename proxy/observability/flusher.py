@@ -9,8 +9,9 @@ later, in order.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
@@ -99,9 +100,9 @@ class Flusher:
         """Rows lost because the database will never take them."""
         self.last_error: str | None = None
 
-    def recover(self) -> int:
+    def recover(self, orphans: Iterable[Path] = ()) -> int:
         """Take up what an earlier process left on disk; how many rows that is."""
-        return self._spool.recover()
+        return self._spool.recover(orphans)
 
     def wake(self) -> None:
         """The buffer is filling up: do not wait for the minute."""

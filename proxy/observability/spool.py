@@ -45,15 +45,32 @@ class Spool:
         except FileNotFoundError:
             return 0
 
-    def recover(self) -> int:
-        """Count what an earlier process left behind; a half-written last line is cut off."""
-        self.rows = 0
+    def recover(self, orphans: Iterable[Path] = ()) -> int:
+        """Count what an earlier process left behind; a half-written last line is cut off.
+
+        ``orphans`` are files like this one whose writer does not come back: they are taken over.
+        """
+        for orphan in orphans:
+            self._take_over(orphan)
         self._offset = 0
+        return self._count()
+
+    def _take_over(self, orphan: Path) -> None:
+        kept = orphan.read_bytes()
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
+            file.write(kept[: kept.rfind(b"\n") + 1])
+        orphan.unlink()
+
+    def _count(self) -> int:
+        """Batches from the offset on."""
+        self.rows = 0
         self._counted = True
         if not self._path.exists():
             return 0
-        good = 0
+        good = self._offset
         with self._path.open("rb") as file:
+            file.seek(good)
             for line in file:
                 batch = _parse(line)
                 if batch is None:
@@ -121,7 +138,10 @@ class Spool:
         self._offset += len(line)
         self.rows -= len(_parse(line) or [])
         if self.rows <= 0:
-            self._clear()
+            # the sidecar this one takes over from may have written here at its end
+            waiting = self._count() if self.bytes else 0
+            if not waiting:
+                self._clear()
 
     def _clear(self) -> None:
         self.rows = 0

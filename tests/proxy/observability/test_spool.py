@@ -90,3 +90,24 @@ def test_nothing_is_taken_for_delivered_before_the_old_batches_are_counted(tmp_p
         out += rows
         again.done()
     assert out == [(1,), (2,), (3,)]
+
+
+def test_what_another_process_wrote_meanwhile_is_not_cleared_away(tmp_path: Path) -> None:
+    mine, theirs = make(tmp_path / "s"), make(tmp_path / "s")
+    mine.put([(1,)])
+    theirs.put([(2,)])
+    assert mine.peek() == [(1,)]
+    mine.done()
+    assert mine.peek() == [(2,)]
+    mine.done()
+    assert not (tmp_path / "s").exists()
+
+
+def test_files_of_workers_that_do_not_come_back_are_taken_over(tmp_path: Path) -> None:
+    make(tmp_path / "worker-0").put([(1,)])
+    make(tmp_path / "worker-1").put([(2,), (3,)])
+    with (tmp_path / "worker-1").open("ab") as file:
+        file.write(b"[[4")
+    assert make(tmp_path / "worker-0").recover([tmp_path / "worker-1"]) == 3
+    assert not (tmp_path / "worker-1").exists()
+    assert make(tmp_path / "worker-0").recover() == 3
