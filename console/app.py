@@ -585,7 +585,10 @@ class ConsoleApp(App[int]):
             unseen=unseen if plan.verb == "approve" else 0,
             tell=self._unknown,
         )
-        self.say(outcome.message, bad=not outcome.ok)
+        more = ""
+        if plan.verb == "approve" and plan.patch is not None and outcome.ok:
+            more = "; nothing has moved yet, P applies it"
+        self.say(outcome.message + more, bad=not outcome.ok)
 
     async def _deed(self, plan: Plan) -> None:
         assert plan.patch is not None, "these deeds are done to a patch"

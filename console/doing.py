@@ -16,6 +16,7 @@ from console.deeds import (
     CannotDo,
     Plan,
     new_key,
+    number_of,
     plan_apply,
     plan_approve,
     plan_item,
@@ -129,7 +130,7 @@ def _proved(before: PatchView) -> Callable[[PatchView], bool]:
 
 
 def _show_proof(patch: PatchView) -> None:
-    for line in evidence_lines(patch):
+    for line in evidence_lines(patch, by=f"`selfheal sandbox {patch.id}`"):
         say("  " + text.plain(line))
     if patch.evidence is not None:
         for output in failed_output(patch.evidence):
@@ -237,6 +238,9 @@ async def _decide(
         say(as_json(shown))
     else:
         say(outcome.message)
+    if verb == "reject" and outcome.patch is not None:
+        job = (await client.job(number_of(outcome.patch.job_id))).job
+        note(f"{job.id} is {in_words(job.status)}")
     if verb == "approve" and plan.patch is not None and outcome.ok:
         note(f"nothing has moved yet; next: selfheal apply {plan.subject}")
     return 0 if outcome.ok else 1

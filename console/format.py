@@ -94,6 +94,11 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def counted(number: int, one: str, more: str = "") -> str:
+    """``1 entry``, ``2 entries``."""
+    return f"{count(number)} {one if number == 1 else more or one + 's'}"
+
+
 def short_count(number: int) -> str:
     """At most five columns: ``902``, ``12.3k``, ``4.1M``."""
     if number < 10_000:

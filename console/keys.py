@@ -54,7 +54,7 @@ KEYS: tuple[Key, ...] = (
     Key("a", "a", "app.ask_about", "ask Phill", _EVERYWHERE, "ask", 80),
     Key("u", "u", "app.undo", "undo the last snooze, for 10 s", _EVERYWHERE, "decide"),
     Key("y", "y", "app.copy", "copy", _EVERYWHERE, "look", 85),
-    Key("tab", "tab", "app.next_pane(1)", "next pane", _EVERYWHERE, "move"),
+    Key("tab", "tab", "app.next_pane(1)", "next pane", _EVERYWHERE, "move", 60),
     Key("shift+tab", "shift+tab", "app.next_pane(-1)", "previous pane", _EVERYWHERE, "move"),
     Key("j,down", "j", "line(1)", "down", _EVERYWHERE, "move"),
     Key("k,up", "k", "line(-1)", "up", _EVERYWHERE, "move"),

@@ -45,11 +45,12 @@ def _fact(value: bool | None, yes: str, no: str) -> Line:
     return [(f"{sign} ", look), (yes if value else no, "")]
 
 
-def evidence_lines(patch: PatchView) -> list[Line]:
-    """The three proofs, both replays, both test runs, what speaks against it, the verdict."""
+def evidence_lines(patch: PatchView, *, by: str = "S") -> list[Line]:
+    """The three proofs, both replays, both test runs, what speaks against it, the verdict.
+    ``by`` is the key or the command that brings a proof."""
     evidence = patch.evidence
     if evidence is None:
-        return [[("○ ", "dim"), ("not proven yet: S runs it in the sandbox", "dim")]]
+        return [[("○ ", "dim"), (f"not proven yet: {by} runs it in the sandbox", "dim")]]
     lines: list[Line] = [
         _fact(evidence.applies, "the patch applies to its base", "the patch does not apply"),
         _fact(

@@ -121,7 +121,7 @@ def _show_job(detail: JobDetail) -> None:
     if job.snoozed_until is not None:
         say(f"  snoozed until {text.stamp(job.snoozed_until)} UTC")
     say(
-        f"  {text.count(job.occurrences)} times, first {text.stamp(job.first_seen)}, "
+        f"  {text.counted(job.occurrences, 'time')}, first {text.stamp(job.first_seen)}, "
         f"last {text.stamp(job.last_seen)} UTC"
     )
     say(f"  signature {job.signature}")
@@ -193,7 +193,7 @@ async def diff(client: Client, args: argparse.Namespace) -> int:
     if patch.sql:
         note("SQL migration:")
         say(patch.sql.removesuffix("\n"))
-    for line in evidence_lines(patch):
+    for line in evidence_lines(patch, by=f"`selfheal sandbox {patch.id}`"):
         note("  " + text.plain(line))
     if patch.evidence is not None:
         note("  " + text.plain(verdict_line(patch.evidence)))
@@ -348,7 +348,10 @@ async def audit_verify(client: Client, args: argparse.Namespace) -> int:
     if args.json:
         say(as_json(verdict))
     elif verdict.ok:
-        say(f"✓ {text.count(verdict.entries)} entries, chain unbroken, head {verdict.head}")
+        say(
+            f"✓ {text.counted(verdict.entries, 'entry', 'entries')}, chain unbroken, "
+            f"head {verdict.head}"
+        )
     else:
         say(f"✗ the chain breaks at entry #{verdict.first_bad}")
     return 0 if verdict.ok else 1

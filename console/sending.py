@@ -44,7 +44,8 @@ async def send_decision(
     unseen: int = 0,
     tell: Callable[[str], None] = _quiet,
 ) -> Outcome:
-    """As ``send_deed``, for a yes or no of the approval engine."""
+    """As ``send_deed``, for a yes or no of the approval engine. A rejected patch is told by the
+    patch: the approval it was asked under may stand as it was."""
     assert plan.approval is not None, "a decision knows its approval"
     decision = ApprovalDecision(
         decision="reject" if plan.verb == "reject" else "approve",
@@ -58,7 +59,14 @@ async def send_decision(
     )
     for _ in range(TRIES_MAX - 1):
         try:
-            return await client.decide(plan.approval, decision)
+            return await _told(client, plan, await client.decide(plan.approval, decision))
         except Unknown:
             tell(UNKNOWN)
-    return await client.decide(plan.approval, decision)
+    return await _told(client, plan, await client.decide(plan.approval, decision))
+
+
+async def _told(client: Client, plan: Plan, outcome: Outcome) -> Outcome:
+    if plan.verb != "reject" or plan.patch is None or not outcome.ok:
+        return outcome
+    patch = await client.patch(plan.patch)
+    return Outcome(patch.status == "rejected", f"{patch.id} is {patch.status}", patch=patch)

@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from console.columns import Column
 from console.filters import audit_filter
-from console.format import Line, clock_time, count, cut, stamp
+from console.format import Line, clock_time, count, counted, cut, stamp
 from console.keys import Where
 from console.screens.note import NoteScreen
 from console.screens.pane import Pane, waiting
@@ -103,7 +103,7 @@ class AuditPane(Pane):
             return f"✗ CHAIN BROKEN at #{verdict.first_bad}"
         at = self.console_app.verified_at
         when = f" ({clock_time(at)})" if at else ""
-        return f"✓ chain verified, {count(verdict.entries)} entries{when}"
+        return f"✓ chain verified, {counted(verdict.entries, 'entry', 'entries')}{when}"
 
     def action_filter(self) -> None:
         box = self.query_one("#audit-filter", Input)

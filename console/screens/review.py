@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from console.deeds import Verb, number_of
-from console.format import Line, cut, short_digest
+from console.format import Line, counted, cut, short_digest
 from console.keys import Where
 from console.proof import confidence_lines, evidence_lines, risk_lines, summary, verdict_line
 from console.screens.jobs import job_lines
@@ -146,8 +146,7 @@ class ReviewPane(Pane):
         self.remove_class("-bare")
         view.show(patch.digest, patch.diff, patch.sql)
         seen, hunks = len(state.seen.get(patch.digest, ())), view.whole.hunks
-        files = view.whole.files
-        size = f"{files} file{'' if files == 1 else 's'} +{view.whole.added} -{view.whole.removed}"
+        size = f"{counted(view.whole.files, 'file')} +{view.whole.added} -{view.whole.removed}"
         view.set_title(f" Diff {size}   hunk {view.current_hunk()}/{hunks}   seen {seen}/{hunks} ")
         why = self.query_one("#why", Sheet)
         why.set_title(f" Why (by {cut(patch.created_by, 20)}) ")

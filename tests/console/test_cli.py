@@ -261,9 +261,10 @@ async def test_too_early_says_what_comes_first(cli: Cli, argv: list[str], said: 
 
 
 async def test_reject_closes_or_keeps(cli: Cli, server: ConsoleServer) -> None:
-    code, out, _ = await cli("reject", "P-1", "--reason", "too wide", "--keep-open")
-    assert (code, out) == (0, "A-1 is rejected\n")
-    sent = server.seen[-1][3]
+    code, out, err = await cli("reject", "P-1", "--reason", "too wide", "--keep-open")
+    assert (code, out) == (0, "P-1 is rejected\n")
+    assert err.startswith(f"J-1 is {server.jobs['J-1'].status.replace('_', ' ')}")
+    sent = next(body for method, _, _, body in server.seen if method == "POST")
     assert (sent["decision"], sent["reason"], sent["keep_job_open"]) == ("reject", "too wide", True)
 
 
