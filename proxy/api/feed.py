@@ -86,9 +86,13 @@ class Feed:
     async def _look(self) -> None:
         looks = 0
         while True:
-            self.look_at_health()
-            if looks % POLL_EVERY == 0:
-                await self._poll()
+            try:
+                self.look_at_health()
+                if looks % POLL_EVERY == 0:
+                    await self._poll()
+            except Exception:
+                # one bad look must not leave every reader blind for good
+                _log.exception("a look at the score or the counts failed")
             looks += 1
             await asyncio.sleep(LOOK_S)
 

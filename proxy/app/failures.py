@@ -109,7 +109,7 @@ class FailureDesk:
         else:
             self._offer(failure)
 
-    def anomaly(self, anomaly: Anomaly, anomaly_id: UUID) -> None:
+    def anomaly(self, anomaly: Anomaly, anomaly_id: UUID | None) -> None:
         """A latency incident is a failure like any other; an error-rate incident already made its
         jobs.
         """

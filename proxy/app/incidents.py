@@ -28,7 +28,7 @@ class IncidentBook:
     """``opened`` and ``ended`` never wait; ``run`` writes them down one after the other."""
 
     def __init__(
-        self, service: str, connect: Connect, on_stored: Callable[[Anomaly, UUID], None]
+        self, service: str, connect: Connect, on_stored: Callable[[Anomaly, UUID | None], None]
     ) -> None:
         self._service = service
         self._connect = connect
@@ -70,6 +70,14 @@ class IncidentBook:
                 if self._waiting and self._waiting[0] is item:
                     # a full queue may have given it up meanwhile
                     self._waiting.popleft()
+
+    def give_up(self) -> None:
+        """The end, and the database is away: the row of an incident is lost, its job is not."""
+        while self._waiting:
+            item = self._waiting.popleft()
+            self.dropped += 1
+            if isinstance(item, Anomaly) and item.kind == "latency":
+                self._on_stored(item, None)
 
     async def _store(self, item: Anomaly | IncidentEnd) -> None:
         from proxy.store import metrics

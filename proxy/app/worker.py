@@ -118,10 +118,10 @@ class Worker:
         channel.send({"type": "ready"})
         flushing = spawn(self._flush(), name="flusher")
         rooms = spawn(self._open_rooms(), name="rooms")
+        incidents = spawn(self._incidents.run(), name="incidents")
         background = [
             spawn(self._listen(channel), name="channel"),
             spawn(self._reporter.run(), name="reporter"),
-            spawn(self._incidents.run(), name="incidents"),
             spawn(self._tick(), name="tick"),
             spawn(self._keep_baselines(), name="baselines"),
         ]
@@ -136,7 +136,7 @@ class Worker:
         self._server.start_draining()
         await self._server.drained(self.config.downstream.drain_s)
         await runner.cleanup()
-        await self._finish(flushing, rooms)
+        await self._finish(flushing, rooms, incidents)
         await cancel(*background)
         self._database.close()
 
@@ -163,7 +163,12 @@ class Worker:
         setup(config.log.level, self.name)
         _log.info("settings reloaded")
 
-    async def _finish(self, flushing: "asyncio.Task[None]", rooms: "asyncio.Task[None]") -> None:
+    async def _finish(
+        self,
+        flushing: "asyncio.Task[None]",
+        rooms: "asyncio.Task[None]",
+        incidents: "asyncio.Task[None]",
+    ) -> None:
         """What was measured and what failed goes to the database if it is there, else to disk."""
         self._flusher.stop()
         try:
@@ -180,7 +185,8 @@ class Worker:
             self._database.close()
         except Exception:
             _log.exception("the last flush did not end well")
-        await cancel(flushing, rooms, self._delivering)
+        await cancel(flushing, rooms, self._delivering, incidents)
+        self._incidents.give_up()
         if self._intake is not None:
             self._intake.save()
 

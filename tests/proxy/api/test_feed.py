@@ -2,13 +2,16 @@
 
 from typing import get_args
 
+import pytest
+
 from proxy.agents.router import OrchestratorRouter
+from proxy.api import feed as feed_module
 from proxy.api.deps import ApiDeps
 from proxy.api.events import EventHub, Reader
 from proxy.api.feed import Feed
 from proxy.clock import ManualClock
 from proxy.config import Config
-from proxy.contract import Event, EventKind
+from proxy.contract import Event, EventKind, Health
 from proxy.healing.classifier import ErrorClassifier
 from proxy.healing.rules import RuleSet
 from proxy.healing.service import SelfHealingService
@@ -97,3 +100,24 @@ async def test_a_count_nobody_told_about_is_a_resync() -> None:
         feed.take_counts({"total": 3})
         told = await drain(reader)
     assert [event.kind for event in told] == ["job", "resync"]
+
+
+async def test_one_bad_look_does_not_blind_the_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(HandLive):
+        looks = 0
+
+        def health(self) -> Health:
+            self.looks += 1
+            if self.looks == 2:
+                raise KeyError("a report without its snapshot")
+            self.score = 97 - self.looks
+            return super().health()
+
+    monkeypatch.setattr(feed_module, "LOOK_S", 0.01)
+    feed, hub, _ = make(Broken())
+    with hub.reader() as reader:
+        feed.start()
+        item = await reader.next(5)
+        await feed.stop()
+    assert item is not None
+    assert item[1].kind == "health"

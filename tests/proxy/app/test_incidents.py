@@ -1,0 +1,67 @@
+"""Incidents on their way to the database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from proxy.app.incidents import IncidentBook
+from proxy.domain.anomaly import Anomaly, AnomalyKind
+from proxy.domain.failure import Severity
+from proxy.errors import Unavailable
+from proxy.store import metrics
+from proxy.store.pool import AS_PROXY, acting
+from proxy.tasks import cancel, spawn
+
+
+def incident(route: str, kind: AnomalyKind = "latency") -> Anomaly:
+    return Anomaly(kind, "GET", route, 1.0, 2.0, 1.0, 9.0, 9.0, 6.0, 50, Severity.HIGH, "slow")
+
+
+async def test_the_job_of_an_incident_outlives_a_database_that_stays_away() -> None:
+    @asynccontextmanager
+    async def away() -> AsyncIterator[Any]:
+        raise Unavailable("not there")
+        yield
+
+    told: list[tuple[str, UUID | None]] = []
+    book = IncidentBook("app", away, lambda anomaly, known: told.append((anomaly.route, known)))
+    running = spawn(book.run(), name="incidents")
+    book.opened(incident("/slow"))
+    book.opened(incident("/failing", "error_rate"))
+    await asyncio.sleep(0.01)
+    assert told == []
+    await cancel(running)
+    book.give_up()
+    assert told == [("/slow", None)]
+    assert book.dropped == 2
+
+
+async def test_one_that_cannot_be_stored_does_not_hold_up_the_others(
+    proxy_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = metrics.open_anomaly
+
+    async def strict(conn: asyncpg.Connection, service: str, anomaly: Anomaly) -> UUID:
+        if anomaly.route == "/bad":
+            raise ValueError("a bug of ours")
+        return await real(conn, service, anomaly)
+
+    monkeypatch.setattr(metrics, "open_anomaly", strict)
+    told = asyncio.Queue[str]()
+    book = IncidentBook(
+        "app",
+        lambda: acting(proxy_pool, AS_PROXY),
+        lambda anomaly, _: told.put_nowait(anomaly.route),
+    )
+    running = spawn(book.run(), name="incidents")
+    book.opened(incident("/bad"))
+    book.opened(incident("/good"))
+    async with asyncio.timeout(10):
+        assert await told.get() == "/good"
+    await cancel(running)
+    assert book.dropped == 1
