@@ -87,8 +87,11 @@ def traffic_lines(health: Health, width: int) -> list[Line]:
     minutes = health.traffic
     room = max(8, min(len(minutes) or 30, width - 36))
     rates = [minute.requests / 60 for minute in minutes]
+    rate = _rate(health)
+    # The running minute is not full yet: its share of 60 s would be below what is shown beside it.
+    highest = max([*rates, rate or 0])
     rows: list[tuple[str, str, list[float | None], str]] = [
-        ("req/s", _rate(health), list(rates), f"max {max(rates, default=0):.0f}"),
+        ("req/s", f"{rate:.1f}" if rate is not None else "–", list(rates), f"max {highest:.0f}"),
         ("errors", _errors(health), [_share(m) for m in minutes], ""),
         ("p50", ms(_last(minutes, "p50_ms")), [m.p50_ms for m in minutes], ""),
         ("p95", ms(_last(minutes, "p95_ms")), [m.p95_ms for m in minutes], ""),
@@ -114,10 +117,10 @@ def _max_words(name: str, value: float) -> str:
     return percent(value) if name == "errors" else ms(value)
 
 
-def _rate(health: Health) -> str:
+def _rate(health: Health) -> float | None:
     """Over the time that was really watched: a young sidecar has no window full of traffic."""
     watched = min(health.window_s, health.uptime_s or health.window_s)
-    return f"{health.requests / watched:.1f}" if watched >= 1 else "–"
+    return health.requests / watched if watched >= 1 else None
 
 
 def _errors(health: Health) -> str:

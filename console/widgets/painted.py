@@ -41,11 +41,13 @@ _MOVING = ("line(", "end(", "page(")
 
 
 def bindings(where: Where) -> list[BindingType]:
-    """The table's keys for one screen, as Textual wants them."""
+    """The table's keys for one screen, as Textual wants them. ``tab`` is among them: Textual's own
+    screen takes it before the app does, and would only move the focus."""
     return [
         Binding(key.keys, key.action, key.says, show=False)
         for key in keys_for(where)
-        if where in key.where and not key.action.startswith(_MOVING)
+        if (where in key.where and not key.action.startswith(_MOVING))
+        or key.action.startswith("app.next_pane")
     ]
 
 

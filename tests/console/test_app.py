@@ -244,6 +244,29 @@ async def test_in_a_field_the_footer_names_no_letter(server: ConsoleServer) -> N
         assert "ask Phill" not in stage.shown().split("\n")[-1]
 
 
+async def test_tab_turns_the_page_on_a_small_screen(server: ConsoleServer) -> None:
+    server.patches["P-1"] = proven(facts.patch(1))
+    async with on_stage(server, size=(80, 24)) as stage:
+        await stage.review()
+        await stage.until(lambda: "[Diff]" in stage.shown())
+        await stage.press("tab")
+        await stage.until(lambda: "[Why]" in stage.shown())
+        await stage.press("tab")
+        await stage.until(lambda: "reproduced: the failure came back" in stage.shown())
+        await stage.press("shift+tab")
+        await stage.until(lambda: "[Why]" in stage.shown())
+        await stage.press("1", "tab")
+        await stage.until(lambda: "Routes by harm" in stage.shown())
+        await stage.press("tab")
+        await stage.until(lambda: "Needs you" in stage.shown())
+
+
+async def test_tab_moves_to_the_next_pane_on_a_wide_one(server: ConsoleServer) -> None:
+    async with on_stage(server) as stage:
+        await stage.press("1", "tab")
+        assert stage.app.focused is stage.table("routes")
+
+
 async def test_filter_narrows_and_esc_clears(server: ConsoleServer) -> None:
     async with on_stage(server) as stage:
         await stage.press("2", "slash", *"sev:crit")
