@@ -347,6 +347,23 @@ def test_an_upstream_that_is_not_there_yet_gets_502_and_then_works(tmp_path: Pat
             late.wait()
 
 
+def test_what_failed_without_a_database_is_told_by_the_next_start(
+    tmp_path: Path, upstream: str
+) -> None:
+    dsn = f"postgresql://nobody:x@127.0.0.1:{free_port()}/none"
+    with run_sidecar(tmp_path, upstream, "--database-url", dsn) as sidecar:
+        for _ in range(7):
+            assert sidecar.get("/fail/kept").status == 500
+        assert sidecar.stop() == 0
+    spool = sidecar.data_dir / "spool"
+    assert sorted(f.name for f in spool.iterdir()) == ["worker-0-failures.jsonl", "worker-0.jsonl"]
+    with run_sidecar(tmp_path, upstream) as sidecar:
+        sidecar.wait_for_database()
+        (job,) = until(sidecar.jobs, what="the job of the run before")
+        assert job["occurrences"] == 7
+        until(lambda: not list(spool.iterdir()), what="the spool to be empty")
+
+
 def test_a_database_that_refuses_stops_no_traffic(tmp_path: Path, upstream: str) -> None:
     dsn = f"postgresql://nobody:x@127.0.0.1:{free_port()}/none"
     with run_sidecar(tmp_path, upstream, "--database-url", dsn) as sidecar:
