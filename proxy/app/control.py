@@ -6,15 +6,12 @@ It may die at any time: traffic does not notice, and everything it was doing sta
 
 import asyncio
 import logging
-import signal
 import socket
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from aiohttp import web
 
 from proxy.agents.router import OrchestratorRouter
@@ -22,7 +19,8 @@ from proxy.api.deps import ApiDeps
 from proxy.api.facts import StoreFacts
 from proxy.api.server import build_app
 from proxy.api.server import reload as reload_app
-from proxy.app.channel import Channel, Message, receive_first
+from proxy.app.channel import Channel, Message
+from proxy.app.child import run_child
 from proxy.app.database import Database
 from proxy.app.live import LiveStatus
 from proxy.app.status_link import Desk
@@ -224,22 +222,9 @@ class Control:
                 await metrics.close_forgotten(conn, self.config.app.service, before, live)
 
 
-def main() -> None:
-    """``python -m proxy.app.control FD``: wait for the start message, then serve."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    channel_sock = socket.socket(fileno=int(sys.argv[1]))
-    received = receive_first(channel_sock)
-    if received is None:
-        return
-    start, fds = received
-    setup(start["config"]["log"]["level"], start["name"])
-    sockets = [socket.socket(fileno=fd) for fd in fds]
-
-    async def serve_all() -> None:
-        await Control(start, sockets).run(channel_sock)
-
-    uvloop.run(serve_all())
+async def serve(start: Message, sockets: list[socket.socket], line: socket.socket) -> None:
+    await Control(start, sockets).run(line)
 
 
 if __name__ == "__main__":
-    main()
+    run_child(serve)

@@ -9,19 +9,17 @@ import asyncio
 import importlib
 import logging
 import os
-import signal
 import socket
-import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-import uvloop
 from aiohttp import web
 
-from proxy.app.channel import Channel, Message, receive_first
+from proxy.app.channel import Channel, Message
+from proxy.app.child import run_child
 from proxy.app.client_key import client_hasher
 from proxy.app.database import Database, LogWriter
 from proxy.app.failures import FailureDesk, Reader
@@ -29,7 +27,8 @@ from proxy.app.incidents import IncidentBook
 from proxy.app.status_link import Report, Reporter
 from proxy.clock import SystemClock
 from proxy.config import Config
-from proxy.dataplane.server import DataServer, serve
+from proxy.dataplane.server import DataServer
+from proxy.dataplane.server import serve as listen
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import Exchange
 from proxy.domain.failure import Failure
@@ -112,7 +111,7 @@ class Worker:
 
     async def run(self, channel_sock: socket.socket) -> None:
         """Forward until told to stop, or until the supervisor is gone."""
-        runner = await serve(self._server, self._sockets)
+        runner = await listen(self._server, self._sockets)
         self._accepting = True
         channel = await Channel.open(channel_sock)
         channel.send({"type": "ready"})
@@ -418,23 +417,9 @@ def _import_heavy() -> None:
         importlib.import_module(module)
 
 
-def main() -> None:
-    """``python -m proxy.app.worker FD``: wait for the start message, then serve."""
-    # Ctrl-C in a terminal reaches the whole group; only the supervisor decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    channel_sock = socket.socket(fileno=int(sys.argv[1]))
-    received = receive_first(channel_sock)
-    if received is None:
-        return
-    start, fds = received
-    setup(start["config"]["log"]["level"], start["name"])
-    sockets = [socket.socket(fileno=fd) for fd in fds]
-
-    async def serve_all() -> None:
-        await Worker(start, sockets).run(channel_sock)
-
-    uvloop.run(serve_all())
+async def serve(start: Message, sockets: list[socket.socket], line: socket.socket) -> None:
+    await Worker(start, sockets).run(line)
 
 
 if __name__ == "__main__":
-    main()
+    run_child(serve)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.store.embedded import Cluster
+from tests.support.sidecar import until
 
 APP = Path(__file__).parent.parent / "support" / "upstream_app.py"
 
@@ -25,6 +26,12 @@ def upstream() -> Iterator[str]:
     process.stdout.close()
 
 
+def removed(home: Path) -> bool:
+    """False while an initdb whose starter was killed still writes there."""
+    shutil.rmtree(home, ignore_errors=True)
+    return not home.exists()
+
+
 @pytest.fixture(autouse=True)
 def no_cluster_stays_behind(tmp_path: Path) -> Iterator[None]:
     """As root a cluster lies outside its data directory, and would outlive it."""
@@ -33,4 +40,4 @@ def no_cluster_stays_behind(tmp_path: Path) -> Iterator[None]:
         cluster = Cluster(tmp_path / name)
         if cluster.home.exists():
             cluster.stop()
-            shutil.rmtree(cluster.home)
+            until(lambda home=cluster.home: removed(home), what=f"{cluster.home} to go")
