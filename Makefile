@@ -28,6 +28,7 @@ run: $(STAMP) jail
 ifeq ($(UPSTREAM),)
 	$(BIN)/selfheal demo $(ARGS)
 else
+	@echo "The console: open a second terminal here and type  make console" >&2
 	$(BIN)/selfheal up --upstream $(UPSTREAM) $(ARGS)
 endif
 

@@ -220,10 +220,11 @@ def _show_health(health: Health) -> None:
         say(f"  {term.term} -{abs(term.points):g}: {term.text}")
     share = health.errors / health.requests if health.requests else None
     window = text.seconds(health.window_s)
-    say(f"  last {window}: {text.count(health.requests)} requests, {text.percent(share)} errors")
+    requests = text.counted(health.requests, "request")
+    say(f"  last {window}: {requests}, {text.percent(share)} errors")
     total = health.open_jobs.get("total", 0)
     waiting = health.open_jobs.get("pending_approvals", 0)
-    say(f"  {total} open jobs, {waiting} approvals waiting")
+    say(f"  {text.counted(total, 'open job')}, {text.counted(waiting, 'approval')} waiting")
     say(f"  version {health.version or '?'}, up {text.seconds(health.uptime_s)}")
 
 

@@ -211,6 +211,18 @@ class Loaded:
     origins: Mapping[str, str]
 
 
+_FLAG_OF = {
+    "upstream.url": "--upstream",
+    "listen.data": "--listen",
+    "listen.control": "--control",
+    "listen.workers": "--workers",
+    "database.url": "--database-url",
+    "app.service": "--service",
+    "repo.path": "--repo",
+}
+"""How a setting is called on the command line of ``up``: what an error must name."""
+
+
 def load(
     file: Path | None = None,
     *,
@@ -254,11 +266,16 @@ def load(
         put(key, _parse_text(section, name, text), "--set")
     for key, value in (flags or {}).items():
         if value is not None:
-            put(key, value, f"--{key.partition('.')[2].replace('_', '-')}")
+            put(key, value, _FLAG_OF.get(key, "--set"))
     try:
         return Loaded(Config.model_validate(values), origins)
     except ValidationError as error:
         raise ConfigError(_explain(error, origins)) from None
+
+
+def _said(problem: Mapping[str, Any]) -> str:
+    """Without pydantic's own words in front of ours."""
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def _keys(section: str) -> dict[str, Any]:
@@ -291,5 +308,5 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"][:2])
         origin = origins.get(key, "default")
-        lines.append(f"{origin}: {key} = {problem['input']!r}: {problem['msg']}")
+        lines.append(f"{origin}: {key} = {problem['input']!r}: {_said(problem)}")
     return "; ".join(lines)

@@ -98,7 +98,8 @@ async def every_category(stage: Stage, say: Say) -> list[dict[str, Any]]:
     while len(found) < len(_CATEGORIES):
         for job in await stage.sidecar.ask("jobs", "--all"):
             if job["category"] in _CATEGORIES and found.setdefault(job["category"], job) is job:
-                say(f"{job['id']} {job['category']}: {_place(job)}, {job['signature_text'][:90]}")
+                what = job["signature_text"].removeprefix(f"{job['category']} | ")
+                say(f"{job['id']} {job['category']}: {_place(job)}, {what[:90]}")
         if _CLOCK.monotonic() > deadline:
             missing = ", ".join(name for name in _CATEGORIES if name not in found)
             raise SelfHealError(

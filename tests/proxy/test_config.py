@@ -113,3 +113,9 @@ def test_a_reload_leaves_alone_what_a_running_sidecar_is_built_around() -> None:
     assert (taken.app, taken.listen, taken.metrics.buffer_size) == (old.app, old.listen, 10000)
     assert (taken.metrics.flush_s, taken.repo.verify_s) == (7, 9)
     assert taken.control.hosts == ("a.example",)
+
+
+def test_a_wrong_flag_is_named_as_it_was_typed() -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(None, environ={}, flags={"upstream.url": "notaurl"})
+    assert str(refused.value).startswith("--upstream: upstream.url = 'notaurl': an upstream is")
