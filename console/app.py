@@ -1,6 +1,5 @@
 """The terminal console: Textual wiring. What the world looks like is ``state``, what a deed takes
-is ``deeds``,
-what the screens show is ``screens``; here they meet the client and the keys.
+is ``deeds``, what the screens show is ``screens``; here they meet the client and the keys.
 """
 
 import asyncio

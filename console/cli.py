@@ -1,6 +1,5 @@
 """The console's plain commands, mounted into the command line by ``register``. Cheap to import:
-what a command
-needs is loaded when it runs, and Textual only by ``console``.
+what a command needs is loaded when it runs, and Textual only by ``console``.
 """
 
 import argparse

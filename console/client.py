@@ -1,7 +1,6 @@
 """Typed calls of the control API. The one border of the console: what comes in is made visible
-here, and every
-failure leaves as one of the families of ``proxy.errors`` with a sentence of its own. Decides
-nothing, draws nothing.
+here, and every failure leaves as one of the families of ``proxy.errors`` with a sentence of its
+own. Decides nothing, draws nothing.
 """
 
 import asyncio

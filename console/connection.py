@@ -2,8 +2,7 @@
 HTTP.
 
 The founder's copy of the token is offered only to this machine: an address on another host gets a
-token that was
-named for it, never one that merely lay around.
+token that was named for it, never one that merely lay around.
 """
 
 import ipaddress

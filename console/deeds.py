@@ -2,8 +2,7 @@
 nothing.
 
 Tier 1 acts at once, tier 2 asks yes or no, tier 3 wants the job's number typed. Command line and
-console ask the same
-question because both ask this file. The server checks everything again.
+console ask the same question because both ask this file. The server checks everything again.
 """
 
 import secrets

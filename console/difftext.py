@@ -1,8 +1,7 @@
 """A unified diff as lines that can be drawn: numbers, signs, changed words, visible blanks. Pure.
 
-Refuses nothing: what cannot be read as a diff is shown as it is, and what is too long to be read
-is folded into a
-line that says so and stays unseen until it is opened.
+Refuses nothing: what cannot be read as a diff is shown as it is, and what is too long to be read is
+folded into a line that says so and stays unseen until it is opened.
 """
 
 import re

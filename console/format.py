@@ -1,8 +1,7 @@
 """Facts as short text: ages, rates, bars, cuts. Pure; knows neither the terminal nor Textual.
 
 A ``Bit`` is a piece of text and the word for its look (``crit``, ``dim``, ``ok`` …); who draws it
-chooses the colour.
-The word and the shape carry the meaning, the colour only repeats it.
+chooses the colour. The word and the shape carry the meaning, the colour only repeats it.
 """
 
 import re

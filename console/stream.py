@@ -1,6 +1,5 @@
 """The live events: connect, listen, notice silence, come back. Reports news to one callable and
-keeps no state of
-the world; what the news mean for the screen is ``state.py``.
+keeps no state of the world; what the news mean for the screen is ``state.py``.
 """
 
 import asyncio

@@ -1,8 +1,7 @@
 """The only place that reads the machine's clocks, so that every test can turn its own by hand.
 
 ``now()`` is wall time in UTC and may jump; ``monotonic()`` is seconds that never go back. A
-duration is
-always taken from the second, a stored time always from the first.
+duration is always taken from the second, a stored time always from the first.
 """
 
 import time

@@ -1,8 +1,8 @@
 """The control API on one page: the shapes proxy and console both speak (`/api/v1`, JSON).
 
 Ids are ``J-1 P-1 A-1`` here and integers in tables. Times are RFC 3339 in UTC. Requests refuse
-unknown fields;
-answers may grow new ones, so readers ignore what they do not know. Knows nothing of any room.
+unknown fields; answers may grow new ones, so readers ignore what they do not know. Knows nothing of
+any room.
 """
 
 import re

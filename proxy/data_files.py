@@ -1,9 +1,8 @@
 """Where the files beside the code lie: ``sql/`` and ``config/``.
 
 The wheel carries them as ``proxy/_data/sql`` and ``proxy/_data/config``; in a checkout they stand
-beside the
-package. One function looks in the package first, so that an installed copy never reads a stray
-checkout.
+beside the package. One function looks in the package first, so that an installed copy never reads a
+stray checkout.
 """
 
 from pathlib import Path

@@ -2,10 +2,8 @@
 stand-in.
 
 A terminal obeys ESC and C1 bytes, bidi controls reorder what a person reads, and zero-width marks
-make two
-different words look alike. Line feed and tab stay; ``one_line`` shows those as well, for log
-records.
-Proxy, command line and console all use this one table.
+make two different words look alike. Line feed and tab stay; ``one_line`` shows those as well, for
+log records. Proxy, command line and console all use this one table.
 """
 
 import re

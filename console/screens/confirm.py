@@ -1,9 +1,9 @@
 """The question before a deed. It opens only on the user's own key, starts on No, and no stray key
 can say yes.
 
-Every key is ignored until the dialog has been on screen, untouched, for ``ARM_S``; a key that
-comes sooner starts the
-time again, so a held key never arrives. Keys faster than a finger, and pastes, never confirm.
+Every key is ignored until the dialog has been on screen, untouched, for ``ARM_S``; a key that comes
+sooner starts the time again, so a held key never arrives. Keys faster than a finger, and pastes,
+never confirm.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""Domain → contract. Every text that came from outside leaves visible; what a role
-may not see leaves empty.
+"""Domain → contract. Every text that came from outside leaves visible; what a role may not see
+leaves empty.
 """
 
 import base64

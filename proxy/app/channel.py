@@ -1,9 +1,8 @@
 """The line between the supervisor and one child: JSON lines over a socket pair, listening sockets
 with the first.
 
-The other end closing means the other process is gone: a child then drains and ends, so that
-nothing of a killed
-sidecar stays behind holding its ports.
+The other end closing means the other process is gone: a child then drains and ends, so that nothing
+of a killed sidecar stays behind holding its ports.
 """
 
 import asyncio

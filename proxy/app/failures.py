@@ -1,9 +1,8 @@
 """Inside a data worker: from a failing exchange or an SDK event to the intake, classified at once.
 
 Traffic first: until the rules are read, failures wait in a bounded queue; a storm of the same
-failure is classified
-once and counted from then on, because the text of one failing answer is the text of the next
-thousand.
+failure is classified once and counted from then on, because the text of one failing answer is the
+text of the next thousand.
 """
 
 import logging

@@ -15,9 +15,8 @@ def bind_all(address: str, count: int, *, takeover: bool, flag: str) -> list[soc
     """``count`` listening sockets on one address (one for each data worker), not inheritable yet.
 
     Every TCP socket carries SO_REUSEPORT so that workers, and with ``takeover`` a second sidecar,
-    may share the port;
-    without ``takeover`` a plain bind is tried first, because SO_REUSEPORT alone would share
-    silently.
+    may share the port; without ``takeover`` a plain bind is tried first, because SO_REUSEPORT alone
+    would share silently.
     """
     where = parse_address(address)
     if isinstance(where, str):

@@ -2,8 +2,7 @@
 directory.
 
 Every second and at once when something critical happened. Either side may die; the other goes on
-and finds it again.
-A report replaces the one before, so nothing has to be delivered twice.
+and finds it again. A report replaces the one before, so nothing has to be delivered twice.
 """
 
 import asyncio

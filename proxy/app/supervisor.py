@@ -2,8 +2,7 @@
 stop in order.
 
 Imports almost nothing: it must outlive everything it supervises. It forwards no byte, holds no
-credential and
-speaks no SQL; what needs those runs in a child.
+credential and speaks no SQL; what needs those runs in a child.
 """
 
 import asyncio

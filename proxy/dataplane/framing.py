@@ -1,8 +1,8 @@
 """Strict reading of heads: one message, one length, or a refusal (RFC 9112 sections 2 to 6).
 
 llhttp sees every byte (``Judge``) and the checks here see what it lets through; both must agree.
-The lines
-themselves are kept as they came. Knows nothing of connections, of pooling or of what is forwarded.
+The lines themselves are kept as they came. Knows nothing of connections, of pooling or of what is
+forwarded.
 """
 
 import re

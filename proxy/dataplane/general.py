@@ -1,9 +1,8 @@
 """The general plane: one client connection, and everything HTTP/1.1 allows on it.
 
-Callbacks only. A request is read strictly, then forwarded; its answer is read strictly, then
-passed on; the
-deadlines are looked at once a second from outside. Knows nothing of storage or of why an exchange
-matters.
+Callbacks only. A request is read strictly, then forwarded; its answer is read strictly, then passed
+on; the deadlines are looked at once a second from outside. Knows nothing of storage or of why an
+exchange matters.
 """
 
 import asyncio

@@ -2,8 +2,7 @@
 additions.
 
 Pure functions on lists of raw lines and their lower-cased names. Framing lines are never passed
-through: they are
-written anew from what was decided, in their old place and spelling.
+through: they are written anew from what was decided, in their old place and spelling.
 """
 
 import ipaddress

@@ -1,8 +1,7 @@
 """What all connections of one worker share: settings in force, upstream, recorder, clock, counters.
 
 It holds; it does not decide. A reload swaps ``config`` and perhaps ``upstream``; connections read
-both anew
-with each request.
+both anew with each request.
 """
 
 import asyncio

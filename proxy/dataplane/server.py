@@ -2,9 +2,8 @@
 and its drain.
 
 ``DataServer`` is a ``web.Server`` to aiohttp's runners and sites and a factory of connections to
-the event loop.
-It looks at every connection's deadlines about once a second, so that no request needs a timer of
-its own.
+the event loop. It looks at every connection's deadlines about once a second, so that no request
+needs a timer of its own.
 """
 
 import asyncio

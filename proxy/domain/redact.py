@@ -1,16 +1,13 @@
 """Secrets leave before anything is stored: headers, query, bodies, messages and stacks.
 
 Two layers. Structure first: known names in headers, query, JSON, form and multipart lose their
-values.
-Then shapes: whatever is left is searched as raw text for what secrets look like (tokens, keys,
-connection
-strings, cards, e-mail addresses) and for ``name=value`` with a known name, so broken JSON hides
-nothing.
-Where this module fails the text is dropped and counted; it never lets text through unread.
+values. Then shapes: whatever is left is searched as raw text for what secrets look like (tokens,
+keys, connection strings, cards, e-mail addresses) and for ``name=value`` with a known name, so
+broken JSON hides nothing. Where this module fails the text is dropped and counted; it never lets
+text through unread.
 
-Not covered: names of people, telephone numbers, network addresses, secrets without a known name
-or shape.
-Every pattern is bounded; the work is linear in the input, and the input is cut at
+Not covered: names of people, telephone numbers, network addresses, secrets without a known name or
+shape. Every pattern is bounded; the work is linear in the input, and the input is cut at
 ``TEXT_CHARS_MAX``.
 """
 

@@ -1,10 +1,8 @@
 """``ErrorClassifier``: the first rule that matches, in order of belief, with its evidence.
 
 Facts first (``facts``), then candidates by word and code, then each candidate's conditions. No
-rule, no category:
-the answer is UNKNOWN with a reason and a severity. Work is bounded by ``TRIES_MAX`` whatever the
-text; nothing
-here keeps state, reads a clock or asks a network.
+rule, no category: the answer is UNKNOWN with a reason and a severity. Work is bounded by
+``TRIES_MAX`` whatever the text; nothing here keeps state, reads a clock or asks a network.
 """
 
 from proxy.domain.failure import Category, Classification, Evidence, Failure, Severity

@@ -2,9 +2,8 @@
 plain text.
 
 Knows how the usual frameworks print an error (Django, Werkzeug, Rails, Express, Next, Laravel,
-Symfony, Spring,
-ASP.NET, FastAPI and what resembles them) and nothing of categories. Everything is redacted before
-it leaves.
+Symfony, Spring, ASP.NET, FastAPI and what resembles them) and nothing of categories. Everything is
+redacted before it leaves.
 """
 
 import gzip

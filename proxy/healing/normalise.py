@@ -1,8 +1,8 @@
 """Error texts without what changes from one occurrence to the next.
 
 ``error_text`` finds the sentence that names the error in a headline, a JSON answer or an object
-dump and drops
-wrappers; ``parameterise`` replaces volatile values. Numbers and names that *are* the error stay.
+dump and drops wrappers; ``parameterise`` replaces volatile values. Numbers and names that *are* the
+error stay.
 """
 
 import json

@@ -1,10 +1,9 @@
 """Rules as data: ``config/rules/*.toml`` and the founder's own files, checked when they are loaded.
 
-A rule says where it looks (codes, exception classes, phrases, frames), under which conditions,
-and what follows;
-its examples are run as tests. A bad file raises ``ConfigError`` that names file, rule and fix,
-and the set in
-force stays. Founder's rules come before ours, tier by tier and file by file after that.
+A rule says where it looks (codes, exception classes, phrases, frames), under which conditions, and
+what follows; its examples are run as tests. A bad file raises ``ConfigError`` that names file, rule
+and fix, and the set in force stays. Founder's rules come before ours, tier by tier and file by file
+after that.
 """
 
 import tomllib

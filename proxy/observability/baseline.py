@@ -2,9 +2,8 @@
 add.
 
 Fading happens at fixed moments of absolute time, the same for every process, so the sum of two
-detectors'
-baselines is the baseline of one that saw everything. Knows nothing of incidents; it is told what to
-learn.
+detectors' baselines is the baseline of one that saw everything. Knows nothing of incidents; it is
+told what to learn.
 """
 
 from array import array

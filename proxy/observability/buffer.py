@@ -1,9 +1,8 @@
 """MetricsBuffer: what was measured and not stored yet. Bounded; recording never waits.
 
 When it is full the newest exchange is refused and counted: everything already taken is kept in
-order, so the
-flusher's promise "what was accepted is stored" stays true. Knows nothing of who drains it or where
-to.
+order, so the flusher's promise "what was accepted is stored" stays true. Knows nothing of who
+drains it or where to.
 """
 
 from collections import deque

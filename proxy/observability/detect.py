@@ -2,8 +2,7 @@
 network.
 
 Reads JSON lines, and nginx or Apache combined logs with a duration as the last field. A line that
-cannot be read is
-counted and named, and the rest goes on.
+cannot be read is counted and named, and the rest goes on.
 """
 
 import json

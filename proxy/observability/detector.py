@@ -1,8 +1,7 @@
 """MLDetector: exchange by exchange, is this normal here? Pure; every time is passed in.
 
 ``record_request`` costs an append; once in ten seconds a route's slice is weighed by
-``series.Series``. Knows nothing
-of storage, jobs or who is told. How it decides: docs/detection.md.
+``series.Series``. Knows nothing of storage, jobs or who is told. How it decides: docs/detection.md.
 """
 
 from collections import deque

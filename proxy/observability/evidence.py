@@ -1,8 +1,7 @@
 """Running sums of evidence (CUSUM) for one route: is it slower, is its tail, does it fail?
 
 One slice (ten seconds of traffic, or one request on a quiet route) adds a bounded amount, so a blip
-cannot page.
-Pure arithmetic: knows no clock, no route name and no threshold but those passed in.
+cannot page. Pure arithmetic: knows no clock, no route name and no threshold but those passed in.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,9 +1,8 @@
 """The background loop that empties the buffer into the database; it persists and detects nothing.
 
-Every minute, and as soon as the buffer fills, in small batches: one 10,000-row COPY stalls the
-loop for 29-44 ms, one
-of 500 rows for 5. A batch that the database refuses goes to the spool on disk and is delivered
-later, in order.
+Every minute, and as soon as the buffer fills, in small batches: one 10,000-row COPY stalls the loop
+for 29-44 ms, one of 500 rows for 5. A batch that the database refuses goes to the spool on disk and
+is delivered later, in order.
 """
 
 import asyncio
@@ -42,9 +41,9 @@ class Writer(Protocol):
 
 
 def to_row(exchange: Exchange, log_id: UUID, service: str, redact: Callable[[str], str]) -> Row:
-    """id, created_at, service, route_path, method, status_code, latency_ms, outcome,
-    error_message, error_stack,
-    trace_id, user_id, workspace_id: the order of ``copy_logs``."""
+    """id, created_at, service, route_path, method, status_code, latency_ms, outcome, error_message,
+    error_stack, trace_id, user_id, workspace_id: the order of ``copy_logs``.
+    """
     error = exchange.error
     return (
         log_id,
@@ -137,9 +136,9 @@ class Flusher:
         self._wake.set()
 
     async def flush(self, *, last: bool = False) -> None:
-        """Store everything there is. Without a database rows wait in the buffer; when it fills
-        up, or with ``last``
-        (the process is ending), they go to disk."""
+        """Store everything there is. Without a database rows wait in the buffer; when it fills up,
+        or with ``last`` (the process is ending), they go to disk.
+        """
         writer = self._writer()
         if writer is not None and not await self._deliver_spooled(writer):
             writer = None

@@ -1,11 +1,9 @@
 """The health score, 0-100, and why it is not 100. Pure; documented in docs/health-score.md.
 
 Three parts with the weights and names founders know: latency 0.3, error_rate 0.4, availability 0.3.
-Input is
-counts that add, so N workers' windows are one input. A visitor's 404 costs nothing: only the app's
-own failures
-(5xx, refused, broken, too late) do. Monotone: turning a good answer bad, or making one slower,
-never raises it.
+Input is counts that add, so N workers' windows are one input. A visitor's 404 costs nothing: only
+the app's own failures (5xx, refused, broken, too late) do. Monotone: turning a good answer bad, or
+making one slower, never raises it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -106,8 +104,8 @@ def _p95_with_failures_slow(total: WindowCounts) -> float:
     """p95 over all requests, where one that failed counts as endlessly slow.
 
     Were failures timed as they came, an app that fails at once would look faster, and more harm
-    would raise the
-    score. ``durations`` hold the successes only, so failures sit beyond the slowest of them.
+    would raise the score. ``durations`` hold the successes only, so failures sit beyond the slowest
+    of them.
     """
     rank = 0.95 * (total.requests - 1)
     answered = sum(total.durations.values())

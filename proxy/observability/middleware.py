@@ -2,9 +2,8 @@
 front.
 
 ``with_metrics`` measures. ``with_observability`` also asks who calls, names the request and turns
-what a handler throws
-into problem+json. Both hand one ``Exchange`` to the recorder at the end; neither knows what becomes
-of it.
+what a handler throws into problem+json. Both hand one ``Exchange`` to the recorder at the end;
+neither knows what becomes of it.
 """
 
 import asyncio

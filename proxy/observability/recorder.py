@@ -2,8 +2,8 @@
 raises.
 
 It names the route, numbers the exchange, appends it to the buffer, feeds the detector and tells at
-once whoever must
-hear of a failure. A fault of our own is counted and goes no further: traffic first.
+once whoever must hear of a failure. A fault of our own is counted and goes no further: traffic
+first.
 """
 
 import logging

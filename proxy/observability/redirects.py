@@ -2,8 +2,8 @@
 its own.
 
 A browser gives up after about twenty hops; we need to see one full circle twice. Only what the
-client really asked for
-and got counts as evidence, so a redirect that nobody follows is never a loop.
+client really asked for and got counts as evidence, so a redirect that nobody follows is never a
+loop.
 """
 
 from collections import OrderedDict

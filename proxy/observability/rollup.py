@@ -2,8 +2,7 @@
 passed in.
 
 A window of five minutes is the running minute and the four before it. Counts add, so several
-workers' windows
-are merged by adding (``merge_counts``). Knows nothing of what is normal.
+workers' windows are merged by adding (``merge_counts``). Knows nothing of what is normal.
 """
 
 from dataclasses import dataclass, field

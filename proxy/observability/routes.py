@@ -2,12 +2,10 @@
 paths.
 
 Shape alone names ids, UUIDs, hashes, dates; slugs are learned, when one place in the path has shown
-too many different
-words to be part of the program. A template earns one of the ``TEMPLATES_MAX`` places by an answer
-that proves it exists; answers that an
-app may give to any path at all (a redirect to the login, a 403, a 502) can take half of the places
-at most. So random
-paths neither grow memory nor push real routes out. Knows nothing of what is measured per route.
+too many different words to be part of the program. A template earns one of the ``TEMPLATES_MAX``
+places by an answer that proves it exists; answers that an app may give to any path at all (a
+redirect to the login, a 403, a 502) can take half of the places at most. So random paths neither
+grow memory nor push real routes out. Knows nothing of what is measured per route.
 """
 
 import re

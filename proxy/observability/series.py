@@ -1,9 +1,8 @@
 """One route under watch: its slice of traffic, its evidence, its open incidents and what it learns.
 
 A slice is weighed at once when ten seconds have passed since the last one, so on a quiet route
-every request is.
-Learning lags behind by one to two windows, so that an onset never teaches the baseline. Pure; time
-is passed in.
+every request is. Learning lags behind by one to two windows, so that an onset never teaches the
+baseline. Pure; time is passed in.
 """
 
 from collections.abc import Mapping

@@ -1,13 +1,11 @@
 """Durations as counts in logarithmic buckets: adding, merging, quantiles, fading.
 
 Counts that add are the whole point: the sum of two workers' sketches is the sketch of both. Knows
-nothing of
-routes, time or what is normal.
+nothing of routes, time or what is normal.
 
 Bucket ``i`` holds durations in ``LOW_MS * GAMMA**i`` up to the next edge and answers with its
-geometric middle,
-so a quantile is at most 1.5 % away from the value whose rank it is (``RELATIVE_ERROR``), whatever
-the shape.
+geometric middle, so a quantile is at most 1.5 % away from the value whose rank it is
+(``RELATIVE_ERROR``), whatever the shape.
 """
 
 from array import array

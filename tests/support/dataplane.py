@@ -1,8 +1,7 @@
 """A data plane between two raw ends: a scripted upstream and raw clients, on real sockets.
 
 The upstream reads with h11, a second, strict parser, so that what it takes for a request is one.
-Everything it
-gets is kept as raw bytes too.
+Everything it gets is kept as raw bytes too.
 """
 
 import asyncio

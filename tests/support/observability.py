@@ -2,9 +2,8 @@
 besides the bench.
 
 Pure Python and seeded: the same kind and seed are the same requests. A day is a list of requests in
-order of time and
-its truth: incidents that must be told, spans that are not judged. Everything else that is told is
-false.
+order of time and its truth: incidents that must be told, spans that are not judged. Everything else
+that is told is false.
 """
 
 import random

@@ -1,8 +1,7 @@
 """One pass that pulls typed facts out of a failure, before any rule looks at words.
 
 Shapes, not meanings: views of the text, codes, exception classes, frames, the side it ran on, a
-redirect cycle,
-the budget it broke. Which category follows is the rules' business.
+redirect cycle, the budget it broke. Which category follows is the rules' business.
 """
 
 from dataclasses import dataclass

@@ -2,8 +2,7 @@
 AD, gRPC.
 
 A bare number is no fact. Each kind says in which surroundings its number counts; the surroundings
-are read in a
-small window, so the work is bounded by the number of candidate words.
+are read in a small window, so the work is bounded by the number of candidate words.
 """
 
 import re

@@ -1,8 +1,7 @@
 """Stack frames of every usual language, split from the prose between them.
 
 Words inside frame paths (``csrf.py``, ``timeout.js``) say nothing about the error, so rules read
-the prose and
-signatures read the frames. Refuses to know which error it is.
+the prose and signatures read the frames. Refuses to know which error it is.
 """
 
 import re

@@ -17,8 +17,7 @@ def find_cycle(chain: Sequence[str]) -> tuple[str, ...]:
     else ``()``.
 
     A place is the URL without fragment. Two visits are enough when the place between differs; the
-    same
-    place in a row needs two hops as well, because a form may lead back to itself once: three
+    same place in a row needs two hops as well, because a form may lead back to itself once: three
     sights.
     """
     places = [_place(hop) for hop in chain[:CHAIN_MAX]]
