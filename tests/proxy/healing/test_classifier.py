@@ -69,6 +69,12 @@ def test_without_words_it_is_unknown_with_reason_and_severity(status: int | None
     assert found.severity in Severity
 
 
+def test_a_frameworks_plain_500_page_is_no_quota() -> None:
+    page = "Either the server is overloaded or there is an error in the application."
+    found = CLASSIFIER.classify(Example("500 Internal Server Error", body=page).failure())
+    assert found.rule != "quota"
+
+
 def test_every_category_comes_with_evidence() -> None:
     for rule in RULES.rules:
         for example in rule.must:
