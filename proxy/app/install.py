@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.config import Config
-from proxy.errors import NotPermitted
+from proxy.errors import NotPermitted, Unavailable
 from proxy.locations import DataDir
 from proxy.store.dsn import LOGIN_PROXY
 from proxy.store.embedded import Cluster
@@ -67,6 +67,12 @@ async def install(
             f"the database login may not install Self-Heal: {error}; run"
             " `selfheal migrate --database-url DSN` once with a login that may create roles and"
             " schemas, and give `up` the DSN it prints"
+        ) from None
+    except Unavailable as error:
+        if not config.database.url:
+            raise
+        raise Unavailable(
+            f"--database-url: {error}; check host, port and database name, and that the server runs"
         ) from None
     write_private(files.logins, json.dumps({"proxy_secret": result.proxy_secret}))
     token = await _make_founder(config, dsn, files) if result.needs_founder else None

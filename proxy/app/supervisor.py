@@ -24,7 +24,7 @@ from proxy.app.children import CONTROL, INSTALLER_DSN, WORKER, Child, abandon
 from proxy.app.ports import bind_all, shown_url
 from proxy.clock import SystemClock
 from proxy.config import Config, Loaded, reloaded
-from proxy.errors import ConfigError, SelfHealError, UsageError
+from proxy.errors import ConfigError, SelfHealError
 from proxy.locations import DataDir
 from proxy.log import setup
 from proxy.store.embedded import Cluster
@@ -117,7 +117,7 @@ class Supervisor:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not self._takeover:
-                raise UsageError(
+                raise ConfigError(
                     f"--data-dir {path}: a sidecar already runs there; stop it, use --takeover for"
                     " an upgrade in place, or give this one a directory of its own"
                 ) from None

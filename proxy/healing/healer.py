@@ -190,7 +190,9 @@ class Healer:
 
     async def _to_look_at(self, verified_too: bool) -> list[int]:
         """Patches that may have a step: rollbacks first, then orders, then the rest by age."""
-        statuses = _ACTIVE | ({PatchStatus.VERIFIED} if verified_too else set())
+        statuses = (
+            LIVE_PATCH_STATUSES | _ACTIVE | ({PatchStatus.VERIFIED} if verified_too else set())
+        )
         async with self._as_sidecar() as conn:
             orders = await approvals.pending_deeds(conn)
             active = await patches.list_patches(conn, statuses=statuses)
@@ -286,6 +288,15 @@ class Healer:
                     await approvals.finish_deed(conn, order_id, ok, {"message": reason})
             case plan.Verify():
                 await self._verify(case)
+            case plan.SettleJob():
+                async with self._as_sidecar() as conn:
+                    await self._service.settle_job(conn, case.job.id)
+            case plan.Supersede(reason=reason):
+                async with self._as_sidecar() as conn:
+                    await patches.step_patch(
+                        conn, case.patch.id, case.patch.status, PatchStatus.SUPERSEDED,
+                        reason=reason,
+                    )  # fmt: skip
             case plan.Regress():
                 async with self._as_sidecar() as conn:
                     await patches.step_patch(

@@ -13,7 +13,7 @@ from typing import Literal
 from proxy.domain.approval import Approval, ApprovalStatus, ItemType
 from proxy.domain.failure import Severity
 from proxy.domain.job import Job, JobStatus
-from proxy.domain.patch import Patch, PatchStatus
+from proxy.domain.patch import LIVE_PATCH_STATUSES, Patch, PatchStatus
 
 Gate = Literal["sandbox", "main"]
 DeedWord = Literal["sandbox", "apply", "rollback", "break_glass"]
@@ -107,6 +107,18 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
+class SettleJob:
+    """The founder's own connection moved the patch; its job has to follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """Nobody wants this patch any more; ``reason`` says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Regress:
     """The signature fired again after the patch was applied."""
 
@@ -121,11 +133,14 @@ Step = (
     | RollBack
     | FinishOrder
     | Verify
+    | SettleJob
+    | Supersede
     | Regress
 )
 
 _P = PatchStatus
 _ON_MAIN = frozenset({_P.APPLIED, _P.VERIFIED, _P.REGRESSED})
+_BEFORE_APPROVED = frozenset({JobStatus.OPEN, JobStatus.PATCH_PROPOSED, JobStatus.SANDBOXED})
 _SANDBOXABLE = frozenset({_P.PROPOSED, _P.SANDBOX_PASSED, _P.SANDBOX_FAILED})
 
 
@@ -136,6 +151,8 @@ def next_step(
     for order in control.orders:
         if (step := _carry_out(order, job, patch, approvals, control)) is not None:
             return step
+    if job.status is JobStatus.CLOSED and patch.status in LIVE_PATCH_STATUSES:
+        return Supersede(f"J-{job.id} was closed")
     match patch.status:
         case _P.PROPOSED:
             return _proposed(patch, approvals, control)
@@ -146,6 +163,8 @@ def next_step(
         case _P.APPLIED | _P.VERIFIED:
             return _watched(job, patch, control, now)
         case _P.APPROVED:
+            if job.status in _BEFORE_APPROVED:
+                return SettleJob()
             return Wait("the founder has not ordered to apply it")
         case _P.SANDBOX_FAILED:
             return Wait("the sandbox spoke against it")

@@ -111,7 +111,7 @@ def _requests(
 def _why(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"the field {error} is missing"
-    return ascii(str(error))[1:121] or type(error).__name__
+    return ascii(str(error))[1:-1][:120] or type(error).__name__
 
 
 def _jsonl() -> Callable[[str | bytes], Request]:

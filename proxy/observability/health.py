@@ -147,7 +147,7 @@ def _why(
         text = f"{1 - share:.1%} of requests were served{worst}."
         if dead:
             names = ", ".join(f"{m} {r}" for m, r in sorted(dead)[:3])
-            text = f"{len(dead)} of {len(window.routes)} routes answered nothing: {names}."
+            text = f"{len(dead)} of {len(window.routes)} routes served nobody: {names}."
         terms.append(WhyTerm("availability", round(lost["availability"], 1), text))
     return tuple(sorted(terms, key=lambda t: -t.points)[:TERMS_MAX])
 
@@ -173,5 +173,6 @@ def _worst_routes(window: HealthInput) -> str:
     if not failing:
         return ""
     (errors, (method, route)), rest = failing[0], len(failing) - 1
-    more = f" and {rest} more routes" if rest else ""
-    return f", {errors} of them on {method} {route}{more}"
+    if not rest:
+        return f", all on {method} {route}"
+    return f", {errors} of them on {method} {route}, the others on {rest} more"

@@ -47,7 +47,9 @@ async def add_member(installer_conn: asyncpg.Connection, name: str, role: str) -
             await installer_conn.execute(sql("migrate.join_owner"))
             await installer_conn.fetchval(sql("migrate.become_owner"))
             if await installer_conn.fetchval(sql("members.exists"), name):
-                raise Conflict(f"there is a member {name} already; remove it first", code="exists")
+                raise Conflict(
+                    f"there is a member {name} already; choose another name", code="exists"
+                )
             await installer_conn.execute(sql("members.insert_profile"), name, role)
             await installer_conn.fetchval(sql("members.reset_role"))
             await installer_conn.fetchval(sql("members.create_login"), name, scram.verifier(secret))

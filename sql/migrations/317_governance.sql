@@ -404,6 +404,10 @@ begin
      or new.kind = 'apply' and new.evidence_digest is distinct from patch.evidence_digest then
     raise exception 'P-%: patch or evidence changed since it was shown', patch.id using errcode = 'SH002';
   end if;
+  if new.kind in ('sandbox', 'apply') and exists (
+      select from self_healing_jobs j where j.id = patch.job_id and j.status = 'closed') then
+    raise exception 'J-% is closed; reopen it first', patch.job_id using errcode = 'SH003';
+  end if;
   possible := case new.kind
     when 'sandbox' then array['proposed', 'sandbox_passed', 'sandbox_failed']
     when 'apply' then array['approved']

@@ -327,7 +327,7 @@ def test_a_busy_port_and_a_second_sidecar_on_one_directory(tmp_path: Path, upstr
         assert (code, "busy" in text) == (78, True), text
         words = ("--upstream", upstream, "--listen", f"127.0.0.1:{free_port()}")
         code, text = refused(tmp_path, *words, "--data-dir", str(sidecar.data_dir))
-        assert (code, "already runs" in text) == (2, True), text
+        assert (code, "already runs" in text) == (78, True), text
 
 
 def test_an_upstream_that_is_not_there_yet_gets_502_and_then_works(tmp_path: Path) -> None:

@@ -185,6 +185,7 @@ async def test_the_whole_way(house: House) -> None:
     await house.answer(ItemType.PATCH_MAIN, patch)
     await house.healer.round()
     assert (await house.patch(patch)).status is PatchStatus.APPROVED
+    assert (await house.job(job)).status is JobStatus.APPROVED
     assert repos.git(house.app, "rev-parse", "main") == patch.base_commit, "approving moves nothing"
 
     ordered = await house.order("apply", patch)
@@ -367,6 +368,19 @@ async def test_a_closed_job_takes_no_patch(house: House) -> None:
     with pytest.raises(Conflict) as refused:
         await house.attach(job)
     assert refused.value.code == "job_closed"
+
+
+async def test_closing_a_job_ends_its_patches(house: House) -> None:
+    """Otherwise an approved patch of a bug nobody minds any more could still reach MAIN."""
+    job = await house.fails()
+    patch = await house.to_approved(job)
+    async with house.as_founder() as conn:
+        await house.service.mark_status(conn, job.id, JobStatus.CLOSED, reason="wontfix")
+    with pytest.raises(Conflict, match="reopen it first"):
+        await house.order("apply", patch)
+    await house.healer.round()
+    assert (await house.patch(patch)).status is PatchStatus.SUPERSEDED
+    assert repos.git(house.app, "rev-parse", "main") == patch.base_commit
 
 
 async def test_the_sidecar_itself_can_order_nothing(house: House) -> None:

@@ -13,7 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from proxy.domain.approval import Approval, ApprovalStatus, Decision, ItemType
 from proxy.domain.failure import Category, Severity
 from proxy.domain.job import Job, JobStatus
-from proxy.domain.patch import Patch, PatchStatus, PatchType, Risk, patch_digest
+from proxy.domain.patch import (
+    LIVE_PATCH_STATUSES,
+    Patch,
+    PatchStatus,
+    PatchType,
+    Risk,
+    patch_digest,
+)
 from proxy.healing import plan
 from proxy.healing.plan import Control, JobMove, Order, job_move, next_step
 
@@ -94,7 +101,8 @@ def test_a_run_that_was_cut_off_is_resumed() -> None:
 
 def test_apply_needs_everything_at_once() -> None:
     assert step(READY, GATE_MAIN, orders=(ORDER,)) == plan.Apply(9)
-    assert isinstance(step(READY, GATE_MAIN), plan.Wait)
+    assert step(READY, GATE_MAIN) == plan.SettleJob(), "the job follows its patch first"
+    assert isinstance(step(READY, GATE_MAIN, j=job(JobStatus.APPROVED)), plan.Wait)
     for asked in (
         replace(GATE_MAIN, digest="other"),
         replace(GATE_MAIN, evidence_digest="e2"),
@@ -252,3 +260,12 @@ class Story(RuleBasedStateMachine):
 
 TestStory = Story.TestCase
 TestStory.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_nobody_wants_the_patches_of_a_closed_job_but_an_order_given_is_carried_out() -> None:
+    closed = job(JobStatus.CLOSED)
+    for status in LIVE_PATCH_STATUSES:
+        assert step(patch(status), j=closed) == plan.Supersede("J-7 was closed")
+    assert step(patch(PatchStatus.APPLIED), j=closed) != plan.Supersede("J-7 was closed")
+    # git may have moved already: half an order is worse than a whole one
+    assert step(READY, GATE_MAIN, j=closed, orders=(ORDER,)) == plan.Apply(9)
