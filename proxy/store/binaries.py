@@ -80,8 +80,8 @@ def choose(found: list[Binaries], data_major: int | None) -> Binaries:
             "here; run the newer Self-Heal that made it, or choose another --data-dir"
         )
     raise SelfHealError(
-        f"the data directory belongs to PostgreSQL {data_major} and only {newest} is here; "
-        "run `selfheal db upgrade` to carry it over"
+        f"the data directory belongs to PostgreSQL {data_major} and only {newest} is here; install "
+        f"PostgreSQL {data_major} (Debian: postgresql-{data_major}), or choose another --data-dir"
     )
 
 
