@@ -132,7 +132,7 @@ def test_a_first_start_killed_half_way_leaves_nothing_in_the_way(cluster: Cluste
 
 @pytest.mark.parametrize(
     ("version", "says"),
-    [("12", "selfheal db upgrade"), ("99", "newer than"), ("x", "no PostgreSQL")],
+    [("12", "postgresql-12"), ("99", "newer than"), ("x", "no PostgreSQL")],
 )
 def test_another_major_version_is_refused_in_words(
     cluster: Cluster, version: str, says: str
