@@ -50,7 +50,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-## the long campaigns whole, and what needs ../shared
+## the long campaigns whole
 shows: $(STAMP) jail
 	SELFHEAL_CAMPAIGN=full $(BIN)/python -m pytest -q --timeout 1800 $(ARGS)
 
