@@ -24,6 +24,7 @@ class Pane(Vertical):
     where: ClassVar[Where] = "everywhere"
 
     def draw(self, state: State) -> None:
+        """Every pane draws itself; Textual's metaclass leaves no room for ``abc`` here."""
         raise NotImplementedError
 
     def first_focus(self) -> Widget:

@@ -114,11 +114,6 @@ class LineTable(Painted):
 
     # --- moving -------------------------------------------------------------------------------
 
-    def move_to(self, row_id: str) -> None:
-        place = self.place_of(row_id)
-        if place is not None:
-            self._move_to(place)
-
     def _move_to(self, at: int) -> None:
         if not self._rows:
             return

@@ -15,7 +15,6 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from proxy.contract import Problem
-from proxy.domain.lifecycle import IllegalTransition
 from proxy.errors import Conflict, Invalid, NotFound, NotPermitted, Unavailable, UsageError
 from proxy.visible import one_line
 
@@ -62,8 +61,6 @@ def translate(error: BaseException) -> Refusal:
             return Refusal(403, "not_permitted", str(error))
         case Conflict():
             return Refusal(409, error.code, str(error))
-        case IllegalTransition():
-            return Refusal(409, "illegal_step", str(error))
         case Invalid():
             return Refusal(422, error.code, str(error))
         case UsageError():

@@ -35,11 +35,6 @@ def bucket_of(ms: float) -> int:
     return int(log(ms) * _SCALE + _SHIFT)
 
 
-def buckets_between(factor: float) -> float:
-    """How many buckets a duration moves when it is multiplied by ``factor``."""
-    return log(factor) * _SCALE
-
-
 class Sketch:
     """A sparse sketch; ``counts`` maps bucket to weight. Weights may be fractions once decayed."""
 
