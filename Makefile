@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UPSTREAM ?=
 ARGS ?=
+# Test processes side by side; 0 runs all in one, for a debugger.
+SIDE_BY_SIDE ?= 2
 
 .PHONY: run test check shows bench console snapshots format jail clean
 
@@ -37,7 +39,7 @@ console: $(STAMP)
 
 ## every test, under 10 minutes; long campaigns sampled by seed
 test: $(STAMP) jail
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n $(SIDE_BY_SIDE) --dist worksteal $(ARGS)
 
 ## format, lint, import contracts, types
 check: $(STAMP)
