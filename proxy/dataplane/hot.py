@@ -13,9 +13,10 @@ from typing import Any
 import httptools
 
 from proxy.dataplane.faults import Fault
-from proxy.dataplane.general import IDEMPOTENT, PIPELINE_BYTES_MAX, RETRY_BYTES_MAX, General
+from proxy.dataplane.general import PIPELINE_BYTES_MAX, General
 from proxy.dataplane.headers import trace_of
 from proxy.dataplane.plane import Plane
+from proxy.dataplane.sending import IDEMPOTENT, RETRY_BYTES_MAX
 from proxy.dataplane.upstream import Link, Upstream
 from proxy.domain.exchange import Exchange, Outcome
 
