@@ -8,6 +8,7 @@ needs a timer of its own.
 
 import asyncio
 import contextlib
+import math
 import socket
 import ssl
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from proxy.clock import Clock
 from proxy.config import Config
+from proxy.dataplane.descriptors import room_for_traffic
 from proxy.dataplane.faults import answer
 from proxy.dataplane.general import General
 from proxy.dataplane.hot import Hot
@@ -52,6 +54,7 @@ class DataServer(web.Server):
         super().__init__(_never)
         self._plane = Plane(config, recorder, clock, local)
         self._is_hot = hot
+        self._room = room_for_traffic()
         self._timer: asyncio.TimerHandle | None = None
         self._scan_later()
 
@@ -59,10 +62,19 @@ class DataServer(web.Server):
         """A protocol for a connection just accepted; aiohttp's own type would be its request
         handler."""
         plane = self._plane
-        if len(plane.connections) >= plane.limits.connections:
+        if len(plane.connections) >= plane.limits.connections or not self._has_descriptors():
             plane.refused_connections_total += 1
             return _TurnedAway()
         return Hot(plane) if self._is_hot else General(plane)
+
+    def _has_descriptors(self) -> bool:
+        """For one more client beside those here and the links they use; idle links make room."""
+        plane = self._plane
+        clients, upstream = len(plane.connections), plane.upstream
+        if clients + upstream.open_links < self._room:
+            return True
+        upstream.expire(math.inf)
+        return clients + upstream.open_links < self._room
 
     @property
     def stats(self) -> DataStats:
