@@ -8,9 +8,10 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -32,6 +33,25 @@ def parse_address(text: str) -> tuple[str, int] | str:
     return host.strip("[]") or "0.0.0.0", int(port)
 
 
+def parse_network(text: str) -> IPv4Network | IPv6Network:
+    """``10.0.0.0/8``, ``fd00::/8`` or one address. ``ValueError`` names what is accepted."""
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no address, no network and not 'unix': {error}") from None
+
+
+def unix_path(url: str) -> str | None:
+    """The socket's path of ``unix:/path`` and of ``http+unix://%2Fpath``; None for any other
+    URL.
+    """
+    scheme, colon, rest = url.partition(":")
+    if not colon or scheme not in ("unix", "http+unix"):
+        return None
+    path = unquote(rest.removeprefix("//").rstrip("/")) if scheme == "http+unix" else rest
+    return path if path.startswith("/") and "\0" not in path else None
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -45,6 +65,9 @@ class Listen(Section):
     data: str = "127.0.0.1:8080"
     control: str = "127.0.0.1:9900"
     workers: int = Field(1, ge=1, le=64)
+    socket_mode: str = Field("0600", pattern=r"^0?[0-7]{3}$")
+    tls_certificate: str = ""
+    tls_key: str = ""
 
     @field_validator("data", "control")
     @classmethod
@@ -55,6 +78,9 @@ class Listen(Section):
 
 class Upstream(Section):
     url: str = ""
+    ca_file: str = ""
+    tls_name: str = ""
+    tls_verify: bool = True
     connect_timeout_s: float = Field(5.0, gt=0)
     response_timeout_s: float = Field(60.0, gt=0)
     keepalive_s: float = Field(30.0, gt=0)
@@ -66,9 +92,9 @@ class Upstream(Section):
     def _url(cls, value: str) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
-        if parts.scheme == "unix" and parts.path:
+        if unix_path(value):
             return value
+        parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("an upstream is http://host:port, https://host:port or unix:/path")
         if parts.path not in ("", "/") or parts.query or parts.username:
@@ -87,8 +113,17 @@ class Downstream(Section):
     header_count: int = Field(256, ge=16, le=10000)
     drain_s: float = Field(30.0, ge=0)
     forwarded: Literal["off", "append", "replace"] = "off"
+    trusted: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "unix")
     connections: int = Field(20000, ge=1)
     buffer_bytes: int = Field(262144, ge=16384)
+
+    @field_validator("trusted")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            if word != "unix":
+                parse_network(word)
+        return value
 
 
 class Trace(Section):
@@ -178,11 +213,16 @@ class Config(Section):
 
 
 NEEDS_RESTART = (
-    "app", "listen", "detector", "ingest", "database",
+    "app", "listen.data", "listen.control", "listen.workers", "listen.socket_mode",
+    "detector", "ingest", "database",
     "metrics.buffer_size", "metrics.copy_rows", "metrics.spool_bytes",
 )  # fmt: skip
 """Sections and keys that a running sidecar is built around; everything else a reload puts in force.
 """
+
+
+_TLS_FILES = ("listen.tls_certificate", "listen.tls_key")
+"""Other files, and new content, take effect at once; between plain and TLS lies a start."""
 
 
 def reloaded(old: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
@@ -190,11 +230,14 @@ def reloaded(old: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
     one.
     """
     before, after = old.model_dump(by_alias=True), new.model_dump(by_alias=True)
+    was_tls, is_tls = bool(old.listen.tls_certificate), bool(new.listen.tls_certificate)
     waiting = []
     for section, values in after.items():
         for name, value in values.items():
             key = f"{section}.{name}"
             fixed = section in NEEDS_RESTART or key in NEEDS_RESTART
+            if key in _TLS_FILES and was_tls != is_tls:
+                fixed = True
             if fixed and value != before[section][name]:
                 values[name] = before[section][name]
                 waiting.append(key)

@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +25,7 @@ from proxy.app.children import CONTROL, INSTALLER_DSN, WORKER, Child, abandon
 from proxy.app.ports import bind_all, shown_url
 from proxy.clock import SystemClock
 from proxy.config import Config, Loaded, reloaded
+from proxy.dataplane.tls import read_pem
 from proxy.errors import ConfigError, SelfHealError
 from proxy.locations import DataDir
 from proxy.log import setup
@@ -64,8 +66,10 @@ class Supervisor:
         takeover: bool = False,
         first: Child | None = None,
     ) -> None:
+        """Raises ``ConfigError`` when a file that the settings name for TLS cannot be used."""
         self.loaded = loaded
         self.config = loaded.config
+        self._pem = read_pem(loaded.config)
         self.files = DataDir(data_dir)
         self._reload = reload
         self._takeover = takeover
@@ -140,7 +144,8 @@ class Supervisor:
         control_process = Child("control", CONTROL)
         control_process.sockets = control
         self._children.append(control_process)
-        self._write(self.files.data_url, shown_url(data[0]))
+        scheme = "https" if self._pem.certificate else "http"
+        self._write(self.files.data_url, shown_url(data[0], scheme))
         self._write(self.files.control_url, shown_url(control[0]))
         self._write(self.files.pid_file, str(os.getpid()))
 
@@ -170,17 +175,22 @@ class Supervisor:
     def _start_message(self, child: Child) -> Message:
         return {
             "name": child.name,
-            **self._settings(),
+            **self._settings(child),
             "data_dir": str(self.files.path),
             "run_dir": self._run_dir,
             "database": self._database,
         }
 
-    def _settings(self) -> Message:
-        """What a child may know: where the database is, it is told as its own login's DSN."""
+    def _settings(self, child: Child) -> Message:
+        """What a child may know: where the database is, it is told as its own login's DSN; the data
+        port's key concerns workers only.
+        """
         config = self.config.model_dump(mode="json", by_alias=True)
         config["database"]["url"] = ""
-        return {"config": config, "origins": dict(self.loaded.origins)}
+        told: Message = {"config": config, "origins": dict(self.loaded.origins)}
+        if child.is_worker:
+            told["pem"] = asdict(self._pem)
+        return told
 
     async def _keep(self, child: Child) -> None:
         pause = RESPAWN_FIRST_S
@@ -191,11 +201,12 @@ class Supervisor:
             # It may have died before it was told anything; the next round tells why.
             message = self._start_message(child)
             with contextlib.suppress(OSError):
-                child.begin(message)
+                # in a thread: what does not fit the socket's buffer waits for the child's imports
+                await asyncio.to_thread(child.begin, message)
             assert child.sock is not None
             assert child.process is not None
             child.channel = await Channel.open(child.sock)
-            self._tell_what_changed(child.channel, message)
+            self._tell_what_changed(child, message)
             await child.channel.listen(partial(self._heard, child))
             child.channel.close()
             code = await asyncio.to_thread(child.process.wait)
@@ -209,11 +220,14 @@ class Supervisor:
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, RESPAWN_MAX_S)
 
-    def _tell_what_changed(self, channel: Channel, told: Message) -> None:
+    def _tell_what_changed(self, child: Child, told: Message) -> None:
         """What was broadcast between the start message and the open channel reached nobody."""
+        channel = child.channel
+        assert channel is not None
         if self._database is not None and told["database"] is None:
             channel.send({"type": "database", **self._database})
-        if (settings := self._settings())["config"] != told["config"]:
+        settings = self._settings(child)
+        if any(settings[name] != told[name] for name in ("config", "pem") if name in settings):
             channel.send({"type": "reload", **settings})
         if self._stopping.is_set():
             channel.send({"type": "drain"})
@@ -305,13 +319,17 @@ class Supervisor:
         """All or nothing: a broken file changes nothing and is named in the log."""
         try:
             loaded = self._reload()
+            config, waiting = reloaded(self.config, loaded.config)
+            pem = read_pem(config)
         except SelfHealError as error:
             _log.error("reload refused, the old settings stay: %s", error)
             return
-        self.config, waiting = reloaded(self.config, loaded.config)
-        self.loaded = Loaded(self.config, loaded.origins)
+        self.config, self._pem = config, pem
+        self.loaded = Loaded(config, loaded.origins)
         setup(self.config.log.level, "up")
-        self._broadcast({"type": "reload", **self._settings()})
+        for child in self._children:
+            if child.channel is not None:
+                child.channel.send({"type": "reload", **self._settings(child)})
         if waiting:
             _log.warning("the next start will change %s; the rest", ", ".join(waiting))
         _log.info("settings reloaded")

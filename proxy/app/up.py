@@ -125,11 +125,12 @@ def check_upstream(url: str) -> None:
     import socket
     from urllib.parse import urlsplit
 
+    from proxy.config import unix_path
     from proxy.errors import ConfigError
 
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
+    if unix_path(url):
         return
+    parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         addresses = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)

@@ -29,6 +29,7 @@ from proxy.clock import SystemClock
 from proxy.config import Config
 from proxy.dataplane.server import DataServer
 from proxy.dataplane.server import serve as listen
+from proxy.dataplane.tls import Pem
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import Exchange
 from proxy.domain.failure import Failure
@@ -88,7 +89,13 @@ class Worker:
             on_anomaly=self._on_anomaly,
             on_anomaly_end=self._on_anomaly_end,
         )
-        self._server = DataServer(config, self._recorder, clock=self._clock, local=self._local)
+        self._server = DataServer(
+            config,
+            self._recorder,
+            clock=self._clock,
+            local=self._local,
+            pem=Pem(**start["pem"]),
+        )
         self._log_writer = LogWriter(self._database)
         self._spool = Spool(
             self._files.spool / f"{self.name}.jsonl",
@@ -130,6 +137,8 @@ class Worker:
 
         self._accepting, self._draining = False, True
         self._reporter.hurry()
+        # what is queued already is accepted before the listeners close
+        await asyncio.sleep(0)
         for site in list(runner.sites):
             await site.stop()
         self._server.start_draining()
@@ -151,13 +160,14 @@ class Worker:
         elif kind == "drain":
             self._stopped.set()
         elif kind == "reload":
-            self._reload(Config.model_validate(message["config"]))
+            self._reload(Config.model_validate(message["config"]), Pem(**message["pem"]))
 
-    def _reload(self, config: Config) -> None:
+    def _reload(self, config: Config, pem: Pem) -> None:
+        # first, because it alone may refuse
+        self._server.reload(config, pem)
         self.config = config
         self._redactor = Redactor(config.capture.redact_names)
         self._flusher.flush_s = config.metrics.flush_s
-        self._server.reload(config)
         self._desk.forget()
         setup(config.log.level, self.name)
         _log.info("settings reloaded")

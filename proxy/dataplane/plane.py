@@ -68,6 +68,7 @@ class Plane:
         recorder: Recorder,
         clock: Clock,
         local: Callable[[], asyncio.Protocol] | None,
+        authorities: str = "",
     ) -> None:
         self.recorder = recorder
         self.record = recorder.record
@@ -89,7 +90,9 @@ class Plane:
         self.general_total = 0
         self.local_total = 0
         self.refused_connections_total = 0
-        self.upstream = Upstream(config.upstream, config.downstream.buffer_bytes, clock)
+        self.upstream = Upstream(
+            config.upstream, config.downstream.buffer_bytes, clock, authorities
+        )
         self.swap(config)
 
     def swap(self, config: Config) -> None:

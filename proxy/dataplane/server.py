@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import math
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +22,7 @@ from proxy.dataplane.faults import answer
 from proxy.dataplane.general import General
 from proxy.dataplane.hot import Hot
 from proxy.dataplane.plane import DataStats, Plane, Recorder
+from proxy.dataplane.tls import NO_PEM, Pem, ServerTls
 from proxy.dataplane.upstream import Upstream
 from proxy.domain.exchange import Outcome
 
@@ -34,6 +34,11 @@ BACKLOG = 1024
 """Connections the kernel queues while the loop is busy."""
 CUT_S = 1.0
 """How long connections that were cut may take to say so."""
+LAST_REQUEST_S = 0.5
+"""In a drain an idle connection stays open this long: a request may be on its way already, and its
+answer can say ``Connection: close``, which a closed socket cannot."""
+TLS_GOODBYE_S = 2.0
+"""A client that does not answer the end of a TLS session is left without."""
 
 
 class DataServer(web.Server):
@@ -46,14 +51,18 @@ class DataServer(web.Server):
         *,
         clock: Clock,
         local: Callable[[], asyncio.Protocol] | None = None,
+        pem: Pem = NO_PEM,
         hot: bool = True,
     ) -> None:
-        """``hot=False`` leaves every connection to the general plane; the differential tests
-        compare the two.
+        """``pem`` holds what the data port and an https upstream need for TLS. ``hot=False`` leaves
+        every connection to the general plane; the differential tests compare the two.
         """
         super().__init__(_never)
-        self._plane = Plane(config, recorder, clock, local)
+        self._pem = pem
+        self.tls = ServerTls(pem) if pem.certificate else None
+        self._plane = Plane(config, recorder, clock, local, pem.upstream_ca)
         self._is_hot = hot
+        self._idle_must_go = False
         self._room = room_for_traffic()
         self._timer: asyncio.TimerHandle | None = None
         self._scan_later()
@@ -77,19 +86,35 @@ class DataServer(web.Server):
         return clients + upstream.open_links < self._room
 
     @property
+    def handshake_timeout_s(self) -> float:
+        """A TLS handshake may take as long as a request's head."""
+        return self._plane.limits.header_timeout_s
+
+    @property
     def stats(self) -> DataStats:
         return self._plane.stats()
 
-    def reload(self, config: Config) -> None:
-        """Put ``config`` in force from the next request on. No connection is dropped."""
-        plane, before = self._plane, self._plane.config
-        plane.swap(config)
+    def reload(self, config: Config, pem: Pem | None = None) -> None:
+        """Put ``config``, and ``pem`` where given, in force from the next request, handshake and
+        connect on. No connection is dropped. Raises ``ssl.SSLError`` with everything as it was.
+        """
+        plane, before, old_pem = self._plane, self._plane.config, self._pem
+        pem = pem or old_pem
+        upstream = None
         if (
             before.upstream != config.upstream
             or before.downstream.buffer_bytes != config.downstream.buffer_bytes
+            or old_pem.upstream_ca != pem.upstream_ca
         ):
-            old = plane.upstream
-            plane.upstream = Upstream(config.upstream, config.downstream.buffer_bytes, plane.clock)
+            upstream = Upstream(
+                config.upstream, config.downstream.buffer_bytes, plane.clock, pem.upstream_ca
+            )
+        if self.tls is not None:
+            self.tls.renew(pem)
+        self._pem = pem
+        plane.swap(config)
+        if upstream is not None:
+            old, plane.upstream = plane.upstream, upstream
             old.retire()
 
     def scan(self) -> None:
@@ -99,8 +124,7 @@ class DataServer(web.Server):
         plane.wall_offset = plane.clock.time() - now
         for connection in list(plane.connections):
             connection.scan(now)
-            if plane.draining:
-                # accepted after the drain began: it may ask once, but not idle
+            if self._idle_must_go:
                 connection.drain()
         self._plane.upstream.expire(now)
 
@@ -123,9 +147,15 @@ class DataServer(web.Server):
             self._scan_later()
 
     def start_draining(self) -> None:
-        """Close what is idle; what is under way ends with ``Connection: close``. Closing listeners
-        is the runner's."""
-        self._plane.draining = True
+        """What is under way, and what idle connections still ask in ``LAST_REQUEST_S``, ends with
+        ``Connection: close``. Closing listeners is the runner's.
+        """
+        if not self._plane.draining:
+            self._plane.draining = True
+            asyncio.get_running_loop().call_later(LAST_REQUEST_S, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._idle_must_go = True
         for connection in list(self._plane.connections):
             connection.drain()
 
@@ -136,12 +166,14 @@ class DataServer(web.Server):
         emptied = plane.emptied = asyncio.Event()
         if plane.connections:
             await _wait(emptied, timeout_s)
-        left = list(plane.connections)
-        busy = any(connection.is_busy for connection in left)
-        for connection in left:
+        self._close_idle()
+        busy = [connection for connection in plane.connections if connection.is_busy]
+        for connection in busy:
             connection.cut("cut at the end of the drain", Outcome.PROXY_FAULT)
         if plane.connections:
             await _wait(emptied, CUT_S)
+        for connection in list(plane.connections):
+            connection.cut("cut at the end of the drain", Outcome.PROXY_FAULT)
         return not busy
 
     def pre_shutdown(self) -> None:
@@ -174,13 +206,39 @@ class _TurnedAway(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(transport.close)
 
 
-async def serve(
-    server: DataServer, sockets: list[socket.socket], *, tls: ssl.SSLContext | None = None
-) -> web.ServerRunner:
+class _Site(web.BaseSite):
+    """A socket that is bound already, as aiohttp's ``SockSite``, but with time limits for TLS."""
+
+    def __init__(self, runner: web.ServerRunner, sock: socket.socket, server: DataServer) -> None:
+        super().__init__(runner, backlog=BACKLOG)
+        self._sock = sock
+        self._data_server = server
+
+    @property
+    def name(self) -> str:
+        return f"data port {self._sock.getsockname()}"
+
+    async def start(self) -> None:
+        await super().start()
+        server, loop = self._data_server, asyncio.get_running_loop()
+        if server.tls is None:
+            self._server = await loop.create_server(server, sock=self._sock, backlog=self._backlog)
+            return
+        self._server = await loop.create_server(
+            server,
+            sock=self._sock,
+            backlog=self._backlog,
+            ssl=server.tls.context,
+            ssl_handshake_timeout=server.handshake_timeout_s,
+            ssl_shutdown_timeout=TLS_GOODBYE_S,
+        )
+
+
+async def serve(server: DataServer, sockets: list[socket.socket]) -> web.ServerRunner:
     """Listen on sockets that are bound already. ``await runner.cleanup()`` closes them and
     drains."""
     runner = web.ServerRunner(server)
     await runner.setup()
     for sock in sockets:
-        await web.SockSite(runner, sock, ssl_context=tls, backlog=BACKLOG).start()
+        await _Site(runner, sock, server).start()
     return runner

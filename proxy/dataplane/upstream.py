@@ -7,13 +7,14 @@ it serves.
 
 import asyncio
 import select
-import ssl
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from proxy.clock import Clock
 from proxy.config import Upstream as Settings
+from proxy.config import unix_path
 from proxy.dataplane.faults import Fault, connect_fault
+from proxy.dataplane.tls import client_context
 from proxy.domain.exchange import Outcome
 from proxy.tasks import spawn
 
@@ -136,7 +137,12 @@ class Link(asyncio.Protocol):
 class Upstream:
     """Address, pool and passive health of one upstream. Idle links are used last in, first out."""
 
-    def __init__(self, settings: Settings, buffer_bytes: int, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, buffer_bytes: int, clock: Clock, authorities: str = ""
+    ) -> None:
+        """``authorities`` are PEM texts that an https upstream is checked against; empty means the
+        system's.
+        """
         self._settings = settings
         self.buffer_bytes = buffer_bytes
         self._clock = clock
@@ -145,21 +151,15 @@ class Upstream:
         self.state: State = "unknown"
         self.error: str | None = None
         self.open_links = 0
-        self._path: str | None = None
+        self._path = unix_path(settings.url)
         self._host, self._port, self._tls = "", 0, None
+        self.authority = b"localhost"
         url = urlsplit(settings.url)
-        if url.scheme == "unix":
-            self._path = url.path
-            self.authority = b"localhost"
-        elif url.hostname:
-            self._host, self._port = (
-                url.hostname,
-                url.port or (443 if url.scheme == "https" else 80),
-            )
-            self._tls = _tls() if url.scheme == "https" else None
+        if self._path is None and url.hostname:
+            is_tls = url.scheme == "https"
+            self._host, self._port = url.hostname, url.port or (443 if is_tls else 80)
+            self._tls = client_context(authorities, verify=settings.tls_verify) if is_tls else None
             self.authority = url.netloc.encode()
-        else:
-            self.authority = b"localhost"
 
     @property
     def idle(self) -> int:
@@ -203,7 +203,7 @@ class Upstream:
         if self._path is not None:
             await loop.create_unix_connection(lambda: link, self._path)
         elif self._host:
-            name = self._host if self._tls is not None else None
+            name = (self._settings.tls_name or self._host) if self._tls is not None else None
             await loop.create_connection(
                 lambda: link, self._host, self._port, ssl=self._tls, server_hostname=name
             )
@@ -255,9 +255,3 @@ class Upstream:
         self._retired = True
         while self._idle:
             self._idle.popitem()[0].abort()
-
-
-def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context

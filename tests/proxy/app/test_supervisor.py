@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.app.channel import Channel
-from proxy.app.children import INSTALLER_DSN, Child
+from proxy.app.children import INSTALLER_DSN, WORKER, Child
 from proxy.app.supervisor import Supervisor
 from proxy.config import Config, Loaded, load
 from proxy.errors import ConfigError
@@ -43,12 +43,14 @@ async def test_what_was_said_while_a_child_had_no_channel_yet_is_said_again(
     ours, theirs = socket.socketpair()
     heard: list[dict[str, Any]] = []
     boss = supervisor(tmp_path)
-    told = boss._start_message(Child("worker-0", "x"))
+    boss_child = Child("worker-0", WORKER)
+    told = boss._start_message(boss_child)
     boss._database = {"proxy_dsn": "postgresql://p@h/db"}
     boss.config = load(environ={}, sets=["metrics.flush_s=7"]).config
     boss._stopping.set()
     channel, child = await Channel.open(ours), await Channel.open(theirs)
-    boss._tell_what_changed(channel, told)
+    boss_child.channel = channel
+    boss._tell_what_changed(boss_child, told)
     channel.close()
     await child.listen(heard.append)
     child.close()
