@@ -153,6 +153,13 @@ COMMANDS: tuple[Command, ...] = (
         "reopen", "open a job again", "console.doing:reopen", reads=False, flags=(_JOB, _REASON)
     ),
     Command(
+        "deploy",
+        "mark a release of the app",
+        "console.doing:deploy",
+        reads=False,
+        flags=(_flag("version", "what the release is called", nargs="?", default=""),),
+    ),
+    Command(
         "attach",
         "attach a patch to a job",
         "console.doing:attach",

@@ -32,6 +32,8 @@ from proxy.contract import (
     ControlView,
     DeedRequest,
     DeedResult,
+    DeployRequest,
+    DeployView,
     FailureReport,
     Health,
     JobDetail,
@@ -205,6 +207,9 @@ class Client:
     async def attach(self, number: int, patch: AttachPatchRequest) -> PatchView:
         answer = await self._post(f"/jobs/{number}/patches", patch)
         return _parse(PatchView, _inside(answer, "patch"))
+
+    async def deploy(self, version: str) -> DeployView:
+        return _parse(DeployView, await self._post("/deploys", DeployRequest(version=version)))
 
     # --- patches ------------------------------------------------------------------------------
 

@@ -307,6 +307,16 @@ async def reopen(client: Client, args: argparse.Namespace) -> int:
     return _said(job, args, f"{job.id} is {job.status}")
 
 
+async def deploy(client: Client, args: argparse.Namespace) -> int:
+    made = await client.deploy(args.version)
+    if args.json:
+        say(as_json(made))
+        return 0
+    named = f" {made.version}" if made.version else ""
+    say(f"deploy{named} of {made.service} marked at {text.stamp(made.at)} UTC")
+    return 0
+
+
 async def attach(client: Client, args: argparse.Namespace) -> int:
     if args.diff is None and args.sql is None:
         raise UsageError("attach wants --diff FILE or --sql FILE")

@@ -92,6 +92,7 @@ _DUE: dict[str, tuple[What, ...]] = {
     "approval": ("approvals", "audit"),
     "anomaly": ("health", "routes"),
     "health": ("health", "routes"),
+    "deploy": ("health", "audit"),
     "audit": ("audit",),
 }
 

@@ -171,6 +171,26 @@ class AnomalyView(Answer):
     resolved_at: datetime | None = None
 
 
+class DeployRequest(Request):
+    """`POST /deploys`: a release of the app has gone out."""
+
+    version: str = Field("", max_length=200)
+    service: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+
+
+class DeployView(Answer):
+    id: int
+    at: datetime
+    service: str
+    version: str
+    announced_by: Literal["api", "header"]
+    actor: str
+
+
+class DeployList(Answer):
+    deploys: list[DeployView]
+
+
 # --- jobs --------------------
 
 

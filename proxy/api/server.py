@@ -23,6 +23,7 @@ from proxy.api.routes import (
     ask,
     audit,
     control,
+    deploys,
     events,
     health,
     jobs,
@@ -42,6 +43,7 @@ HEADER_BYTES_MAX = 16384
 _DECLARED: tuple[Route, ...] = (
     *health.ROUTES,
     *overview.ROUTES,
+    *deploys.ROUTES,
     *events.ROUTES,
     *jobs.ROUTES,
     *patches.ROUTES,

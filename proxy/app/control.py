@@ -22,6 +22,7 @@ from proxy.api.server import reload as reload_app
 from proxy.app.channel import Channel, Message
 from proxy.app.child import run_child
 from proxy.app.database import Database
+from proxy.app.incidents import sidecar_name
 from proxy.app.live import LiveStatus
 from proxy.app.status_link import Desk
 from proxy.clock import SystemClock
@@ -33,7 +34,7 @@ from proxy.healing.healer import Healer
 from proxy.healing.rules import RuleSet
 from proxy.healing.service import SelfHealingService
 from proxy.log import setup
-from proxy.store import jobs, metrics
+from proxy.store import incidents, jobs, metrics
 from proxy.tasks import cancel, spawn
 
 _log = logging.getLogger("selfheal.control")
@@ -54,6 +55,7 @@ class Control:
         self.config = config = Config.model_validate(start["config"])
         self._start = start
         self._sockets = sockets
+        self._sidecar = sidecar_name(Path(start["data_dir"]))
         self._clock = SystemClock()
         self._stopped = asyncio.Event()
         self._desk = Desk(Path(start["run_dir"]), self._clock)
@@ -212,14 +214,16 @@ class Control:
             await jobs.forget_links(conn, now - KEEP_LOGS)
 
     async def _close_forgotten(self) -> None:
-        """Anomalies whose end nobody told, because no worker ran that knew of them. Only while
-        every worker speaks: then what is open is known.
+        """Anomalies whose end nobody told, because no worker ran that knew of them; what is still
+        seen is renewed. Only while every worker speaks: then what is open is known.
         """
         live = self._live.open_incidents(self.config.listen.workers)
         if live is not None:
             before = self._clock.now() - SETTLED_AFTER
             async with self._database.as_sidecar() as conn:
-                await metrics.close_forgotten(conn, self.config.app.service, before, live)
+                await incidents.close_forgotten(
+                    conn, self.config.app.service, self._sidecar, before, live
+                )
 
 
 async def serve(start: Message, sockets: list[socket.socket], line: socket.socket) -> None:

@@ -4,10 +4,14 @@ becomes a job.
 
 import asyncio
 import logging
+import re
+import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,13 +28,24 @@ Connect = Callable[[], AbstractAsyncContextManager[Any]]
 Key = tuple[str, str, str, float]
 
 
+def sidecar_name(data_dir: Path) -> str:
+    """Who holds an incident open: this machine and data directory, the same after a restart."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:60]
+    return f"{host}-{blake2b(str(data_dir.resolve()).encode(), digest_size=6).hexdigest()}"
+
+
 class IncidentBook:
     """``opened`` and ``ended`` never wait; ``run`` writes them down one after the other."""
 
     def __init__(
-        self, service: str, connect: Connect, on_stored: Callable[[Anomaly, UUID | None], None]
+        self,
+        service: str,
+        holder: str,
+        connect: Connect,
+        on_stored: Callable[[Anomaly, UUID | None], None],
     ) -> None:
         self._service = service
+        self._holder = holder
         self._connect = connect
         self._on_stored = on_stored
         self._waiting: deque[Anomaly | IncidentEnd] = deque()
@@ -80,22 +95,26 @@ class IncidentBook:
                 self._on_stored(item, None)
 
     async def _store(self, item: Anomaly | IncidentEnd) -> None:
-        from proxy.store import metrics
+        from proxy.store import incidents
 
         if isinstance(item, Anomaly):
             async with self._connect() as conn:
-                stored = await metrics.open_anomaly(conn, self._service, item)
+                stored = await incidents.open_anomaly(conn, self._service, item, self._holder)
+                if item.kind == "error_rate":
+                    # its jobs are there already, made failing exchange by failing exchange
+                    await incidents.link_jobs(conn, stored)
             self._ids[_key(item)] = stored
             if item.kind == "latency":
-                # An error-rate incident already made its jobs, failing exchange by failing
-                # exchange.
                 self._on_stored(item, stored)
             return
         known = self._ids.pop(_key(item.anomaly), None)
         if known is None:
             return
+        ended = datetime.fromtimestamp(item.ended_at, UTC)
         async with self._connect() as conn:
-            await metrics.close_anomaly(conn, known, datetime.fromtimestamp(item.ended_at, UTC))
+            if item.anomaly.kind == "error_rate":
+                await incidents.link_jobs(conn, known)
+            await incidents.close_anomaly(conn, known, self._holder, ended)
 
 
 def _key(anomaly: Anomaly) -> Key:

@@ -23,7 +23,8 @@ from proxy.app.child import run_child
 from proxy.app.client_key import client_hasher
 from proxy.app.database import Database, LogWriter
 from proxy.app.failures import FailureDesk, Reader
-from proxy.app.incidents import IncidentBook
+from proxy.app.deploys import DeployWatch
+from proxy.app.incidents import IncidentBook, sidecar_name
 from proxy.app.status_link import Report, Reporter
 from proxy.clock import SystemClock
 from proxy.config import Config
@@ -31,6 +32,7 @@ from proxy.dataplane.server import DataServer
 from proxy.dataplane.server import serve as listen
 from proxy.dataplane.tls import Pem
 from proxy.domain.anomaly import Anomaly
+from proxy.domain.deploy import Deploy
 from proxy.domain.exchange import Exchange
 from proxy.domain.failure import Failure
 from proxy.domain.redact import Redactor
@@ -71,7 +73,13 @@ class Worker:
         self._redactor = Redactor(config.capture.redact_names)
         self._desk = FailureDesk(config.app.service, config.app.environment)
         self._incidents = IncidentBook(
-            config.app.service, self._database.as_sidecar, self._desk.anomaly
+            config.app.service,
+            f"{sidecar_name(self._files.path)}/{self.name}",
+            self._database.as_sidecar,
+            self._desk.anomaly,
+        )
+        self._deploys = DeployWatch(
+            config.app.service, self._database.as_sidecar, self._clock, self._on_deploy
         )
         self._hash_client = client_hasher(self._files.path / "client.key")
         self._intake: Intake | None = None
@@ -130,6 +138,7 @@ class Worker:
             spawn(self._reporter.run(), name="reporter"),
             spawn(self._tick(), name="tick"),
             spawn(self._keep_baselines(), name="baselines"),
+            spawn(self._deploys.run(), name="deploys"),
         ]
         if self._start["database"] is not None:
             self._connect(self._start["database"])
@@ -331,6 +340,9 @@ class Worker:
     def _on_anomaly_end(self, end: IncidentEnd) -> None:
         self._incidents.ended(end)
         self._reporter.hurry()
+
+    def _on_deploy(self, deploy: Deploy) -> None:
+        self._recorder.detector.deploy(deploy.created_at.timestamp(), deploy.version)
 
     async def _tick(self) -> None:
         while True:

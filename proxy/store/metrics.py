@@ -1,22 +1,16 @@
-"""What was measured: request log by COPY, anomalies, health snapshots, route baselines. Acts as
-``proxy``.
-"""
+"""What was measured: request log by COPY, health snapshots, route baselines. Acts as ``proxy``."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
-from proxy.domain.anomaly import STORED_TYPE, Anomaly, AnomalyKind, StoredAnomaly
-from proxy.domain.failure import Severity
 from proxy.store.statements import sql
 from proxy.store.text import clip, jsonable
 
 ROUTE_CHARS_MAX = 2048
-TEXT_CHARS_MAX = 4000
 LOG_COLUMNS = (
     "id",  # UUID, stable: a replayed spool is recognised by it
     "created_at",  # aware datetime
@@ -72,72 +66,9 @@ async def copy_logs_idempotent(conn: asyncpg.Connection, rows: Sequence[tuple[An
     return int(done.rpartition(" ")[2])
 
 
-async def open_anomaly(conn: asyncpg.Connection, service: str, anomaly: Anomaly) -> UUID:
-    """One row per (service, route, method, kind, onset); a repeat counts up and may raise the
-    severity.
-    """
-    anomaly_id: UUID = await conn.fetchval(
-        sql("metrics.open_anomaly"),
-        service,
-        clip(anomaly.route, ROUTE_CHARS_MAX),
-        clip(anomaly.method, 32),
-        STORED_TYPE[anomaly.kind],
-        anomaly.severity.value,
-        clip(anomaly.explanation, TEXT_CHARS_MAX),
-        anomaly.detected_at,
-        anomaly.onset,
-        anomaly.baseline,
-        anomaly.observed,
-        anomaly.ratio,
-        anomaly.sigma,
-        anomaly.samples,
-        {"kind": anomaly.kind},
-    )
-    return anomaly_id
-
-
-async def close_anomaly(conn: asyncpg.Connection, anomaly_id: UUID, at: datetime) -> bool:
-    """True when this call closed it, False when it was closed or unknown."""
-    return await conn.fetchval(sql("metrics.close_anomaly"), anomaly_id, at) is not None
-
-
-async def close_forgotten(
-    conn: asyncpg.Connection,
-    service: str,
-    before: datetime,
-    live: Collection[tuple[AnomalyKind, str, str]],
-) -> int:
-    """Close anomalies detected before ``before`` that nobody watches any more → how many.
-
-    ``live`` are (kind, method, route) of those still open in the running workers: one that ended
-    while no worker ran would else stay open for ever.
-    """
-    kinds, methods, routes = [], [], []
-    for kind, method, route in live:
-        kinds.append(STORED_TYPE[kind])
-        methods.append(clip(method, 32))
-        routes.append(clip(route, ROUTE_CHARS_MAX))
-    closed = await conn.fetch(
-        sql("metrics.close_forgotten"), service, before, kinds, methods, routes
-    )
-    return len(closed)
-
-
 async def forget_health(conn: asyncpg.Connection, service: str, before: datetime) -> None:
     """Retention: one snapshot a minute would grow without end."""
     await conn.execute(sql("metrics.forget_health"), service, before)
-
-
-async def list_anomalies(
-    conn: asyncpg.Connection,
-    *,
-    service: str | None = None,
-    resolved: bool | None = None,
-    limit: int = 100,
-) -> list[StoredAnomaly]:
-    """Newest first."""
-    rows = await conn.fetch(sql("metrics.list_anomalies"), service, resolved, limit)
-    return [StoredAnomaly(**{**dict(row), "severity": Severity(row["severity"])}) for row in rows]
 
 
 async def insert_health_snapshot(

@@ -27,8 +27,8 @@ _log = logging.getLogger("selfheal.notify")
 
 @dataclass(frozen=True, slots=True)
 class Wakeup:
-    """``kind``: job, patch, approval, anomaly or audit; ``subject``: ``J-1 P-1 A-1``, an anomaly's
-    id, ``control``.
+    """``kind``: job, patch, approval, anomaly, deploy or audit; ``subject``: ``J-1 P-1 A-1``, an
+    anomaly's id, a service, ``control``.
     """
 
     kind: str

@@ -294,6 +294,17 @@ async def test_care_of_jobs(cli: Cli, server: ConsoleServer) -> None:
     assert (await cli("close", "J-2"))[0] == 1
 
 
+async def test_a_release_is_marked(cli: Cli, server: ConsoleServer) -> None:
+    code, out, _ = await cli("deploy", "v2.1")
+    assert (code, out[:36]) == (0, "deploy v2.1 of shop marked at 2026-1")
+    code, out, _ = await cli("deploy", "--json")
+    assert (code, json.loads(out)["version"]) == (0, "")
+    assert [body for method, path, _, body in server.seen if path.endswith("/deploys")] == [
+        {"version": "v2.1"},
+        {"version": ""},
+    ]
+
+
 async def test_attach(cli: Cli, server: ConsoleServer, tmp_path: Path) -> None:
     diff = tmp_path / "fix.diff"
     diff.write_text(facts.DIFF)

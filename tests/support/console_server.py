@@ -29,6 +29,8 @@ from proxy.contract import (
     ControlView,
     DeedRequest,
     DeedResult,
+    DeployRequest,
+    DeployView,
     Event,
     Health,
     JobDetail,
@@ -106,6 +108,7 @@ class ConsoleServer:
             ("GET", "/events", self._events),
             ("GET", "/jobs", self._jobs),
             ("GET", "/jobs/{n}", self._job),
+            ("POST", "/deploys", self._deploy),
             ("POST", "/jobs/{n}/status", self._status),
             ("POST", "/jobs/{n}/patches", self._attach),
             ("GET", "/patches", self._patches),
@@ -286,6 +289,20 @@ class ConsoleServer:
         )
 
     # --- changing -----------------------------------------------------------------------------
+
+    async def _deploy(self, request: web.Request) -> web.Response:
+        body = DeployRequest.model_validate(await request.json())
+        return _json(
+            DeployView(
+                id=1,
+                at=facts.NOW,
+                service="shop",
+                version=body.version,
+                announced_by="api",
+                actor="founder",
+            ),
+            201,
+        )
 
     async def _status(self, request: web.Request) -> web.Response:
         job: JobView = self._find(self.jobs, "J", request)

@@ -7,8 +7,8 @@ from proxy.api.present import anomaly_view
 from proxy.api.table import EVERY_ROLE, Route
 from proxy.contract import AnomalyList, Health, Request, RouteList, show_id
 from proxy.errors import Unavailable
+from proxy.store import incidents as incident_store
 from proxy.store import jobs as job_store
-from proxy.store import metrics as metric_store
 
 ROUTE_JOBS_READ_MAX = 500
 
@@ -60,7 +60,7 @@ async def routes(call: Call) -> RouteList:
 async def anomalies(call: Call) -> AnomalyList:
     query = call.query(AnomalyQuery)
     async with call.reading() as conn:
-        rows = await metric_store.list_anomalies(
+        rows = await incident_store.list_anomalies(
             conn, service=query.service, resolved=query.resolved, limit=query.limit
         )
     return AnomalyList(anomalies=[anomaly_view(row) for row in rows])

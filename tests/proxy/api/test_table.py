@@ -30,6 +30,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "idempotency_key": "k" * 16,
     },
     "/control": {"based_on": 0, "rules": {}, "reason": "first"},
+    "/deploys": {"version": "v2.1"},
     "/ask": {"text": "what's broken?"},
 }
 PAST_THE_DOOR = {200, 201, 202, 404, 409}

@@ -13,7 +13,7 @@ from proxy.app.incidents import IncidentBook
 from proxy.domain.anomaly import Anomaly, AnomalyKind
 from proxy.domain.failure import Severity
 from proxy.errors import Unavailable
-from proxy.store import metrics
+from proxy.store import incidents
 from proxy.store.pool import AS_PROXY, acting
 from proxy.tasks import cancel, spawn
 
@@ -29,7 +29,9 @@ async def test_the_job_of_an_incident_outlives_a_database_that_stays_away() -> N
         yield
 
     told: list[tuple[str, UUID | None]] = []
-    book = IncidentBook("app", away, lambda anomaly, known: told.append((anomaly.route, known)))
+    book = IncidentBook(
+        "app", "here/worker-0", away, lambda anomaly, known: told.append((anomaly.route, known))
+    )
     running = spawn(book.run(), name="incidents")
     book.opened(incident("/slow"))
     book.opened(incident("/failing", "error_rate"))
@@ -44,17 +46,18 @@ async def test_the_job_of_an_incident_outlives_a_database_that_stays_away() -> N
 async def test_one_that_cannot_be_stored_does_not_hold_up_the_others(
     proxy_pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = metrics.open_anomaly
+    real = incidents.open_anomaly
 
-    async def strict(conn: asyncpg.Connection, service: str, anomaly: Anomaly) -> UUID:
+    async def strict(conn: asyncpg.Connection, service: str, anomaly: Anomaly, holder: str) -> UUID:
         if anomaly.route == "/bad":
             raise ValueError("a bug of ours")
-        return await real(conn, service, anomaly)
+        return await real(conn, service, anomaly, holder)
 
-    monkeypatch.setattr(metrics, "open_anomaly", strict)
+    monkeypatch.setattr(incidents, "open_anomaly", strict)
     told = asyncio.Queue[str]()
     book = IncidentBook(
         "app",
+        "here/worker-0",
         lambda: acting(proxy_pool, AS_PROXY),
         lambda anomaly, _: told.put_nowait(anomaly.route),
     )

@@ -1,4 +1,4 @@
-"""Request log by COPY, replay that doubles nothing, partitions, anomalies, baselines."""
+"""Request log by COPY, replay that doubles nothing, partitions, baselines."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -7,8 +7,6 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from proxy.domain.anomaly import Anomaly, AnomalyKind
-from proxy.domain.failure import Severity
 from proxy.errors import NotPermitted
 from proxy.store import jobs, metrics
 from proxy.store.metrics import Baseline
@@ -71,30 +69,6 @@ async def test_partitions_come_and_go_and_early_rows_move_in(proxy_pool: asyncpg
         assert await conn.fetchval("select count(*) from observability_logs") == 0
 
 
-async def test_one_row_per_incident(proxy_pool: asyncpg.Pool) -> None:
-    first = Anomaly(
-        "latency", "GET", "/x", 1000.0, 1060.0, 20.0, 90.0, 4.5, 6.0, 80, Severity.MEDIUM, "slow"
-    )
-    worse = Anomaly(
-        "latency", "GET", "/x", 1000.0, 1360.0, 20.0, 200.0, 10.0, 9.0, 90, Severity.HIGH, "worse"
-    )
-    other = Anomaly(
-        "error_rate", "GET", "/x", 1000.0, 1060.0, 0.01, 0.2, 20, 8.0, 90, Severity.LOW, "fails"
-    )
-    async with acting(proxy_pool, AS_PROXY) as conn:
-        ids = [await metrics.open_anomaly(conn, "app", a) for a in (first, worse, other)]
-        assert ids[0] == ids[1] != ids[2]
-        latency = next(a for a in await metrics.list_anomalies(conn) if a.id == ids[0])
-        assert latency.type == "latency_spike"
-        assert (latency.occurrences, latency.severity) == (2, Severity.HIGH)
-        assert (latency.observed, latency.description) == (200.0, "worse")
-        assert latency.onset == datetime.fromtimestamp(1000, UTC)
-        assert await metrics.close_anomaly(conn, ids[0], NOON)
-        assert not await metrics.close_anomaly(conn, ids[0], NOON)
-        assert [a.id for a in await metrics.list_anomalies(conn, resolved=False)] == [ids[2]]
-        assert await metrics.list_anomalies(conn, service="other") == []
-
-
 async def test_health_and_baselines_round_trip(proxy_pool: asyncpg.Pool) -> None:
     one = Baseline("app", "/x", "GET", 1.0, 2.0, 3.0, 0.01, 99, {"buckets": {"3": 4}})
     two = Baseline("app", "/x", "POST", None, None, None, 0.0, 0)
@@ -131,34 +105,6 @@ async def test_only_the_sidecar_writes_what_was_measured(database: TestDatabase)
                 async with acting(conn, database.actor(role)) as inside:
                     await attack(inside)
         await conn.close()
-
-
-async def test_what_nobody_watches_any_more_is_closed(proxy_pool: asyncpg.Pool) -> None:
-    def incident(route: str, at: datetime) -> Anomaly:
-        return Anomaly(
-            "latency", "GET", route, at.timestamp(), at.timestamp(), 1.0, 9.0, 9.0, 6.0, 50,
-            Severity.HIGH, "slow",
-        )  # fmt: skip
-
-    async with acting(proxy_pool, AS_PROXY) as conn:
-        for route, at in (
-            ("/gone", NOON), ("/live", NOON), ("/new", NOON + timedelta(hours=1)),
-        ):  # fmt: skip
-            await metrics.open_anomaly(conn, "app", incident(route, at))
-        await metrics.open_anomaly(conn, "other", incident("/gone", NOON))
-        await conn.execute(
-            "insert into observability_anomalies"
-            " (service, route, type, severity, onset, detected_at) values"
-            " ('app', '/foreign', 'latency_spike', 'low', $1, $1)",
-            NOON,
-        )
-        before = NOON + timedelta(minutes=30)
-        live: set[tuple[AnomalyKind, str, str]] = {("latency", "GET", "/live")}
-        assert await metrics.close_forgotten(conn, "app", before, live) == 1
-        left = await metrics.list_anomalies(conn, resolved=False)
-    assert {(a.service, a.route) for a in left} == {
-        ("app", "/live"), ("app", "/new"), ("app", "/foreign"), ("other", "/gone"),
-    }  # fmt: skip
 
 
 async def test_snapshots_and_links_do_not_grow_without_end(proxy_pool: asyncpg.Pool) -> None:

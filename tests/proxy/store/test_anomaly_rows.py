@@ -1,0 +1,148 @@
+"""One incident is one row, however many proxies see it, and it ends with the last of them."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from proxy.domain.anomaly import Anomaly, AnomalyKind
+from proxy.domain.failure import Category, Severity
+from proxy.store import incidents, jobs
+from proxy.store.pool import AS_PROXY, acting
+from tests.support.store import classified, failure
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+A, B = "here/worker-0", "there/worker-0"
+
+
+def incident(
+    kind: AnomalyKind = "latency",
+    *,
+    route: str = "/x",
+    onset: float = 1000.0,
+    ratio: float = 4.5,
+    severity: Severity = Severity.MEDIUM,
+    says: str = "slow",
+) -> Anomaly:
+    observed = 20.0 * ratio
+    return Anomaly(
+        kind, "GET", route, onset, onset + 60, 20.0, observed, ratio, 6.0, 80, severity, says
+    )
+
+
+async def test_one_row_per_incident(proxy_pool: asyncpg.Pool) -> None:
+    worse = incident(ratio=10.0, severity=Severity.HIGH, says="worse")
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        ids = [
+            await incidents.open_anomaly(conn, "app", a, A)
+            for a in (incident(), worse, incident("error_rate"))
+        ]
+        assert ids[0] == ids[1] != ids[2]
+        latency = next(a for a in await incidents.list_anomalies(conn) if a.id == ids[0])
+        assert latency.type == "latency_spike"
+        assert (latency.occurrences, latency.severity) == (2, Severity.HIGH)
+        assert (latency.observed, latency.description) == (200.0, "worse")
+        assert latency.onset == datetime.fromtimestamp(1000, UTC)
+        assert await incidents.close_anomaly(conn, ids[0], A, NOON)
+        assert not await incidents.close_anomaly(conn, ids[0], A, NOON)
+        assert [a.id for a in await incidents.list_anomalies(conn, resolved=False)] == [ids[2]]
+        assert await incidents.list_anomalies(conn, service="other") == []
+        again = await incidents.open_anomaly(conn, "app", incident(), A)
+        assert again == ids[0], "the same onset told again reopens its row"
+
+
+async def test_two_proxies_at_once_raise_one(proxy_pool: asyncpg.Pool) -> None:
+    async def opened(holder: str, found: Anomaly) -> object:
+        async with acting(proxy_pool, AS_PROXY) as conn:
+            return await incidents.open_anomaly(conn, "app", found, holder)
+
+    reports = [
+        opened(f"host-{n}/worker-0", incident(onset=1000.0 + n, ratio=2.0 + n, says=f"x{n}"))
+        for n in range(8)
+    ]
+    assert len(set(await asyncio.gather(*reports))) == 1
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        [row] = await incidents.list_anomalies(conn)
+    assert (row.occurrences, row.ratio, row.description) == (1, 9.0, "x7")
+
+
+async def test_it_ends_with_the_last_that_saw_it(proxy_pool: asyncpg.Pool) -> None:
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        known = await incidents.open_anomaly(conn, "app", incident(), A)
+        assert await incidents.open_anomaly(conn, "app", incident(onset=1030.0), B) == known
+        assert not await incidents.close_anomaly(conn, known, A, NOON)
+        assert [a.resolved for a in await incidents.list_anomalies(conn)] == [False]
+        assert await incidents.close_anomaly(conn, known, B, NOON + timedelta(minutes=1))
+        [row] = await incidents.list_anomalies(conn)
+        assert row.resolved_at == NOON + timedelta(minutes=1)
+        later = await incidents.open_anomaly(conn, "app", incident(onset=9000.0), A)
+        assert later != known, "another incident is another row"
+
+
+async def test_what_nobody_watches_any_more_is_closed(proxy_pool: asyncpg.Pool) -> None:
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        for route in ("/gone", "/live"):
+            early = incident(route=route, onset=NOON.timestamp())
+            await incidents.open_anomaly(conn, "app", early, A)
+        new = incident(route="/new", onset=(NOON + timedelta(hours=1)).timestamp())
+        await incidents.open_anomaly(conn, "app", new, A)
+        await incidents.open_anomaly(
+            conn, "other", incident(route="/gone", onset=NOON.timestamp()), A
+        )
+        await conn.execute(
+            "insert into observability_anomalies"
+            " (service, route, type, severity, onset, detected_at) values"
+            " ('app', '/foreign', 'latency_spike', 'low', $1, $1)",
+            NOON,
+        )
+        before = NOON + timedelta(minutes=30)
+        live: set[tuple[AnomalyKind, str, str]] = {("latency", "GET", "/live")}
+        assert await incidents.close_forgotten(conn, "app", "here", before, live) == 1
+        left = await incidents.list_anomalies(conn, resolved=False)
+    assert {(a.service, a.route) for a in left} == {
+        ("app", "/live"), ("app", "/new"), ("app", "/foreign"), ("other", "/gone"),
+    }  # fmt: skip
+
+
+async def test_another_sidecar_keeps_what_it_sees_until_it_falls_silent(
+    proxy_pool: asyncpg.Pool,
+) -> None:
+    before = NOON + timedelta(minutes=30)
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        known = await incidents.open_anomaly(conn, "app", incident(onset=NOON.timestamp()), B)
+        assert await incidents.close_forgotten(conn, "app", "here", before, ()) == 0
+        silent = incidents.SILENT_AFTER + timedelta(seconds=1)
+        await conn.execute(
+            "update observability_anomaly_holders set seen_at = seen_at - $1::interval", silent
+        )
+        live: set[tuple[AnomalyKind, str, str]] = {("latency", "GET", "/x")}
+        assert await incidents.close_forgotten(conn, "app", "there", before, live) == 0, "renewed"
+        await conn.execute(
+            "update observability_anomaly_holders set seen_at = seen_at - $1::interval", silent
+        )
+        assert await incidents.close_forgotten(conn, "app", "here", before, ()) == 1
+        assert [(a.id, a.resolved) for a in await incidents.list_anomalies(conn)] == [(known, True)]
+
+
+async def test_an_error_rate_incident_names_the_jobs_of_its_route(
+    proxy_pool: asyncpg.Pool,
+) -> None:
+    async def job(signature: str, route: str, minute: int) -> None:
+        seen = failure(method="GET", route=route, occurred_at=NOON + timedelta(minutes=minute))
+        await jobs.record_failure(conn, seen, classified(signature, category=Category.DB_ERROR))
+
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        await job("v1:000000000000000a", "/x", 5)
+        await job("v1:000000000000000b", "/x", -5)
+        await job("v1:000000000000000c", "/y", 5)
+        onset = incident("error_rate", onset=NOON.timestamp())
+        known = await incidents.open_anomaly(conn, "app", onset, A)
+        assert len(await incidents.link_jobs(conn, known)) == 1
+        assert await incidents.link_jobs(conn, known) == []
+        tied = await conn.fetch(
+            "select error_signature from self_healing_jobs where $1 = any (related_anomaly_ids)",
+            known,
+        )
+        links = await conn.fetchval("select count(*) from self_healing_links where ref = $1", known)
+    assert [row["error_signature"] for row in tied] == ["v1:000000000000000a"]
+    assert links == 1
