@@ -41,6 +41,83 @@ CREATE FUNCTION selfheal.acting_role() RETURNS text
   from installation
 $$;
 ALTER FUNCTION selfheal.acting_role() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.adopted_columns(p_source regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  -- cut where it is read: one row of another program must not fill the memory of this one
+  select string_agg(format('%L, left(t.%I::text, 65536)', a.attname, a.attname), ', ')
+  from pg_attribute a
+  where a.attrelid = p_source and a.attnum > 0 and not a.attisdropped
+    and a.attname in ('id', 'created_at', 'detected_at', 'service', 'route_path', 'route', 'method', 'status_code',
+      'latency_ms', 'error_message', 'error_stack', 'trace_id', 'user_id', 'type', 'severity', 'description',
+      'metrics', 'baseline', 'observed')
+$$;
+ALTER FUNCTION selfheal.adopted_columns(p_source regclass) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.adopted_condition(p_kind text, p_source regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  -- only columns that are there, and only where their type fits: an older release had fewer
+  select coalesce(string_agg(c.said, ' or '), 'false') from (
+    select case
+      when p_kind = 'log' and a.attname = 'status_code' and t.typcategory = 'N' then 't.status_code >= 400'
+      when p_kind = 'log' and a.attname in ('error_message', 'error_stack') then format('t.%I::text <> ''''', a.attname)
+      when p_kind = 'anomaly' and a.attname = 'resolved' and t.typcategory = 'B' then 't.resolved is not true'
+    end as said
+    from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attrelid = p_source and a.attnum > 0 and not a.attisdropped
+    union all
+    select 'true' where p_kind = 'anomaly' and not exists (
+      select from pg_attribute a where a.attrelid = p_source and a.attname = 'resolved' and not a.attisdropped)
+  ) c where c.said is not null
+$$;
+ALTER FUNCTION selfheal.adopted_condition(p_kind text, p_source regclass) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.adopted_rows(p_kind text, p_source text, p_since timestamp with time zone, p_most integer, OUT key text, OUT content jsonb) RETURNS SETOF record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  source regclass := to_regclass(p_source);
+  at text := adopted_time(source);
+begin
+  if source is null then
+    return;
+  end if;
+  return query execute format(
+    'select t.id::text, jsonb_build_object(%s) from %s t
+     where (%s) and %s and t.id is not null
+       and not exists (select from adopted_seen s where s.source = $1 and s.row_key = t.id::text)
+     order by %s limit $3',
+    adopted_columns(source), source, adopted_condition(p_kind, source),
+    case when at is null or p_since is null then 'true' else format('(t.%1$I > $2 or t.%1$I is null)', at) end,
+    case when at is null then '1' else format('t.%I', at) end)
+    using p_source, p_since, p_most;
+end $_$;
+ALTER FUNCTION selfheal.adopted_rows(p_kind text, p_source text, p_since timestamp with time zone, p_most integer, OUT key text, OUT content jsonb) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.adopted_tables(OUT kind text, OUT source text) RETURNS SETOF record
+    LANGUAGE sql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select case c.relname when 'observability_logs' then 'log' else 'anomaly' end, format('%I.%I', n.nspname, c.relname)
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.relname in ('observability_logs', 'observability_anomalies')
+    and c.relkind in ('r', 'p', 'v', 'f') and not c.relispartition
+    and n.nspname <> current_schema() and n.nspname !~ '^pg_'
+    and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+    and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'id' and not a.attisdropped)
+  order by 2
+$$;
+ALTER FUNCTION selfheal.adopted_tables(OUT kind text, OUT source text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.adopted_time(p_source regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select a.attname::text from pg_attribute a join pg_type t on t.oid = a.atttypid
+  where a.attrelid = p_source and a.attname in ('created_at', 'detected_at') and t.typcategory = 'D' and not a.attisdropped
+  order by a.attname limit 1
+$$;
+ALTER FUNCTION selfheal.adopted_time(p_source regclass) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.as_roles(statements text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -108,7 +185,7 @@ begin
   if not may_act() or acting_role() not in ('proxy', 'admin', 'founder') then
     raise exception 'this role writes nothing into the audit' using errcode = '42501';
   end if;
-  if p_action !~ '^[a-z_]+(\.[a-z_]+)*$' or p_action ~ '^(job|patch|approval|deed|control|switch|member)\.' then
+  if p_action !~ '^[a-z_]+(\.[a-z_]+)*$' or p_action ~ '^(job|patch|approval|deed|control|switch|member|deploy)\.' then
     raise exception 'action % is written by the database itself, or is no action', p_action using errcode = '42501';
   end if;
   return audit_append(p_action, left(p_subject, 200), p_before, p_after, left(p_reason, 4000));
@@ -146,6 +223,19 @@ CREATE FUNCTION selfheal.claim(key text) RETURNS text
     LANGUAGE sql STABLE
     AS $$ select left(nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::jsonb ->> key, 200) $$;
 ALTER FUNCTION selfheal.claim(key text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform from observability_anomalies where id = p_anomaly for update;
+  delete from observability_anomaly_holders where anomaly_id = p_anomaly and holder = p_holder;
+  update observability_anomalies a set resolved = true, resolved_at = p_at
+  where a.id = p_anomaly and not a.resolved
+    and not exists (select from observability_anomaly_holders h where h.anomaly_id = a.id);
+  return found;
+end $$;
+ALTER FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.create_member_login(member text, verifier text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -243,6 +333,23 @@ begin
   raise exception '% is append-only', tg_table_name using errcode = '42501';
 end $$;
 ALTER FUNCTION selfheal.forbid_change() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.forget_adopted(p_source text) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  gone bigint;
+begin
+  if to_regclass(p_source) is null then
+    delete from adopted_seen where source = p_source;
+  else
+    execute format('delete from adopted_seen s where s.source = $1 and not exists (select from %s t where t.id::text = s.row_key)',
+      to_regclass(p_source)) using p_source;
+  end if;
+  get diagnostics gone = row_count;
+  return gone;
+end $_$;
+ALTER FUNCTION selfheal.forget_adopted(p_source text) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.gate_passed(gate text, of_patch bigint, of_digest text, of_evidence text) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -589,6 +696,17 @@ CREATE FUNCTION selfheal.may_decide(item_type text, decision text, risk_level te
     else false end
 $$;
 ALTER FUNCTION selfheal.may_decide(item_type text, decision text, risk_level text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.note_foreign_row() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  insert into adopted_inbox (kind, row_id, row_at)
+  values (tg_argv[0], new.id, case tg_argv[0] when 'log' then (to_jsonb(new) ->> 'created_at')::timestamptz
+                                              else (to_jsonb(new) ->> 'detected_at')::timestamptz end);
+  return null;
+end $$;
+ALTER FUNCTION selfheal.note_foreign_row() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.notify_anomaly() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -607,6 +725,46 @@ CREATE FUNCTION selfheal.notify_event(kind text, subject text, change text, seve
     AS $$ select pg_notify('selfheal_events', json_build_object(
           'kind', kind, 'subject', left(subject, 200), 'change', change, 'severity', severity)::text) $$;
 ALTER FUNCTION selfheal.notify_event(kind text, subject text, change text, severity text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) RETURNS uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  known observability_anomalies;
+  is_repeat boolean;
+begin
+  -- two proxies that find the same incident in the same moment take turns
+  perform pg_advisory_xact_lock(hashtextextended(concat_ws(e'\x1f', p_service, p_method, p_route, p_type), 319));
+  select * into known from observability_anomalies a
+  where (a.service, a.route, a.method, a.type) = (p_service, p_route, p_method, p_type)
+    and (a.onset = p_onset or (not a.resolved and a.metrics ? 'kind'))
+  order by a.onset = p_onset desc, a.detected_at desc limit 1 for update;
+  if not found then
+    insert into observability_anomalies (service, route, method, type, severity, description, detected_at, onset,
+      baseline, observed, ratio, sigma, samples, metrics)
+    values (p_service, p_route, p_method, p_type, p_severity, p_description, p_detected_at, p_onset,
+      p_baseline, p_observed, p_ratio, p_sigma, p_samples, p_metrics)
+    returning * into known;
+  else
+    is_repeat := known.resolved
+      or exists (select from observability_anomaly_holders h where h.anomaly_id = known.id and h.holder = p_holder);
+    update observability_anomalies a set
+      occurrences = a.occurrences + is_repeat::int,
+      severity = case when severity_rank(p_severity) > severity_rank(a.severity) then p_severity else a.severity end,
+      resolved = false, resolved_at = null
+    where a.id = known.id;
+    -- the figures and the sentence belong together: both of the worst report, or of the same reporter's newest
+    if is_repeat or p_ratio > known.ratio then
+      update observability_anomalies a set observed = p_observed, ratio = p_ratio, sigma = p_sigma,
+        samples = p_samples, description = p_description
+      where a.id = known.id;
+    end if;
+  end if;
+  insert into observability_anomaly_holders as h (anomaly_id, holder) values (known.id, p_holder)
+  on conflict (anomaly_id, holder) do update set seen_at = now();
+  return known.id;
+end $$;
+ALTER FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.patch_digest(base_commit text, diff text, sql text) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -663,6 +821,22 @@ begin
   return null;
 end $$;
 ALTER FUNCTION selfheal.record_deed() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.record_deploy() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not may_act() then
+    raise exception 'a deploy is announced by a member or the sidecar' using errcode = '42501';
+  end if;
+  new.created_at := now();
+  new.actor := acting_name();
+  perform audit_append('deploy.announced', new.service, null,
+    jsonb_build_object('version', new.version, 'announced_by', new.announced_by), null);
+  perform notify_event('deploy', new.service, 'announced', 'low');
+  return new;
+end $$;
+ALTER FUNCTION selfheal.record_deploy() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.record_job() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -815,6 +989,31 @@ CREATE FUNCTION selfheal.whoami(OUT name text, OUT role text) RETURNS record
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
     AS $$ select p.name, lower(p.role::text) from profiles p where p.name = acting_name() and session_user = role_name('m_' || p.name) $$;
 ALTER FUNCTION selfheal.whoami(OUT name text, OUT role text) OWNER TO sh_owner;
+CREATE TABLE selfheal.adopted_inbox (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    row_id uuid NOT NULL,
+    row_at timestamp with time zone NOT NULL,
+    queued_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT adopted_inbox_kind_check CHECK ((kind = ANY (ARRAY['log'::text, 'anomaly'::text])))
+);
+ALTER TABLE ONLY selfheal.adopted_inbox FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.adopted_inbox OWNER TO sh_owner;
+ALTER TABLE selfheal.adopted_inbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.adopted_inbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE selfheal.adopted_seen (
+    source text NOT NULL,
+    row_key text NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+ALTER TABLE ONLY selfheal.adopted_seen FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.adopted_seen OWNER TO sh_owner;
 CREATE TABLE selfheal.approval_decisions (
     id bigint NOT NULL,
     approval_id bigint NOT NULL,
@@ -1159,7 +1358,7 @@ CREATE TABLE selfheal.observability_anomalies (
     severity text NOT NULL,
     description text DEFAULT ''::text NOT NULL,
     metrics jsonb DEFAULT '{}'::jsonb NOT NULL,
-    onset timestamp with time zone NOT NULL,
+    onset timestamp with time zone DEFAULT now() NOT NULL,
     baseline double precision,
     observed double precision,
     ratio double precision,
@@ -1174,6 +1373,32 @@ CREATE TABLE selfheal.observability_anomalies (
     CONSTRAINT observability_anomalies_type_check CHECK ((type = ANY (ARRAY['latency_spike'::text, 'error_rate_spike'::text, 'unusual_pattern'::text, 'cascade_failure'::text])))
 );
 ALTER TABLE selfheal.observability_anomalies OWNER TO sh_owner;
+CREATE TABLE selfheal.observability_anomaly_holders (
+    anomaly_id uuid NOT NULL,
+    holder text NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT observability_anomaly_holders_holder_check CHECK ((holder ~ '^[^/]{1,100}/[^/]{1,100}$'::text))
+);
+ALTER TABLE selfheal.observability_anomaly_holders OWNER TO sh_owner;
+CREATE TABLE selfheal.observability_deploys (
+    id bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    service text DEFAULT 'app'::text NOT NULL,
+    version text DEFAULT ''::text NOT NULL,
+    announced_by text NOT NULL,
+    actor text DEFAULT ''::text NOT NULL,
+    CONSTRAINT observability_deploys_announced_by_check CHECK ((announced_by = ANY (ARRAY['api'::text, 'header'::text]))),
+    CONSTRAINT observability_deploys_version_check CHECK ((length(version) <= 200))
+);
+ALTER TABLE selfheal.observability_deploys OWNER TO sh_owner;
+ALTER TABLE selfheal.observability_deploys ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.observability_deploys_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE selfheal.observability_health_snapshots (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -1190,13 +1415,13 @@ CREATE TABLE selfheal.observability_health_snapshots (
 );
 ALTER TABLE selfheal.observability_health_snapshots OWNER TO sh_owner;
 CREATE TABLE selfheal.observability_logs (
-    id uuid NOT NULL,
-    created_at timestamp with time zone NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
     service text DEFAULT 'app'::text NOT NULL,
     route_path text NOT NULL,
-    method text NOT NULL,
+    method text DEFAULT 'GET'::text NOT NULL,
     status_code integer NOT NULL,
-    latency_ms double precision NOT NULL,
+    latency_ms double precision DEFAULT 0 NOT NULL,
     outcome text DEFAULT 'answered'::text NOT NULL,
     error_message text,
     error_stack text,
@@ -1207,13 +1432,13 @@ CREATE TABLE selfheal.observability_logs (
 PARTITION BY RANGE (created_at);
 ALTER TABLE selfheal.observability_logs OWNER TO sh_owner;
 CREATE TABLE selfheal.observability_logs_default (
-    id uuid CONSTRAINT observability_logs_id_not_null NOT NULL,
-    created_at timestamp with time zone CONSTRAINT observability_logs_created_at_not_null NOT NULL,
+    id uuid DEFAULT gen_random_uuid() CONSTRAINT observability_logs_id_not_null NOT NULL,
+    created_at timestamp with time zone DEFAULT now() CONSTRAINT observability_logs_created_at_not_null NOT NULL,
     service text DEFAULT 'app'::text CONSTRAINT observability_logs_service_not_null NOT NULL,
     route_path text CONSTRAINT observability_logs_route_path_not_null NOT NULL,
-    method text CONSTRAINT observability_logs_method_not_null NOT NULL,
+    method text DEFAULT 'GET'::text CONSTRAINT observability_logs_method_not_null NOT NULL,
     status_code integer CONSTRAINT observability_logs_status_code_not_null NOT NULL,
-    latency_ms double precision CONSTRAINT observability_logs_latency_ms_not_null NOT NULL,
+    latency_ms double precision DEFAULT 0 CONSTRAINT observability_logs_latency_ms_not_null NOT NULL,
     outcome text DEFAULT 'answered'::text CONSTRAINT observability_logs_outcome_not_null NOT NULL,
     error_message text,
     error_stack text,
@@ -1372,6 +1597,10 @@ ALTER TABLE selfheal.self_healing_patches ALTER COLUMN id ADD GENERATED ALWAYS A
     CACHE 1
 );
 ALTER TABLE ONLY selfheal.observability_logs ATTACH PARTITION selfheal.observability_logs_default DEFAULT;
+ALTER TABLE ONLY selfheal.adopted_inbox
+    ADD CONSTRAINT adopted_inbox_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.adopted_seen
+    ADD CONSTRAINT adopted_seen_pkey PRIMARY KEY (source, row_key);
 ALTER TABLE ONLY selfheal.approval_decisions
     ADD CONSTRAINT approval_decisions_idempotency_key_key UNIQUE (idempotency_key);
 ALTER TABLE ONLY selfheal.approval_decisions
@@ -1402,6 +1631,10 @@ ALTER TABLE ONLY selfheal.observability_anomalies
     ADD CONSTRAINT observability_anomalies_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY selfheal.observability_anomalies
     ADD CONSTRAINT observability_anomalies_service_route_method_type_onset_key UNIQUE (service, route, method, type, onset);
+ALTER TABLE ONLY selfheal.observability_anomaly_holders
+    ADD CONSTRAINT observability_anomaly_holders_pkey PRIMARY KEY (anomaly_id, holder);
+ALTER TABLE ONLY selfheal.observability_deploys
+    ADD CONSTRAINT observability_deploys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY selfheal.observability_health_snapshots
     ADD CONSTRAINT observability_health_snapshots_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY selfheal.observability_logs
@@ -1440,6 +1673,7 @@ CREATE INDEX audit_log_subject ON selfheal.audit_log USING btree (subject, seq);
 CREATE UNIQUE INDEX founder_decisions_one_pending ON selfheal.founder_decisions USING btree (patch_id, kind) WHERE (status = 'pending'::text);
 CREATE INDEX founder_decisions_patch ON selfheal.founder_decisions USING btree (patch_id, kind);
 CREATE INDEX observability_anomalies_open ON selfheal.observability_anomalies USING btree (service, detected_at DESC) WHERE (NOT resolved);
+CREATE INDEX observability_deploys_newest ON selfheal.observability_deploys USING btree (service, id DESC);
 CREATE INDEX observability_health_snapshots_time ON selfheal.observability_health_snapshots USING btree (service, created_at DESC);
 CREATE INDEX observability_logs_time ON ONLY selfheal.observability_logs USING btree (service, created_at);
 CREATE INDEX observability_logs_default_service_created_at_idx ON selfheal.observability_logs_default USING btree (service, created_at);
@@ -1479,15 +1713,19 @@ CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.control_versions FOR EACH
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.founder_decisions FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.self_healing_jobs FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.self_healing_patches FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER note_foreign AFTER INSERT ON selfheal.observability_anomalies FOR EACH ROW WHEN (((SESSION_USER <> 'sh_login_proxy'::name) AND (NOT new.resolved))) EXECUTE FUNCTION selfheal.note_foreign_row('anomaly');
+CREATE TRIGGER note_foreign AFTER INSERT ON selfheal.observability_logs FOR EACH ROW WHEN (((SESSION_USER <> 'sh_login_proxy'::name) AND ((new.status_code >= 400) OR (new.error_message <> ''::text) OR (new.error_stack <> ''::text)))) EXECUTE FUNCTION selfheal.note_foreign_row('log');
 CREATE TRIGGER nothing_is_deleted BEFORE DELETE ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER nothing_is_deleted BEFORE DELETE ON selfheal.founder_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER nothing_is_deleted BEFORE DELETE ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER nothing_is_deleted BEFORE DELETE ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER only_added BEFORE DELETE OR UPDATE ON selfheal.observability_deploys FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER record AFTER INSERT ON selfheal.approval_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.record_decision();
 CREATE TRIGGER record AFTER INSERT OR UPDATE ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.record_request();
 CREATE TRIGGER record AFTER INSERT ON selfheal.control_versions FOR EACH ROW EXECUTE FUNCTION selfheal.record_control();
 CREATE TRIGGER record AFTER INSERT OR UPDATE ON selfheal.founder_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.record_deed();
 CREATE TRIGGER record AFTER INSERT OR UPDATE ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.record_patch();
+CREATE TRIGGER record_deploys BEFORE INSERT ON selfheal.observability_deploys FOR EACH ROW EXECUTE FUNCTION selfheal.record_deploy();
 CREATE TRIGGER record_insert AFTER INSERT ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.record_job();
 CREATE TRIGGER record_update AFTER UPDATE ON selfheal.self_healing_jobs FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.severity IS DISTINCT FROM new.severity) OR (old.ai_summary IS DISTINCT FROM new.ai_summary) OR (old.ai_recommended_actions IS DISTINCT FROM new.ai_recommended_actions))) EXECUTE FUNCTION selfheal.record_job();
 CREATE TRIGGER void_stale AFTER UPDATE ON selfheal.self_healing_patches FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.evidence_digest IS DISTINCT FROM new.evidence_digest))) EXECUTE FUNCTION selfheal.void_with_patch();
@@ -1500,12 +1738,16 @@ ALTER TABLE ONLY selfheal.approval_requests
     ADD CONSTRAINT approval_requests_patch_id_fkey FOREIGN KEY (patch_id) REFERENCES selfheal.self_healing_patches(id);
 ALTER TABLE ONLY selfheal.founder_decisions
     ADD CONSTRAINT founder_decisions_patch_id_fkey FOREIGN KEY (patch_id) REFERENCES selfheal.self_healing_patches(id);
+ALTER TABLE ONLY selfheal.observability_anomaly_holders
+    ADD CONSTRAINT observability_anomaly_holders_anomaly_id_fkey FOREIGN KEY (anomaly_id) REFERENCES selfheal.observability_anomalies(id) ON DELETE CASCADE;
 ALTER TABLE ONLY selfheal.self_healing_events
     ADD CONSTRAINT self_healing_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES selfheal.self_healing_jobs(id);
 ALTER TABLE ONLY selfheal.self_healing_links
     ADD CONSTRAINT self_healing_links_job_id_fkey FOREIGN KEY (job_id) REFERENCES selfheal.self_healing_jobs(id);
 ALTER TABLE ONLY selfheal.self_healing_patches
     ADD CONSTRAINT self_healing_patches_job_id_fkey FOREIGN KEY (job_id) REFERENCES selfheal.self_healing_jobs(id);
+ALTER TABLE selfheal.adopted_inbox ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.adopted_seen ENABLE ROW LEVEL SECURITY;
 CREATE POLICY agents ON selfheal.self_healing_jobs TO sh_agent USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY agents ON selfheal.self_healing_patches FOR SELECT TO sh_agent USING (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY agents_propose ON selfheal.self_healing_patches FOR INSERT TO sh_agent WITH CHECK (( SELECT selfheal.may_act() AS may_act));
@@ -1520,6 +1762,8 @@ CREATE POLICY finish_deed ON selfheal.founder_decisions FOR UPDATE TO sh_proxy U
 ALTER TABLE selfheal.founder_decisions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.gate_switches ENABLE ROW LEVEL SECURITY;
 CREATE POLICY order_deed ON selfheal.founder_decisions FOR INSERT TO sh_admin, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY owner_all ON selfheal.adopted_inbox TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.adopted_seen TO sh_owner USING (true) WITH CHECK (true);
 CREATE POLICY owner_all ON selfheal.approval_decisions TO sh_owner USING (true) WITH CHECK (true);
 CREATE POLICY owner_all ON selfheal.approval_requests TO sh_owner USING (true) WITH CHECK (true);
 CREATE POLICY owner_all ON selfheal.audit_head TO sh_owner USING (true) WITH CHECK (true);
@@ -1552,6 +1796,8 @@ ALTER TABLE selfheal.self_healing_events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.self_healing_jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.self_healing_links ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.self_healing_patches ENABLE ROW LEVEL SECURITY;
+CREATE POLICY sidecar ON selfheal.adopted_inbox TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY sidecar ON selfheal.adopted_seen TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY sidecar ON selfheal.self_healing_aliases TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY sidecar ON selfheal.self_healing_events TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY sidecar ON selfheal.self_healing_jobs TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
@@ -1559,6 +1805,16 @@ CREATE POLICY sidecar ON selfheal.self_healing_links TO sh_proxy USING (( SELECT
 CREATE POLICY sidecar ON selfheal.self_healing_patches TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY write_rules ON selfheal.control_versions FOR INSERT TO sh_proxy, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 GRANT USAGE ON SCHEMA selfheal TO PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.adopted_columns(p_source regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.adopted_columns(p_source regclass) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.adopted_condition(p_kind text, p_source regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.adopted_condition(p_kind text, p_source regclass) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.adopted_rows(p_kind text, p_source text, p_since timestamp with time zone, p_most integer, OUT key text, OUT content jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.adopted_rows(p_kind text, p_source text, p_since timestamp with time zone, p_most integer, OUT key text, OUT content jsonb) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.adopted_tables(OUT kind text, OUT source text) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.adopted_tables(OUT kind text, OUT source text) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.adopted_time(p_source regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.adopted_time(p_source regclass) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.as_roles(statements text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.audit_append(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.audit_first_bad() FROM PUBLIC;
@@ -1569,16 +1825,26 @@ REVOKE ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_befo
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_proxy;
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.drop_log_partitions(before date) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.drop_log_partitions(before date) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.ensure_log_partitions(first date, ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.ensure_log_partitions(first date, ahead integer) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.expire_approvals(moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.expire_approvals(moment timestamp with time zone) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.forget_adopted(p_source text) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.forget_adopted(p_source text) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.note_foreign_row() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.record_deploy() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) TO sh_founder;
 REVOKE ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) TO sh_proxy;
+GRANT SELECT,DELETE ON TABLE selfheal.adopted_inbox TO sh_proxy;
+GRANT SELECT,INSERT,DELETE ON TABLE selfheal.adopted_seen TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.approval_decisions TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.approval_decisions TO sh_admin;
 GRANT SELECT ON TABLE selfheal.approval_decisions TO sh_founder;
@@ -1762,6 +2028,24 @@ GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_admin;
 GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_founder;
 GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_agent;
 GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_viewer;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE selfheal.observability_anomaly_holders TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.observability_deploys TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.observability_deploys TO sh_agent;
+GRANT SELECT ON TABLE selfheal.observability_deploys TO sh_viewer;
+GRANT SELECT ON TABLE selfheal.observability_deploys TO sh_admin;
+GRANT SELECT ON TABLE selfheal.observability_deploys TO sh_founder;
+GRANT INSERT(service) ON TABLE selfheal.observability_deploys TO sh_proxy;
+GRANT INSERT(service) ON TABLE selfheal.observability_deploys TO sh_agent;
+GRANT INSERT(service) ON TABLE selfheal.observability_deploys TO sh_admin;
+GRANT INSERT(service) ON TABLE selfheal.observability_deploys TO sh_founder;
+GRANT INSERT(version) ON TABLE selfheal.observability_deploys TO sh_proxy;
+GRANT INSERT(version) ON TABLE selfheal.observability_deploys TO sh_agent;
+GRANT INSERT(version) ON TABLE selfheal.observability_deploys TO sh_admin;
+GRANT INSERT(version) ON TABLE selfheal.observability_deploys TO sh_founder;
+GRANT INSERT(announced_by) ON TABLE selfheal.observability_deploys TO sh_proxy;
+GRANT INSERT(announced_by) ON TABLE selfheal.observability_deploys TO sh_agent;
+GRANT INSERT(announced_by) ON TABLE selfheal.observability_deploys TO sh_admin;
+GRANT INSERT(announced_by) ON TABLE selfheal.observability_deploys TO sh_founder;
 GRANT SELECT,INSERT,DELETE ON TABLE selfheal.observability_health_snapshots TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_admin;
 GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_founder;

@@ -19,8 +19,10 @@ from proxy.api.deps import ApiDeps
 from proxy.api.facts import StoreFacts
 from proxy.api.server import build_app
 from proxy.api.server import reload as reload_app
+from proxy.app.adoption import Adoption
 from proxy.app.channel import Channel, Message
 from proxy.app.child import run_child
+from proxy.app.client_key import client_hasher
 from proxy.app.database import Database
 from proxy.app.incidents import sidecar_name
 from proxy.app.live import LiveStatus
@@ -70,6 +72,13 @@ class Control:
             clock=self._clock,
             traffic_share=self._live.traffic_share,
         )
+        self._adoption = Adoption(
+            self._database.as_sidecar,
+            self._service,
+            config,
+            clock=self._clock,
+            client_key=client_hasher(Path(start["data_dir"]) / "client.key"),
+        )
         self._healer = Healer(
             self._database.as_sidecar,
             self._service,
@@ -88,6 +97,7 @@ class Control:
             spawn(self._listen(channel), name="channel"),
             spawn(self._heal(), name="healer"),
             spawn(self._upkeep(), name="upkeep"),
+            spawn(self._adopt(), name="adoption"),
         ]
         if self._start["database"] is not None:
             self._connect(self._start["database"])
@@ -156,6 +166,7 @@ class Control:
         if self._app is not None:
             reload_app(self._app, config)
         self._healer.reload(config)
+        self._adoption.reload(config)
         setup(config.log.level, self._start["name"])
 
     def _connect(self, message: Message) -> None:
@@ -164,6 +175,10 @@ class Control:
     async def _heal(self) -> None:
         await self._database.ready.wait()
         await self._healer.run()
+
+    async def _adopt(self) -> None:
+        await self._database.ready.wait()
+        await self._adoption.run()
 
     async def _upkeep(self) -> None:
         """Once a minute, each task by itself: one that fails does not stop the others."""

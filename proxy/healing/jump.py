@@ -7,6 +7,7 @@ here within a minute is one.
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from proxy.clock import Clock
 from proxy.domain.failure import Category, Classification, Failure
@@ -26,6 +27,10 @@ LEAST: dict[Category, int] = {
 }
 """Fewest in a minute: the surer the evidence of a bug, the fewer."""
 LEAST_OTHER = 20
+_STATUS_ALONE = ("none", "status.")
+"""Rules that read nothing but the status: words that another program wrote down deliberately
+count at once.
+"""
 
 
 @dataclass(slots=True)
@@ -47,7 +52,7 @@ class ClientErrors:
         """How many failures to tell now: 1 for whatever is no 4xx of an exchange, 0 below the
         threshold, and the whole minute's count when it is passed.
         """
-        if not _is_client_error(failure):
+        if not _is_client_error(failure, classification):
             return 1
         series = self._of(str(classification.signature))
         series.count += 1
@@ -73,11 +78,25 @@ class ClientErrors:
         return series
 
 
-def _is_client_error(failure: Failure) -> bool:
+def _is_client_error(failure: Failure, classification: Classification) -> bool:
     return (
-        failure.origin == "proxy"
+        (
+            failure.origin == "proxy"
+            or (failure.origin == "adopted" and _wordless(failure, classification))
+        )
         and failure.status is not None
         and 400 <= failure.status < 500
         and not failure.redirect_chain
         and failure.anomaly_id is None
     )
+
+
+def _wordless(failure: Failure, classification: Classification) -> bool:
+    """Whether nothing but the status speaks, in digits or in the phrase that goes with it."""
+    if classification.rule.startswith(_STATUS_ALONE):
+        return True
+    try:
+        phrase = HTTPStatus(failure.status or 0).phrase.lower()
+    except ValueError:
+        return False
+    return failure.message.lower() in (phrase, f"{failure.status} {phrase}") and not failure.stack

@@ -79,7 +79,13 @@ class SelfHealingService:
         self, failure: Failure, classification: Classification, count: int = 1
     ) -> RecordedJob:
         async with self._as_sidecar() as conn:
-            return await jobs.record_failure(conn, failure, classification, count=count)
+            return await self.record_on(conn, failure, classification, count)
+
+    async def record_on(
+        self, conn: asyncpg.Connection, failure: Failure, classification: Classification, count: int
+    ) -> RecordedJob:
+        """As ``record``, in a transaction of the caller's, who has more to write in it."""
+        return await jobs.record_failure(conn, failure, classification, count=count)
 
     async def attach_patch(
         self,

@@ -1,7 +1,7 @@
 """Beside an installation that is already there: its tables are read and stay as they were."""
 
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from proxy.store import adopted
 from proxy.store.dsn import with_database
@@ -40,12 +40,14 @@ async def test_their_rows_are_read_and_everything_of_theirs_stays(each_server: S
     result = await migrate(dsn)
     proxy = await connect(result.proxy_dsn)
     async with acting(proxy, AS_PROXY) as inside:
-        assert await adopted.is_readable(inside)
-        start = (datetime(2000, 1, 1, tzinfo=UTC), UUID(int=0))
-        rows = await adopted.failing_logs(inside, start)
-        assert [r.route_path for r in rows] == ["/bad", "/worse"]
-        rest = await adopted.failing_logs(inside, (rows[0].created_at, rows[0].id))
-        assert [r.route_path for r in rest] == ["/worse"]
+        (table,) = await adopted.tables(inside)
+        assert (table.kind, table.source) == ("log", "public.observability_logs")
+        rows = await adopted.unread(inside, table, None)
+        assert [r.content["route_path"] for r in rows] == ["/bad", "/worse"]
+        assert await adopted.unread(inside, table, datetime.now(UTC)) == []
+        assert await adopted.take(inside, rows[:1]) == rows[:1]
+        assert await adopted.take(inside, rows) == rows[1:]
+        assert await adopted.unread(inside, table, None) == []
     assert [tuple(r) for r in await conn.fetch("select * from public.observability_logs")] == before
     assert await conn.fetchval("select extra from public.profiles") == "kept"
     await proxy.close()
@@ -55,5 +57,5 @@ async def test_their_rows_are_read_and_everything_of_theirs_stays(each_server: S
 async def test_without_such_tables_there_is_nothing_to_read(database: TestDatabase) -> None:
     proxy = await database.connect_proxy()
     async with acting(proxy, AS_PROXY) as conn:
-        assert not await adopted.is_readable(conn)
+        assert await adopted.tables(conn) == []
     await proxy.close()
