@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import logging
 import os
+import signal
 import socket
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -126,6 +127,8 @@ class Worker:
 
     async def run(self, channel_sock: socket.socket) -> None:
         """Forward until told to stop, or until the supervisor is gone."""
+        # A service manager may tell the whole group: then, too, what is under way must end well.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stopped.set)
         runner = await listen(self._server, self._sockets)
         self._accepting = True
         channel = await Channel.open(channel_sock)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from proxy.app.children import WORKER, Child
-from proxy.config import Config
+from proxy.app.supervisor import Supervisor
+from proxy.config import Config, Loaded
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
@@ -109,16 +110,9 @@ def data_worker(
         if descriptors:
             # it has only begun to import, and reads its limit after the start message
             resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
-        child.begin(
-            {
-                "name": child.name,
-                "config": config.model_dump(mode="json", by_alias=True),
-                "origins": {},
-                "data_dir": str(home),
-                "run_dir": str(home),
-                "database": None,
-            }
-        )
+        supervisor = Supervisor(Loaded(config, {}), home, reload=None)
+        supervisor._run_dir = str(home)
+        child.begin(supervisor._start_message(child))
     _wait_until_ready(child.sock)
     worker = DataWorker(child, port)
     try:
