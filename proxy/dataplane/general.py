@@ -138,7 +138,8 @@ class General(asyncio.Protocol):
         elif self._phase == _BODY:
             self._refuse(Refused("the request ends in the middle of its body"))
         elif self._phase == _ANSWER:
-            return True
+            # a TLS session has no half: asyncio ends it, and logs that it was asked not to
+            return bool(self.transport.can_write_eof())
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

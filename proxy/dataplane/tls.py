@@ -58,9 +58,9 @@ def read_pem(config: Config) -> Pem:
         _read("listen.tls_key" if listen.tls_key else "listen.tls_certificate", key_file),
         _read("upstream.ca_file", upstream.ca_file),
     )
-    if pem.certificate:
+    if listen.tls_certificate:
         _prove_pair(pem, listen.tls_certificate, key_file)
-    if pem.upstream_ca:
+    if upstream.ca_file:
         _prove_authorities(pem.upstream_ca, upstream.ca_file)
     return pem
 
@@ -108,10 +108,10 @@ def _prove_pair(pem: Pem, certificate_file: str, key_file: str) -> None:
 
 
 def _prove_authorities(text: str, file: str) -> None:
-    try:
-        found = client_context(text).cert_store_stats()["x509"]
-    except (ssl.SSLError, ValueError):
-        found = 0
+    found = 0
+    if text:
+        with contextlib.suppress(ssl.SSLError, ValueError):
+            found = client_context(text).cert_store_stats()["x509"]
     if not found:
         raise ConfigError(
             f"upstream.ca_file {file}: holds no certificate that can be read; name a PEM file with"

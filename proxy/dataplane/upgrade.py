@@ -60,7 +60,7 @@ class _End(asyncio.Protocol):
         if self.peer.is_closed or self.peer.is_eof or not self.peer.transport.can_write_eof():
             return False
         self.peer.transport.write_eof()
-        return True
+        return bool(self.transport.can_write_eof())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True

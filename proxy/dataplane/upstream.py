@@ -7,6 +7,7 @@ it serves.
 
 import asyncio
 import select
+import ssl
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -86,6 +87,9 @@ class Link(asyncio.Protocol):
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is None and self.upstream.is_tls:
+            # without a close_notify anybody on the line may have cut it (RFC 9112 section 9.8)
+            exc = ConnectionAbortedError("the TLS session was cut")
         self._end(exc)
 
     def _end(self, error: Exception | None) -> None:
@@ -152,13 +156,16 @@ class Upstream:
         self.error: str | None = None
         self.open_links = 0
         self._path = unix_path(settings.url)
-        self._host, self._port, self._tls = "", 0, None
+        self._host, self._port = "", 0
+        self._tls: ssl.SSLContext | None = None
+        self.is_tls = False
         self.authority = b"localhost"
         url = urlsplit(settings.url)
         if self._path is None and url.hostname:
-            is_tls = url.scheme == "https"
-            self._host, self._port = url.hostname, url.port or (443 if is_tls else 80)
-            self._tls = client_context(authorities, verify=settings.tls_verify) if is_tls else None
+            self.is_tls = url.scheme == "https"
+            self._host, self._port = url.hostname, url.port or (443 if self.is_tls else 80)
+            if self.is_tls:
+                self._tls = client_context(authorities, verify=settings.tls_verify)
             self.authority = url.netloc.encode()
 
     @property
@@ -203,7 +210,7 @@ class Upstream:
         if self._path is not None:
             await loop.create_unix_connection(lambda: link, self._path)
         elif self._host:
-            name = (self._settings.tls_name or self._host) if self._tls is not None else None
+            name = (self._settings.tls_name or self._host) if self.is_tls else None
             await loop.create_connection(
                 lambda: link, self._host, self._port, ssl=self._tls, server_hostname=name
             )

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from aiohttp import web
 from proxy.clock import Clock, SystemClock
 from proxy.config import Config
 from proxy.dataplane.server import DataServer, serve
+from proxy.dataplane.tls import NO_PEM, Pem
 from proxy.domain.exchange import Exchange
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -166,10 +168,11 @@ class ScriptedUpstream:
         self.peers: list[Peer] = []
         self.errors: list[BaseException] = []
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
 
     async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -310,14 +313,19 @@ class Rig:
         self.port = port
         self._clients: list[Client] = []
 
-    async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def connect(self, tls: ssl.SSLContext | None = None) -> Client:
+        name = "localhost" if tls is not None else None
+        client = Client(
+            *await asyncio.open_connection("127.0.0.1", self.port, ssl=tls, server_hostname=name)
+        )
         self._clients.append(client)
         return client
 
-    async def ask(self, raw: bytes, method: bytes = b"") -> Got:
+    async def ask(
+        self, raw: bytes, method: bytes = b"", *, tls: ssl.SSLContext | None = None
+    ) -> Got:
         """One request on a connection of its own."""
-        client = await self.connect()
+        client = await self.connect(tls)
         await client.send(raw)
         return await client.got(method or raw.split(b" ", 1)[0])
 
@@ -347,10 +355,13 @@ async def rig(
     clock: Clock | None = None,
     local: Callable[[], asyncio.Protocol] | None = None,
     hot: bool = True,
+    pem: Pem = NO_PEM,
+    upstream_tls: ssl.SSLContext | None = None,
     **sections: dict[str, Any],
 ) -> AsyncIterator[Rig]:
     """A running rig; everything in it is gone afterwards."""
     upstream = ScriptedUpstream(*behaviours)
+    upstream.tls = upstream_tls
     await upstream.start()
     kept = Kept()
     server = DataServer(
@@ -359,6 +370,7 @@ async def rig(
         clock=clock or SystemClock(),
         local=local,
         hot=hot,
+        pem=pem,
     )
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
