@@ -1,197 +1,136 @@
-"""``make bench``: CPU per request against the peers installed, paired and interleaved; ratios with
-min and max.
+"""``make bench``: every row of the performance table, measured side by side with what is installed.
 
-CPU is user and system time of the proxy's whole process tree over the requests wrk completed. Each
-round measures every proxy once, one after the other, and the ratio is taken within the round: what
-the machine does beside us moves both. Read the ratios, not the figures. Options: ``--rounds 5
---seconds 3 --connections 32``.
+    python -m tests.bench [--quick] [--only ROW]... [--compiled WHEEL] [--json FILE]
+
+Prints medians with minimum and maximum and whether each target is met; docs/performance.md says how
+to read them. Ends with 1 when a row could not be measured, with 0 otherwise: a missed target is a
+finding, not a failure.
 """
 
 import argparse
 import os
-import re
-import shutil
-import socket
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-START_S = 10.0
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+from tests.bench import load
+from tests.bench.cores import Plan, pin, plan
+from tests.bench.peers import absent
+from tests.bench.processes import CannotMeasure
+from tests.bench.pythons import Build, compiled, plain
+from tests.bench.report import Report, machine
+from tests.bench.row_cpu import measure_cpu, measure_rps
+from tests.bench.row_latency import measure_p50
+from tests.bench.row_memory import measure_memory
+from tests.bench.row_observe import measure_observe
+from tests.bench.row_stall import measure_stall
+from tests.bench.row_start import measure_start
+from tests.bench.row_tree import measure_tree
+from tests.bench.session import Options, Session
 
-POST_LUA = 'wrk.method = "POST"\nwrk.body = string.rep("p", 16384)\n'
-CASES = {
-    "GET 200 B": ("/200", None),
-    "GET 16 KiB": ("/16k", None),
-    "POST 16 KiB": ("/post", POST_LUA),
-    "GET 1 MiB": ("/1m", None),
+ROWS: dict[str, tuple[str, Callable[[Session, str], None]]] = {
+    "start": ("from `selfheal up` to the first proxied byte", measure_start),
+    "stall": ("longest pause of the event loop while 10,000 rows are flushed", measure_stall),
+    "memory": ("growth of a data worker's peak memory, 512 MiB bodies", measure_memory),
+    "tree": ("the whole tree at 5,000 requests/s, every row stored", measure_tree),
+    "observe": ("observability on and off; the detector on and off", measure_observe),
+    "get200": ("CPU per request, GET 200 B", measure_cpu),
+    "get16k": ("CPU per request, GET 16 KiB", measure_cpu),
+    "post16k": ("CPU per request, POST 16 KiB", measure_cpu),
+    "get1m": ("CPU per request, GET 1 MiB", measure_cpu),
+    "rps": ("requests a second, GET 200 B, 64 connections", measure_rps),
+    "p50": ("median time of GET 200 B on one connection", measure_p50),
 }
+FULL = Options(rounds=5, seconds=3, connections=32)
+QUICK = Options(rounds=3, seconds=1, connections=32)
 
 
-@dataclass
-class Proxy:
-    name: str
-    port: int
-    process: subprocess.Popen[bytes]
-
-
-@dataclass
-class Run:
-    requests: int
-    cpu_us: float
-    rps: float
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def tree_cpu_s(pid: int) -> float:
-    """User and system seconds of ``pid`` and everything below it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = (int(fields[11]) + int(fields[12])) * TICK_S
-    return own + sum(tree_cpu_s(int(child)) for child in children)
-
-
-def start(name: str, port: int, *command: str) -> Proxy:
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    deadline = time.perf_counter() + START_S
-    while time.perf_counter() < deadline:
-        with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)) == 0:
-                return Proxy(name, port, process)
-        time.sleep(0.05)
-    process.terminate()
-    raise SystemExit(f"{name} did not start within {START_S:.0f} s")
-
-
-def start_nginx(directory: Path, name: str, upstream: int, location: str) -> Proxy:
-    assert NGINX is not None
-    port = free_port()
-    text = (HERE / "nginx.conf.template").read_text()
-    conf = directory / f"{name}.conf"
-    conf.write_text(
-        text.format(dir=directory, name=name, upstream=upstream, port=port, location=location)
-    )
-    return start(name, port, NGINX, "-c", str(conf), "-e", str(directory / f"{name}.log"))
-
-
-def start_ours(module: str, name: str, upstream: int) -> Proxy:
-    port = free_port()
-    return start(name, port, sys.executable, "-m", module, str(upstream), str(port))
-
-
-def measure(proxy: Proxy, path: str, script: Path | None, seconds: int, connections: int) -> Run:
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}"]
-    command += ["-s", str(script)] if script is not None else []
-    before = tree_cpu_s(proxy.process.pid)
-    out = subprocess.run(
-        [*command, f"http://127.0.0.1:{proxy.port}{path}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    cpu = tree_cpu_s(proxy.process.pid) - before
-    if "Non-2xx" in out or "Socket errors" in out:
-        print(f"  {proxy.name}: {out.strip().splitlines()[-3:]}")
-    found = re.search(r"(\d+) requests in ([\d.]+)s", out)
-    assert found is not None, out
-    count = int(found[1])
-    return Run(count, cpu / max(1, count) * 1e6, count / float(found[2]))
-
-
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):5.2f} ({min(values):.2f}-{max(values):.2f})"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=32)
-    options = parser.parse_args()
-    if NGINX is None or shutil.which("wrk") is None:
-        raise SystemExit("nginx and wrk are needed: apt-get install nginx-light wrk")
-    with tempfile.TemporaryDirectory() as name:
+def main() -> int:
+    args = _arguments()
+    cores = plan()
+    report = Report(machine(cores))
+    with tempfile.TemporaryDirectory(prefix="selfheal-bench-") as name, ExitStack() as stack:
         directory = Path(name)
-        directory.chmod(0o755)
-        (directory / "www").mkdir()
-        (directory / "www" / "16k").write_bytes(b"x" * 16384)
-        (directory / "www" / "1m").write_bytes(b"x" * (1 << 20))
-        script = directory / "post.lua"
-        running: list[Proxy] = []
-        try:
-            app = start_app(directory)
-            running.append(app)
-            through = "location / { proxy_pass http://app; proxy_http_version 1.1;"
-            through += ' proxy_set_header Connection ""; }'
-            proxies = [
-                start_nginx(directory, "nginx", app.port, through),
-                start_ours("tests.bench.ours", "ours", app.port),
-                start_ours("tests.bench.plain_aiohttp", "aiohttp", app.port),
-            ]
-            running += proxies
-            print(f"{options.rounds} rounds of {options.seconds} s,", end=" ")
-            print(f"{options.connections} connections, {os.cpu_count()} cores,", end=" ")
-            print(f"load {os.getloadavg()[0]:.1f}")
-            for case, (path, lua) in CASES.items():
-                if lua is not None:
-                    script.write_text(lua)
-                report(case, proxies, path, script if lua else None, options)
-        finally:
-            for proxy in running:
-                proxy.process.terminate()
-            for proxy in running:
-                proxy.process.wait(10)
+        directory.chmod(0o755)  # nginx reads it as a user of its own
+        pin(os.getpid(), cores.load)
+        builds = _builds(args, directory, report)
+        session = Session(cores, directory, _options(args), builds, report, stack)
+        _announce(session, cores)
+        for row in args.only or ROWS:
+            _measure(session, row)
+    _conclude(report, args.json)
+    return 1 if report.refused else 0
 
 
-def start_app(directory: Path) -> Proxy:
-    """The upstream: fixed answers from nginx; a POST body is read and thrown away."""
-    sink = free_port()
-    body = "y" * 200
-    location = (
-        f'location = /200 {{ return 200 "{body}"; }} '
-        f"location = /post {{ proxy_pass http://127.0.0.1:{sink}/; proxy_http_version 1.1; "
-        f'proxy_set_header Connection ""; }} }} '
-        f'server {{ listen 127.0.0.1:{sink}; location / {{ return 200 "{body}"; }}'
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--quick", action="store_true", help="three rounds of one second")
+    parser.add_argument(
+        "--only", action="append", choices=ROWS, metavar="ROW", help=", ".join(ROWS)
     )
-    return start_nginx(directory, "app", 1, location)
+    parser.add_argument("--compiled", type=Path, metavar="WHEEL", help="default: newest in dist/")
+    parser.add_argument("--plain-only", action="store_true", help="leave a compiled wheel alone")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--connections", type=int)
+    return parser.parse_args()
 
 
-def report(
-    case: str, proxies: list[Proxy], path: str, script: Path | None, options: argparse.Namespace
-) -> None:
-    rounds: dict[str, list[Run]] = {proxy.name: [] for proxy in proxies}
-    for proxy in proxies:
-        measure(proxy, path, script, 1, options.connections)
-    for _ in range(options.rounds):
-        for proxy in proxies:
-            rounds[proxy.name].append(
-                measure(proxy, path, script, options.seconds, options.connections)
-            )
-    ours = rounds["ours"]
-    print(f"{case}:")
-    for name, runs in rounds.items():
-        print(
-            f"  {name:8} {statistics.median(r.cpu_us for r in runs):8.1f} us CPU per request",
-            end="",
-        )
-        print(f" {statistics.median(r.rps for r in runs):8.0f} requests/s")
-    for name in ("nginx", "aiohttp"):
-        cpu = [a.cpu_us / b.cpu_us for a, b in zip(ours, rounds[name], strict=True)]
-        rps = [a.rps / b.rps for a, b in zip(ours, rounds[name], strict=True)]
-        print(f"  ours / {name:8} CPU {spread(cpu)}   requests/s {spread(rps)}", flush=True)
+def _options(args: argparse.Namespace) -> Options:
+    base = QUICK if args.quick else FULL
+    return Options(
+        args.rounds or base.rounds,
+        args.seconds or base.seconds,
+        args.connections or base.connections,
+    )
+
+
+def _builds(args: argparse.Namespace, directory: Path, report: Report) -> list[Build]:
+    builds = [plain()]
+    if not args.plain_only:
+        try:
+            builds.append(compiled(args.compiled, directory))
+        except CannotMeasure as error:
+            if args.compiled is not None:
+                raise SystemExit(str(error)) from None
+            report.refuse("compiled build", str(error))
+    return builds
+
+
+def _announce(session: Session, cores: Plan) -> None:
+    options, found = session.options, session.report.machine
+    found["load_tool"] = load.tool()
+    found["builds"] = [build.name for build in session.builds]
+    found["absent"] = absent()
+    print(f"{found['at']}  {found['cpu']}, {found['cpus']} cores, {cores.describe()}")
+    print(f"load of the machine {found['load_at_start']:.1f}; requests by {found['load_tool']}")
+    print(f"{options.rounds} rounds of {options.seconds:g} s, {options.connections} connections")
+    print("median (minimum-maximum); ratios are taken within each round")
+    for name, hint in absent().items():
+        print(f"absent, so not compared: {name}; to have it: {hint}")
+
+
+def _measure(session: Session, row: str) -> None:
+    title, measure = ROWS[row]
+    print(f"{row}: {title}", flush=True)
+    try:
+        measure(session, row)
+    except CannotMeasure as error:
+        session.report.refuse(row, str(error))
+
+
+def _conclude(report: Report, path: Path | None) -> None:
+    for name in report.missed():
+        print(f"missed: {name}")
+    for row, why in report.refused.items():
+        print(f"not measured: {row}: {why}")
+    if path is not None:
+        report.write(path)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""One flush of ``ROWS`` rows on a loop of its own, watched by a callback that runs in every
+iteration. ``python flush_probe.py DSN DATA_DIR ROUNDS`` prints the longest pauses in ms as JSON.
+
+Two clocks: the wall, which a busy machine may hold up for us, and our own thread's CPU, which it
+cannot.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+
+from proxy.app.database import Database, LogWriter
+from proxy.clock import SystemClock
+from proxy.config import Config
+from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.redact import Redactor
+from proxy.observability.buffer import MetricsBuffer
+from proxy.observability.detector import MLDetector
+from proxy.observability.flusher import Flusher, decode_row, encode_row, to_row
+from proxy.observability.recorder import Recorder
+from proxy.observability.spool import Row, Spool
+
+ROWS = 10_000
+ROUTES = 40
+FAILING_EVERY = 50
+
+
+class Watch:
+    """The longest pause between two iterations of the loop."""
+
+    def __init__(self) -> None:
+        self.wall_ms = self.cpu_ms = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._wall = time.perf_counter()
+        self._cpu = time.thread_time()
+        self._on = True
+        self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        self.wall_ms = max(self.wall_ms, (wall - self._wall) * 1000)
+        self.cpu_ms = max(self.cpu_ms, (cpu - self._cpu) * 1000)
+        self._wall, self._cpu = wall, cpu
+        if self._on:
+            self._loop.call_soon(self._look)
+
+    def stop(self) -> None:
+        self._on = False
+
+
+def exchange(number: int, now: float) -> Exchange:
+    failing = number % FAILING_EVERY == 0
+    return Exchange(
+        now + number / 1000,
+        1.0 + number % 90,
+        "GET" if number % 3 else "POST",
+        f"/shop/{number % ROUTES}-items/{number}?page=2".encode(),
+        502 if failing else 200,
+        Outcome.UPSTREAM_BROKEN if failing else Outcome.ANSWERED,
+        error="the answer was cut after 312 bytes" if failing else None,
+        client="192.0.2.7",
+    )
+
+
+async def main(dsn: str, data_dir: str, rounds: int) -> None:
+    config, clock = Config(), SystemClock()
+    database = Database(config.database.schema_, max_size=2)
+    await database.connect({"proxy_dsn": dsn})
+    recorder = Recorder(buffer=MetricsBuffer(ROWS), detector=MLDetector(config.detector))
+    writer, redactor = LogWriter(database), Redactor()
+
+    def row(each: Exchange) -> Row:
+        return to_row(each, recorder.log_id(each.sequence), "app", redactor.text)
+
+    flusher = Flusher(
+        recorder.buffer,
+        lambda: writer,
+        Spool(Path(data_dir) / "probe", 1 << 26, encode=encode_row, decode=decode_row),
+        row=row,
+        flush_s=config.metrics.flush_s,
+        copy_rows=config.metrics.copy_rows,
+        spill_at=ROWS,
+    )
+    found: list[dict[str, float]] = []
+    for number in range(2 * rounds + 1):
+        now = clock.time()
+        for n in range(ROWS):
+            recorder.record(exchange(n, now))
+        # every second one unwatched: a loop that never sleeps would count its waiting as cost
+        watch = Watch() if number % 2 else None
+        stored, began = flusher.stored, time.thread_time()
+        await flusher.flush()
+        cpu_us = (time.thread_time() - began) / ROWS * 1e6
+        if watch is not None:
+            watch.stop()
+            await asyncio.sleep(0)
+            found.append({"wall_ms": watch.wall_ms, "cpu_ms": watch.cpu_ms})
+        elif number:
+            # the first of all also opens the connection and fills the driver's caches
+            found[-1]["row_us"] = cpu_us
+        if flusher.stored - stored != ROWS:
+            raise SystemExit(f"{flusher.stored - stored} rows stored: {flusher.last_error}")
+    database.close()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -1,0 +1,71 @@
+"""What seeing costs: one hot path with all its recording, with all but the detector, and with none.
+
+Measured twice: all answers are good, as in the other rows; and one in a hundred fails, so that
+capturing and classifying have their share.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.bench.load import Ask
+from tests.bench.processes import Running, free_port, start
+from tests.bench.pythons import Build
+from tests.bench.report import Finding
+from tests.bench.session import Run, Session
+
+HERE = Path(__file__).parent
+FAILING_MAX = 0.05
+PARTS = ("none", "no-detector", "all")
+WARM_S = 1.0
+
+
+def measure_observe(session: Session, row: str) -> None:
+    """Adds ``observe`` (on over off), ``detector`` (on minus off) and ``observe-failing``."""
+    for build in session.builds:
+        with ExitStack() as stack:
+            running = {part: _start(session, build, part) for part in PARTS}
+            for one in running.values():
+                stack.callback(one.stop)
+            runs = _runs(session, running, PARTS, Ask("/200"))
+            _figures(session, row, build, runs)
+            costs = _pairs(runs, "no-detector", lambda on, off: on - off)
+            session.report.add(Finding("detector", build.name, "", "us CPU", costs))
+            runs = _runs(session, running, ("none", "all"), Ask("/mixed"))
+            _figures(session, f"{row}-failing", build, runs)
+
+
+def _runs(
+    session: Session, running: Mapping[str, Running], parts: Sequence[str], ask: Ask
+) -> Mapping[str, Sequence[Run]]:
+    def once(part: str, seconds: float = session.options.seconds) -> Run:
+        connections = session.options.connections
+        return session.measure(running[part], ask, connections, seconds, failing_max=FAILING_MAX)
+
+    for part in parts:
+        once(part, WARM_S)
+    return session.interleave(parts, once)
+
+
+def _start(session: Session, build: Build, part: str) -> Running:
+    port = free_port()
+    command = build.run(str(HERE / "ours.py"), str(session.upstream.port), str(port), part)
+    log = session.directory / f"ours-{build.name}-{part}.log"
+    name = f"ours ({build.name}, {part})"
+    return start(name, port, command, log, cores=session.cores.proxy, cwd=session.directory)
+
+
+def _figures(session: Session, row: str, build: Build, runs: Mapping[str, Sequence[Run]]) -> None:
+    for part, each in runs.items():
+        cpu = [run.cpu_us for run in each]
+        session.report.add(Finding(row, build.name, f"({part})", "us CPU", cpu))
+    ratios = _pairs(runs, "none", lambda on, off: on / off)
+    session.report.add(Finding(row, build.name, "off", "x CPU", ratios))
+
+
+def _pairs(
+    runs: Mapping[str, Sequence[Run]], part: str, compare: Callable[[float, float], float]
+) -> list[float]:
+    """All of it compared with ``part``, round by round."""
+    pairs = zip(runs["all"], runs[part], strict=True)
+    return [compare(everything.cpu_us, less.cpu_us) for everything, less in pairs]
