@@ -20,6 +20,7 @@ from proxy.api.table import Route
 from proxy.contract import parse_id
 from proxy.domain.approval import Actor
 from proxy.errors import NotFound
+from proxy.observability.middleware import REQUEST_ID, with_observability
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,7 +30,6 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 PROBE_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-REQUEST_ID = web.RequestKey("request_id", str)
 STARTED = web.RequestKey("started", bool)
 
 
@@ -43,13 +43,15 @@ async def outermost(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         _check_head(request)
         return await handler(request)
-    except web.HTTPException as refused:
-        return answer_for(refused, request_id)
     except Exception as error:
-        if request.get(STARTED) and request.transport is not None:
-            # half an answer is out: only a cut says that it is not whole
-            request.transport.abort()
-        return answer_for(error, request_id)
+        return _refused(request, error)
+
+
+def _refused(request: web.Request, error: Exception) -> web.Response:
+    if request.get(STARTED) and request.transport is not None:
+        # half an answer is out: only a cut says that it is not whole
+        request.transport.abort()
+    return answer_for(error, request[REQUEST_ID])
 
 
 async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
@@ -76,9 +78,18 @@ def _own_address(request: web.Request) -> str | None:
 
 
 def endpoint(route: Route) -> Handler:
-    """The aiohttp handler of one row."""
+    """The aiohttp handler of one row, under the middleware that is offered to every app.
+
+    Who calls is asked here and not there: a refusal of ours names its cause and its fix.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            return await answer(request)
+        except Exception as error:
+            return _refused(request, error)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
         api = request.app[API]
         if route.is_change:
             check_change(request.headers, request.content_type)
@@ -97,7 +108,7 @@ def endpoint(route: Route) -> Handler:
         made = await route.handler(call)
         return _json(route, made) if isinstance(made, BaseModel) else made
 
-    return handle
+    return with_observability(handle, skip_auth=True, route_name=route.full_path)
 
 
 async def _who(

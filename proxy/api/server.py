@@ -31,14 +31,20 @@ from proxy.api.routes import (
     patches,
 )
 from proxy.api.table import Route
-from proxy.config import Config
+from proxy.config import Config, Detector
 from proxy.founder.approvals import FounderApprovalEngine
+from proxy.observability.buffer import MetricsBuffer
+from proxy.observability.detector import MLDetector
+from proxy.observability.middleware import RECORDER
+from proxy.observability.recorder import Recorder
 from proxy.store import members
 from proxy.tasks import cancel, spawn
 
 __all__ = ["ROUTES", "ApiDeps", "Asker", "Healing", "LiveView", "build_app", "reload"]
 
 HEADER_BYTES_MAX = 16384
+CALLS_KEPT = 100
+"""Of our own calls only the counts are read; the buffer behind them stays small."""
 
 _DECLARED: tuple[Route, ...] = (
     *health.ROUTES,
@@ -64,6 +70,10 @@ def build_app(deps: ApiDeps) -> web.Application:
     log.
     """
     app = web.Application(middlewares=[outermost], client_max_size=0)
+    # counted apart: our own calls are no traffic of the app, and no incident of it either
+    app[RECORDER] = Recorder(
+        buffer=MetricsBuffer(CALLS_KEPT), detector=MLDetector(Detector(enabled=False))
+    )
     schema = deps.config.database.schema_
     hub = EventHub(deps.clock)
     app[API] = Api(

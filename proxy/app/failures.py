@@ -139,6 +139,7 @@ class FailureDesk:
         key = _fingerprint(exchange)
         known = self._remembered.get(key)
         if known is not None:
+            exchange.error = exchange.error or known[0].message
             self._remembered.move_to_end(key)
             failure = replace(
                 known[0],
@@ -151,6 +152,8 @@ class FailureDesk:
             self._reader.intake.offer(failure, known[1])
             return
         failure = self._reader.read(exchange, log_id)
+        # its row is written at the next flush, and then says what went wrong
+        exchange.error = exchange.error or failure.message
         classification = self._reader.classifier.classify(failure)
         self._remembered[key] = (failure, classification)
         if len(self._remembered) > REMEMBERED_MAX:

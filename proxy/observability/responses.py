@@ -3,6 +3,7 @@
 For in-app handlers beside the middlewares. Knows nothing of measuring.
 """
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -30,7 +31,10 @@ def problem(
     }
     optional = {"detail": detail, "code": code, "request_id": request_id, **members}
     body.update({k: v for k, v in optional.items() if v not in ("", None)})
-    response = web.json_response(body, status=status, content_type=PROBLEM_TYPE)
+    # bytes, not text: application/problem+json knows no charset
+    response = web.Response(
+        body=json.dumps(body).encode(), status=status, content_type=PROBLEM_TYPE
+    )
     response.headers.update(headers or {})
     return response
 

@@ -7,6 +7,7 @@ from aiohttp import web
 from proxy.api.call import Call
 from proxy.api.table import NOBODY_ASKED, Route
 from proxy.contract import Answer
+from proxy.observability.middleware import RECORDER
 
 NO_STORE = {"Cache-Control": "no-store"}
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -65,8 +66,17 @@ async def healthz(call: Call) -> web.Response:
 
 
 async def metrics(call: Call) -> web.Response:
-    text = "" if call.request.method == "HEAD" else call.deps.live.prometheus()
+    text = "" if call.request.method == "HEAD" else call.deps.live.prometheus() + _own_calls(call)
     return web.Response(body=text.encode(), headers={**NO_STORE, "Content-Type": PROMETHEUS})
+
+
+def _own_calls(call: Call) -> str:
+    """The control API's own answers by class, apart from the app's traffic."""
+    counts = call.request.config_dict[RECORDER].snapshot()["statuses"]
+    lines = [
+        f'selfheal_control_requests_total{{class="{c}"}} {n}' for c, n in sorted(counts.items())
+    ]
+    return "\n".join(["# TYPE selfheal_control_requests_total counter", *lines, ""])
 
 
 def _pair(

@@ -52,6 +52,15 @@ async def test_metrics_are_prometheus_text(api: ApiUnderTest) -> None:
         assert "selfheal_up 1" in await answer.text()
 
 
+async def test_our_own_calls_are_counted_by_the_middleware_we_offer(api: ApiUnderTest) -> None:
+    assert (await api.call("viewer", "GET", "/jobs"))[0] == 200
+    assert (await api.call("viewer", "PUT", "/control", {}))[0] == 403
+    async with api.client.get("/metrics") as answer:
+        text = await answer.text()
+    assert 'selfheal_control_requests_total{class="2xx"} 1' in text
+    assert 'selfheal_control_requests_total{class="4xx"} 1' in text
+
+
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_probe_without_a_host_is_answered(api: ApiUnderTest, path: str) -> None:
 
