@@ -3,8 +3,8 @@
 from typing import Any, NamedTuple
 
 from proxy.dataplane import headers
-from proxy.dataplane.framing import RequestHead
 from proxy.dataplane.plane import Plane
+from proxy.dataplane.request_head import RequestHead
 
 
 class Additions(NamedTuple):

@@ -6,8 +6,10 @@ What the hot plane let pass is read again here by the strict reader, and must pa
 
 from typing import TYPE_CHECKING
 
-from proxy.dataplane import framing, headers
+from proxy.dataplane import headers
 from proxy.dataplane.forwarding import Client, Forwarding
+from proxy.dataplane.request_head import read_request
+from proxy.dataplane.response_head import read_response
 
 if TYPE_CHECKING:
     from proxy.dataplane.hot import Hot
@@ -18,7 +20,7 @@ _READ_BEFORE = 1 << 30
 
 def adopt(client: Client, hot: "Hot") -> Forwarding:
     head, first = hot.data[: hot.head_size], hot.data[hot.head_size :]
-    request = framing.read_request(head, _READ_BEFORE, _READ_BEFORE)
+    request = read_request(head, _READ_BEFORE, _READ_BEFORE)
     exchange = Forwarding(client, request, hot.started, hot.started_at)
     exchange.upstream = hot.upstream
     exchange.up_at = hot.up_at
@@ -48,9 +50,7 @@ def _take_request(exchange: Forwarding, hot: "Hot", first: bytes) -> None:
 
 
 def _take_answer(exchange: Forwarding, hot: "Hot") -> None:
-    response = framing.read_response(
-        hot.answer_head, exchange.request.method, _READ_BEFORE, _READ_BEFORE
-    )
+    response = read_response(hot.answer_head, exchange.request.method, _READ_BEFORE, _READ_BEFORE)
     answering = exchange.answering
     answering.begin(response, exchange.request.minor)
     assert answering.body is not None

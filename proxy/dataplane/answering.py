@@ -4,12 +4,14 @@ Bytes in, bytes out: knows no sockets, no pooling and no deadlines. Framing is d
 the head is read; from there on only content passes.
 """
 
-from proxy.dataplane import framing, headers
+from proxy.dataplane import headers
+from proxy.dataplane.bodies import BodyReader
 from proxy.dataplane.chunks import LAST_CHUNK, frame
 from proxy.dataplane.copies import BodyCopy
 from proxy.dataplane.faults import BadAnswer
-from proxy.dataplane.framing import CHUNKED, LENGTH, UNTIL_CLOSE, BodyReader, ResponseHead
+from proxy.dataplane.framing import CHUNKED, HEAD_END, LENGTH, UNTIL_CLOSE
 from proxy.dataplane.plane import Plane
+from proxy.dataplane.response_head import ResponseHead, check_unfinished_response, read_response
 
 INTERIM_MAX = 64
 """1xx answers to one request."""
@@ -44,13 +46,13 @@ class Answering:
         plane = self._plane
         if self._tail:
             data, self._tail = self._tail + data, b""
-        end = data.find(framing.HEAD_END, max(0, self._checked - 3)) + 4
+        end = data.find(HEAD_END, max(0, self._checked - 3)) + 4
         if end == 3:
-            framing.check_unfinished_response(data, plane.header_bytes)
+            check_unfinished_response(data, plane.header_bytes)
             self._tail, self._checked = data, len(data)
             return None, b""
         self._checked = 0
-        head = framing.read_response(data[:end], method, plane.header_bytes, plane.header_count)
+        head = read_response(data[:end], method, plane.header_bytes, plane.header_count)
         if head.status < 200:
             self._interims += 1
             if self._interims > INTERIM_MAX:

@@ -43,6 +43,11 @@ class ChunkReader:
     def done(self) -> bool:
         return self._state == _DONE
 
+    @property
+    def has_extensions(self) -> bool:
+        """A chunk extension came by; they are checked, and end here (section 7.1.1)."""
+        return self._extension_bytes > 0
+
     def feed(self, data: bytes) -> tuple[list[bytes], int]:
         """Return the data pieces and how many bytes of ``data`` were used; fewer than all only at
         the end."""

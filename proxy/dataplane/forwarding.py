@@ -10,19 +10,15 @@ from typing import Any, Protocol
 from proxy.dataplane import headers
 from proxy.dataplane.additions import Additions, additions
 from proxy.dataplane.answering import Answering
+from proxy.dataplane.bodies import BodyReader
 from proxy.dataplane.chunks import LAST_CHUNK, frame
 from proxy.dataplane.copies import BodyCopy
 from proxy.dataplane.faults import BadAnswer, Fault, Refused, answer
-from proxy.dataplane.framing import (
-    CHUNKED,
-    NO_BODY,
-    UNTIL_CLOSE,
-    BodyReader,
-    RequestHead,
-    ResponseHead,
-)
+from proxy.dataplane.framing import CHUNKED, UNTIL_CLOSE
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.report import report
+from proxy.dataplane.request_head import RequestHead
+from proxy.dataplane.response_head import ResponseHead
 from proxy.dataplane.sending import IDEMPOTENT, Sending
 from proxy.dataplane.upgrade import answers_handshake
 from proxy.dataplane.upstream import Link, Upstream
@@ -91,7 +87,7 @@ class Forwarding:
         self.up_at = started
         self.body = BodyReader(request.kind, request.length, request.judge, plane.header_bytes)
         self.copy = BodyCopy(plane.capture_bytes)
-        self.trace = headers.trace_id(request.names, request.lines)
+        self.trace = headers.trace_id(request)
         self.is_over = False
         self._trace_line = b""
         self.upstream: Upstream = plane.upstream
@@ -110,8 +106,6 @@ class Forwarding:
 
     def begin(self) -> None:
         request = self.request
-        if request.kind == NO_BODY:
-            request.judge.retire()
         more = additions(
             self._plane, request, self._client.address, self._client.transport, self.trace
         )

@@ -8,13 +8,19 @@ nothing of storage or of why an exchange matters.
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from proxy.dataplane import framing, headers
+from proxy.dataplane import headers
 from proxy.dataplane.adoption import adopt
 from proxy.dataplane.faults import Fault, Refused, TooSlow, answer
 from proxy.dataplane.forwarding import Forwarding
-from proxy.dataplane.framing import NO_BODY, RequestHead
+from proxy.dataplane.framing import HEAD_END, NO_BODY
 from proxy.dataplane.leaving import Leaving
 from proxy.dataplane.plane import Plane
+from proxy.dataplane.request_head import (
+    RequestHead,
+    check_unfinished_request,
+    read_request,
+    skip_empty_lines,
+)
 from proxy.dataplane.sockets import reset_on_close
 from proxy.dataplane.stall import NEVER, Stall
 from proxy.dataplane.upgrade import Tunnel
@@ -133,7 +139,7 @@ class General(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._eof_at = self._heard_at = self.plane.monotonic()
-        if self._phase == _HEAD and framing.skip_empty_lines(self._tail):
+        if self._phase == _HEAD and skip_empty_lines(self._tail):
             self._refuse(Refused("the request ends in the middle of its head"))
         elif self._phase == _BODY:
             self._refuse(Refused("the request ends in the middle of its body"))
@@ -206,20 +212,20 @@ class General(asyncio.Protocol):
     def _take_head(self) -> bool:
         plane = self.plane
         if self._tail[:1] == b"\r":
-            self._tail, self._checked = framing.skip_empty_lines(self._tail), 0
+            self._tail, self._checked = skip_empty_lines(self._tail), 0
             if not self._tail:
                 return False
         data = self._tail
-        end = data.find(framing.HEAD_END, max(0, self._checked - 3)) + 4
+        end = data.find(HEAD_END, max(0, self._checked - 3)) + 4
         if end == 3:
-            framing.check_unfinished_request(data, plane.header_bytes)
+            check_unfinished_request(data, plane.header_bytes)
             if self._head_since < 0:
                 self._head_since = self._heard_at
             self._checked = len(data)
             return False
         head, self._tail, self._checked = data[:end], data[end:], 0
         self._head_since = NEVER
-        request = framing.read_request(head, plane.header_bytes, plane.header_count)
+        request = read_request(head, plane.header_bytes, plane.header_count)
         if plane.local_prefix and plane.is_local(request.path):
             self._hand_over(request)
             return False

@@ -9,7 +9,9 @@ import ipaddress
 import re
 import secrets
 
-from proxy.dataplane.framing import CHUNKED, LENGTH, RequestHead, ResponseHead, value_of, values_of
+from proxy.dataplane.framing import CHUNKED, LENGTH, Head, value_of
+from proxy.dataplane.request_head import RequestHead
+from proxy.dataplane.response_head import ResponseHead
 from proxy.domain.exchange import Headers
 
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
@@ -121,11 +123,11 @@ def pairs(lines: list[bytes]) -> Headers:
     ]
 
 
-def trace_id(names: list[bytes], lines: list[bytes]) -> str | None:
+def trace_id(head: Head) -> str | None:
     """The 32 hex digits of ``traceparent`` (W3C Trace Context section 3.2) or of
     ``sentry-trace``."""
     for name, expression in ((b"traceparent", _TRACEPARENT), (b"sentry-trace", _SENTRY_TRACE)):
-        for value in values_of(names, lines, name):
+        for value in head.values(name):
             match = expression.match(value)
             if match is not None and match[1] != b"0" * 32:
                 return match[1].decode()

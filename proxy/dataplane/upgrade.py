@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from proxy.dataplane.framing import ResponseHead
+from proxy.dataplane.response_head import ResponseHead
 from proxy.dataplane.sockets import reset_on_close
 from proxy.dataplane.upstream import Link
 

@@ -6,7 +6,9 @@ import h11
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dataplane.framing import CHUNKED, LENGTH, read_request, read_response
+from proxy.dataplane.framing import CHUNKED, LENGTH
+from proxy.dataplane.request_head import read_request
+from proxy.dataplane.response_head import read_response
 from proxy.dataplane.headers import (
     HOP_BY_HOP,
     request_block,
