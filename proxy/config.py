@@ -110,7 +110,7 @@ class Downstream(Section):
     body_idle_timeout_s: float = Field(30.0, gt=0)
     keepalive_timeout_s: float = Field(75.0, gt=0)
     header_bytes: int = Field(65536, ge=1024, le=1 << 20)
-    header_count: int = Field(256, ge=16, le=10000)
+    header_count: int = Field(1000, ge=16, le=10000)
     drain_s: float = Field(30.0, ge=0)
     forwarded: Literal["off", "append", "replace"] = "off"
     trusted: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "unix")

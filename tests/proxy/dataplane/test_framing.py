@@ -159,7 +159,7 @@ REFUSED: list[tuple[int, bytes]] = [
     (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     (431, b"GET / HTTP/1.1\r\n" + H + b"X: " + b"y" * 70000 + b"\r\n\r\n"),
     (431, b"GET / HTTP/1.1\r\n" + H + b"X: " + b"y" * 70000),
-    (431, b"GET / HTTP/1.1\r\n" + H + b"X: y\r\n" * 300 + b"\r\n"),
+    (431, b"GET / HTTP/1.1\r\n" + H + b"X: y\r\n" * 1100 + b"\r\n"),
     # Host
     (400, b"GET / HTTP/1.1\r\n\r\n"),
     (400, b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
@@ -283,7 +283,7 @@ BROKEN: list[bytes] = [
     HEAD + b"X: a\nb\r\nContent-Length: 0\r\n\r\n",
     HEAD + b"X\xff: y\r\nContent-Length: 0\r\n\r\n",
     HEAD + b"X: " + b"y" * 70000 + b"\r\nContent-Length: 0\r\n\r\n",
-    HEAD + b"X: y\r\n" * 300 + b"Content-Length: 0\r\n\r\n",
+    HEAD + b"X: y\r\n" * 1100 + b"Content-Length: 0\r\n\r\n",
     HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
     HEAD + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
     HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
