@@ -162,6 +162,11 @@ def _add_operations(commands: Subparsers) -> None:
     sub = commands.add_parser("doctor", help="what runs here, and what is missing")
     _add_database_options(sub)
     sub.add_argument("--url", help="the control API (default: the running sidecar's)")
+    sub.add_argument(
+        "--governance",
+        action="store_true",
+        help="attack a scratch installation as every role, and compare it with this one",
+    )
     sub.set_defaults(func=_doctor)
 
     sub = commands.add_parser("member", help="who may act")
@@ -227,6 +232,10 @@ def _migrate(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
+    if args.governance:
+        from proxy.app.governance.examine import run
+
+        return run(args)
     from proxy.app.doctor import doctor
 
     return doctor(args)

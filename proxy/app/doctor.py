@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from proxy.app.operations import settings_of
+from proxy.config import Config
+from proxy.errors import SelfHealError
 from proxy.locations import DataDir
 from proxy.version import VERSION
 
@@ -36,6 +38,7 @@ def doctor(args: argparse.Namespace) -> int:
         _loop(),
         _parser(),
         _database_binaries(bool(config.database.url)),
+        asyncio.run(_rights(config, data_dir)),
         _founder_token(DataDir(data_dir)),
         _jail(),
         Finding("git", "ok", "found")
@@ -102,6 +105,31 @@ def _database_binaries(own_dsn: bool) -> Finding:
         "ok",
         "embedded; installed: PostgreSQL " + ", ".join(str(b.major) for b in found),
     )
+
+
+async def _rights(config: Config, data_dir: Path) -> Finding:
+    """Whether the database can hold this installation back: no superuser, owner or BYPASSRLS."""
+    from proxy.store.embedded import Cluster
+    from proxy.store.governance import is_installed, too_strong
+    from proxy.store.pool import connect
+
+    cluster = Cluster(data_dir)
+    if not config.database.url and not cluster.is_alive():
+        return Finding("rights", "missing", "the database does not run, so its roles are unknown")
+    schema = config.database.schema_
+    try:
+        conn = await connect(config.database.url or cluster.installer_dsn(), schema=schema)
+        try:
+            if not await is_installed(conn, schema):
+                return Finding("rights", "missing", "nothing is installed yet: selfheal migrate")
+            strong = await too_strong(conn)
+        finally:
+            await conn.close(timeout=5)
+    except SelfHealError as error:
+        return Finding("rights", "missing", str(error))
+    if strong:
+        return Finding("rights", "broken", "nothing holds it back: " + "; ".join(strong))
+    return Finding("rights", "ok", "no role of ours is superuser, owner or BYPASSRLS")
 
 
 def _founder_token(files: DataDir) -> Finding:

@@ -22,6 +22,11 @@ def user_of(dsn: str) -> str:
     return unquote(login.partition(":")[0]) if at else ""
 
 
+def password_of(dsn: str) -> str:
+    login, at, _ = urlsplit(dsn).netloc.rpartition("@")
+    return unquote(login.partition(":")[2]) if at else ""
+
+
 def prefix_of(proxy_dsn: str) -> str:
     """The installation's role prefix, read from the sidecar's login: ``x7f_sh_login_proxy`` →
     ``x7f_``.
