@@ -42,6 +42,11 @@ class DataDir:
         return self.path / "supervisor.pid"
 
     @property
+    def takeover(self) -> Path:
+        """One line, where the running sidecar gives its listening sockets away."""
+        return self.path / "takeover.path"
+
+    @property
     def lock_file(self) -> Path:
         return self.path / "supervisor.lock"
 

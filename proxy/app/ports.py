@@ -1,9 +1,11 @@
 """Binding what `up` listens on, with a sentence that names the fix when a port cannot be had."""
 
+import contextlib
 import errno
 import os
 import socket
 import stat
+from collections.abc import Sequence
 
 from proxy.config import parse_address
 from proxy.errors import ConfigError, UsageError
@@ -11,16 +13,27 @@ from proxy.errors import ConfigError, UsageError
 BACKLOG = 4096
 
 
-def bind_all(address: str, count: int, *, takeover: bool, flag: str) -> list[socket.socket]:
-    """``count`` listening sockets on one address (one for each data worker), not inheritable yet.
+def bind_all(
+    address: str,
+    count: int,
+    *,
+    takeover: bool,
+    flag: str,
+    inherited: Sequence[socket.socket] = (),
+    mode: int = 0o600,
+) -> list[socket.socket]:
+    """At least ``count`` listening sockets on one address (one for each data worker; a unix socket
+    is one for all), not inheritable yet.
 
-    Every TCP socket carries SO_REUSEPORT so that workers, and with ``takeover`` a second sidecar,
-    may share the port; without ``takeover`` a plain bind is tried first, because SO_REUSEPORT alone
-    would share silently.
+    Those of ``inherited`` that listen there come first. Every TCP socket carries SO_REUSEPORT so
+    that workers, and with ``takeover`` a second sidecar, may share the port; without ``takeover`` a
+    plain bind is tried first, because SO_REUSEPORT alone would share silently. ``mode`` are the
+    permissions of a unix socket.
     """
     where = parse_address(address)
     if isinstance(where, str):
-        return [_bind_unix(where, takeover=takeover, flag=flag)]
+        ours = [sock for sock in inherited if sock.getsockname() == where]
+        return ours or [_bind_unix(where, takeover=takeover, flag=flag, mode=mode)]
     host, port = where
     try:
         family, _, _, _, sockaddr = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -28,20 +41,21 @@ def bind_all(address: str, count: int, *, takeover: bool, flag: str) -> list[soc
         raise ConfigError(
             f"{flag} {address}: {host} is no address of this machine: {error}"
         ) from None
-    sockets: list[socket.socket] = []
+    sockets = [sock for sock in inherited if sock.getsockname()[:2] == sockaddr[:2]]
+    bound: list[socket.socket] = []
     try:
         if not takeover and port:
             _bind_tcp(family, sockaddr, shared=False).close()
-        for _ in range(count):
+        while len(sockets) + len(bound) < count:
             sock = _bind_tcp(family, sockaddr, shared=True)
-            sockets.append(sock)
+            bound.append(sock)
             sockaddr = sock.getsockname()
             sock.listen(BACKLOG)
     except OSError as error:
-        for sock in sockets:
+        for sock in bound:
             sock.close()
         raise _explain(error, address, flag) from None
-    return sockets
+    return sockets + bound
 
 
 def shown_url(sock: socket.socket, scheme: str = "http") -> str:
@@ -66,11 +80,12 @@ def _bind_tcp(family: int, sockaddr: object, *, shared: bool) -> socket.socket:
     return sock
 
 
-def _bind_unix(path: str, *, takeover: bool, flag: str) -> socket.socket:
+def _bind_unix(path: str, *, takeover: bool, flag: str, mode: int) -> socket.socket:
+    """What a killed sidecar left at the path goes; its permissions are right before it listens."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if os.path.exists(path):
-            if not stat.S_ISSOCK(os.stat(path).st_mode):
+        if os.path.lexists(path):
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
                 raise UsageError(
                     f"{flag} unix:{path}: that is a file, not a socket; choose another path"
                 )
@@ -78,6 +93,7 @@ def _bind_unix(path: str, *, takeover: bool, flag: str) -> socket.socket:
                 raise OSError(errno.EADDRINUSE, "in use")
             os.unlink(path)
         sock.bind(path)
+        os.chmod(path, mode)
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
@@ -86,6 +102,14 @@ def _bind_unix(path: str, *, takeover: bool, flag: str) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def unlink_unix(sock: socket.socket) -> None:
+    """The path of a unix socket goes with it; nothing to do for any other."""
+    name = sock.getsockname()
+    if isinstance(name, str) and name:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
 
 
 def _answers(path: str) -> bool:

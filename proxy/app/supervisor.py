@@ -7,22 +7,22 @@ credential and speaks no SQL; what needs those runs in a child.
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
-import shutil
 import signal
+import socket
 import sys
-import tempfile
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from proxy.app.channel import Channel, Message
 from proxy.app.children import CONTROL, INSTALLER_DSN, WORKER, Child, abandon
-from proxy.app.ports import bind_all, shown_url
+from proxy.app.home import Home
+from proxy.app.ports import bind_all, shown_url, unlink_unix
+from proxy.app.takeover import Offer, receive
 from proxy.clock import SystemClock
 from proxy.config import Config, Loaded, reloaded
 from proxy.dataplane.tls import read_pem
@@ -70,7 +70,8 @@ class Supervisor:
         self.loaded = loaded
         self.config = loaded.config
         self._pem = read_pem(loaded.config)
-        self.files = DataDir(data_dir)
+        self._home = Home(DataDir(data_dir), takeover=takeover)
+        self.files = self._home.files
         self._reload = reload
         self._takeover = takeover
         self._first = first
@@ -81,18 +82,18 @@ class Supervisor:
         self._stop_now = asyncio.Event()
         self._forwarding = asyncio.Event()
         self._database: Message | None = None
-        self._lock: IO[str] | None = None
         self._cluster: Cluster | None = None
+        self._offer: Offer | None = None
         self._starting: asyncio.Future[Any] | None = None
-        self._run_dir = ""
         self._exit_code = 0
 
     # --- start --------------------------------------------------------------------------------
 
     async def run(self) -> int:
         """Serve until told to stop; the exit code of the command."""
-        self._prepare_data_dir()
+        self._home.enter()
         try:
+            self._find_cluster()
             self._bind()
             self._install_signals()
             self._announce()
@@ -101,61 +102,50 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._forwarding.wait(), FIRST_BYTE_TIMEOUT_S)
             self._keep_all([c for c in self._children if not c.is_worker])
-            database = spawn(self._keep_database(), name="database")
+            background = [
+                spawn(self._keep_database(), name="database"),
+                spawn(self._home.keep_lock(), name="lock"),
+            ]
             await self._stopping.wait()
-            await self._stop(database)
+            await self._stop(background)
         finally:
             self._clean_up()
         return self._exit_code
 
-    def _prepare_data_dir(self) -> None:
-        path = self.files.path
-        try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = self.files.lock_file.open("a+")
-        except OSError as error:
-            raise ConfigError(
-                f"--data-dir {path}: cannot be written: {error.strerror}; choose another directory"
-            ) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not self._takeover:
-                raise ConfigError(
-                    f"--data-dir {path}: a sidecar already runs there; stop it, use --takeover for"
-                    " an upgrade in place, or give this one a directory of its own"
-                ) from None
+    def _find_cluster(self) -> None:
         if not self.config.database.url:
-            self._cluster = Cluster(path)
+            self._cluster = Cluster(self.files.path)
             try:
                 self._cluster.check()
             except SelfHealError as error:
-                raise ConfigError(f"--data-dir {path}: {error}") from None
-        self._run_dir = tempfile.mkdtemp(prefix="selfheal-")
+                raise ConfigError(f"--data-dir {self.files.path}: {error}") from None
 
     def _bind(self) -> None:
         listen = self.config.listen
-        data = bind_all(listen.data, listen.workers, takeover=self._takeover, flag="--listen")
-        control = bind_all(listen.control, 1, takeover=self._takeover, flag="--control")
+        inherited = receive(self.files.takeover) if self._takeover else []
+        bind = partial(
+            bind_all, takeover=self._takeover, inherited=inherited, mode=int(listen.socket_mode, 8)
+        )
+        data = bind(listen.data, listen.workers, flag="--listen")
+        control = bind(listen.control, 1, flag="--control")
+        for sock in inherited:
+            if sock not in data and sock not in control:
+                sock.close()
         for index in range(listen.workers):
             child = self._take_first() or Child(f"worker-{index}", WORKER)
-            child.sockets = [data[index]] if index < len(data) else [data[0]]
+            child.sockets = data[index :: listen.workers] or [data[0]]
             self._children.append(child)
         control_process = Child("control", CONTROL)
         control_process.sockets = control
         self._children.append(control_process)
         scheme = "https" if self._pem.certificate else "http"
-        self._write(self.files.data_url, shown_url(data[0], scheme))
-        self._write(self.files.control_url, shown_url(control[0]))
-        self._write(self.files.pid_file, str(os.getpid()))
+        self._home.tell(shown_url(data[0], scheme), shown_url(control[0]))
+        self._offer = Offer(self._home.run_dir, self.files.takeover, data + control)
+        self._offer.open()
 
     def _take_first(self) -> Child | None:
         first, self._first = self._first, None
         return first
-
-    @staticmethod
-    def _write(path: Path, text: str) -> None:
-        path.write_text(text + "\n", "utf-8")
 
     def _announce(self) -> None:
         upstream = self.config.upstream.url
@@ -177,7 +167,7 @@ class Supervisor:
             "name": child.name,
             **self._settings(child),
             "data_dir": str(self.files.path),
-            "run_dir": self._run_dir,
+            "run_dir": str(self._home.run_dir),
             "database": self._database,
         }
 
@@ -334,15 +324,16 @@ class Supervisor:
             _log.warning("the next start will change %s; the rest", ", ".join(waiting))
         _log.info("settings reloaded")
 
-    async def _stop(self, database: asyncio.Task[None]) -> None:
+    async def _stop(self, background: list[asyncio.Task[None]]) -> None:
         _log.info("stopping: draining for at most %.0f s", self.config.downstream.drain_s)
-        await cancel(database)
+        await cancel(*background)
+        self._offer_no_more()
         self._broadcast({"type": "drain"})
         control = [c for c in self._children if not c.is_worker]
         workers = [c for c in self._children if c.is_worker]
         for sock in (s for child in workers for s in child.sockets):
             # Ours too, or the kernel would go on queueing connections nobody will accept.
-            sock.close()
+            self._let_go(sock)
         await self._wait_for(workers, self.config.downstream.drain_s + STOP_GRACE_S)
         for child in control:
             if child.channel is not None:
@@ -352,6 +343,17 @@ class Supervisor:
         if self._starting is not None:
             # a thread cannot be cancelled; a server it starts after our last look would stay behind
             await asyncio.wait({self._starting})
+
+    def _offer_no_more(self) -> None:
+        if self._offer is not None:
+            self._offer.close()
+
+    def _let_go(self, sock: socket.socket) -> None:
+        """Close our end; a unix socket's path goes too, unless another sidecar has the socket."""
+        if sock.fileno() >= 0:
+            if self._offer is not None and not self._offer.is_taken:
+                unlink_unix(sock)
+            sock.close()
 
     async def _wait_for(self, children: list[Child], timeout_s: float) -> None:
         waits = [asyncio.to_thread(c.process.wait) for c in children if c.process is not None]
@@ -368,6 +370,7 @@ class Supervisor:
         await cancel(now)
 
     def _clean_up(self) -> None:
+        self._offer_no_more()
         if (unused := self._take_first()) is not None:
             abandon(unused)
         for child in self._children:
@@ -375,16 +378,7 @@ class Supervisor:
                 child.process.kill()
                 child.process.wait()
             for sock in child.sockets:
-                with contextlib.suppress(OSError):
-                    sock.close()
+                self._let_go(sock)
         if self._cluster is not None:
             self._cluster.detach()
-        with contextlib.suppress(OSError):
-            # After a take-over these files already name the sidecar that took over.
-            if self.files.pid_file.read_text().strip() == str(os.getpid()):
-                for path in (self.files.control_url, self.files.data_url, self.files.pid_file):
-                    path.unlink()
-        if self._run_dir:
-            shutil.rmtree(self._run_dir, ignore_errors=True)
-        if self._lock is not None:
-            self._lock.close()
+        self._home.leave()
