@@ -44,6 +44,20 @@ class TooSlow(Fault):
         super().__init__(504, Outcome.UPSTREAM_TIMEOUT, reason, token)
 
 
+def own_fault(error: BaseException) -> Fault:
+    """What should not have happened here: ours to mark and to mend, never the app's."""
+    return Fault(
+        500, Outcome.PROXY_FAULT, f"the proxy failed: {error!r}"[:200], "proxy_internal_error"
+    )
+
+
+def is_ours(error: BaseException | None) -> bool:
+    """True when a connection ended by an exception in our own callbacks: peers and the network
+    end one with an ``OSError``, or without any.
+    """
+    return error is not None and not isinstance(error, OSError)
+
+
 _OWN_LIMITS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 )

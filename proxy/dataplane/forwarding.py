@@ -5,6 +5,7 @@ here the bytes move, and here an exchange ends: well, refused, failed or abandon
 connection is only known by what ``Client`` says.
 """
 
+import logging
 from typing import Any, Protocol
 
 from proxy.dataplane import headers
@@ -13,7 +14,7 @@ from proxy.dataplane.answering import Answering
 from proxy.dataplane.bodies import BodyReader
 from proxy.dataplane.chunks import LAST_CHUNK, frame
 from proxy.dataplane.copies import BodyCopy
-from proxy.dataplane.faults import BadAnswer, Fault, Refused, answer
+from proxy.dataplane.faults import BadAnswer, Fault, Refused, answer, is_ours, own_fault
 from proxy.dataplane.framing import CHUNKED, UNTIL_CLOSE
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.report import report
@@ -23,6 +24,8 @@ from proxy.dataplane.sending import IDEMPOTENT, Sending
 from proxy.dataplane.upgrade import answers_handshake
 from proxy.dataplane.upstream import Link, Upstream
 from proxy.domain.exchange import Outcome
+
+_log = logging.getLogger("selfheal.dataplane")
 
 
 class Client(Protocol):
@@ -270,7 +273,10 @@ class Forwarding:
         if self.is_over:
             return
         answering = self.answering
-        if answering.head is not None:
+        if is_ours(error):
+            assert error is not None
+            self.fail(own_fault(error))
+        elif answering.head is not None:
             rest = answering.end_of_link() if error is None else None
             if rest is None:
                 words = "the answer was cut in the middle of its body"
@@ -406,7 +412,10 @@ class Forwarding:
         exchange = report(self, plane.monotonic(), status, outcome, error)
         if sent is not None and received is not None:
             exchange.request_bytes, exchange.response_bytes = sent, received
-        plane.record(exchange)
+        try:
+            plane.record(exchange)
+        except Exception:
+            _log.exception("an exchange could not be recorded")
 
     # -- what others ask
 

@@ -6,11 +6,12 @@ nothing of storage or of why an exchange matters.
 """
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from proxy.dataplane import headers
 from proxy.dataplane.adoption import adopt
-from proxy.dataplane.faults import Fault, Refused, TooSlow, answer
+from proxy.dataplane.faults import Fault, Refused, TooSlow, answer, is_ours, own_fault
 from proxy.dataplane.forwarding import Forwarding
 from proxy.dataplane.framing import HEAD_END, NO_BODY
 from proxy.dataplane.leaving import Leaving
@@ -35,6 +36,8 @@ PIPELINE_BYTES_MAX = 65536
 GONE_GRACE_S = 1.0
 """A client that ended its sending may still read; when nothing was to write for this long, it has
 left."""
+
+_log = logging.getLogger("selfheal.dataplane")
 
 _HEAD, _BODY, _ANSWER, _TUNNEL, _DONE = range(5)
 """What is read from the client: a head, a body, nothing yet, a tunnel, nothing any more."""
@@ -145,14 +148,24 @@ class General(asyncio.Protocol):
             self._refuse(Refused("the request ends in the middle of its body"))
         elif self._phase == _ANSWER:
             # a TLS session has no half: asyncio ends it, and logs that it was asked not to
-            return bool(self.transport.can_write_eof())
+            if not self.transport.can_write_eof():
+                return False
+            # the scan alone would look up to a second too late
+            asyncio.get_running_loop().call_later(GONE_GRACE_S + 0.01, self._look_again)
+            return True
         return False
+
+    def _look_again(self) -> None:
+        if self._phase == _ANSWER:
+            self.scan(self.plane.monotonic())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.plane.closed(self)
         self._phase = _DONE
         exchange, self._exchange = self._exchange, None
         if exchange is not None and not exchange.is_over:
+            if is_ours(exc):
+                self._end_words = (f"the proxy failed: {exc!r}", Outcome.PROXY_FAULT)
             exchange.abandon(*self._end_words)
 
     def pause_writing(self) -> None:
@@ -203,6 +216,10 @@ class General(asyncio.Protocol):
                     break
         except Refused as fault:
             self._refuse(fault)
+            return
+        except Exception as error:
+            _log.exception("a request could not be read")
+            self._break(error)
             return
         if self._phase <= _ANSWER:
             if self._exchange is not None:
@@ -359,8 +376,22 @@ class General(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.refuse(fault)
             return
+        self.plane.requests_total += 1
+        self._end_without_request(fault)
+
+    def _break(self, error: Exception) -> None:
+        """Something here is wrong: say so, and close; nobody else is to blame."""
+        fault = own_fault(error)
+        exchange = self._exchange
+        if exchange is None:
+            self._end_without_request(fault)
+        elif not exchange.is_over:
+            exchange.fail(fault)
+        else:
+            self.cut()
+
+    def _end_without_request(self, fault: Fault) -> None:
         plane = self.plane
-        plane.requests_total += 1
         self.transport.write(answer(fault.status, fault.reason, fault.token, close=True))
         plane.record(
             Exchange(
@@ -402,7 +433,7 @@ class General(asyncio.Protocol):
         if not self.is_writable:
             self._cut_if_stuck(now)
             return
-        if self._eof_at >= 0 and now - max(self._eof_at, self._wrote_at) > GONE_GRACE_S:
+        if self._eof_at >= 0 and now - max(self._eof_at, self._wrote_at) >= GONE_GRACE_S:
             self.cut()
             return
         plane = self.plane

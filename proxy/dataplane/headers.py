@@ -41,7 +41,10 @@ def request_block(
     out = [b"%b %b HTTP/1.1" % (request.method, request.target)]
     if request.minor == 0 and b"host" not in request.names:
         out.append(b"Host: " + (request.authority or host))
-    for name, line in zip(request.names, request.lines, strict=True):
+    names, lines = request.names, request.lines
+    if request.is_websocket:
+        names, lines = _upgrading(names, lines)
+    for name, line in zip(names, lines, strict=True):
         if name in _FRAMING:
             out.append(_framing_line(line, name, request.kind, request.length))
         elif name == b"host" and request.authority is not None:
@@ -50,11 +53,20 @@ def request_block(
             )
         elif name not in dropped:
             out.append(line)
-    if request.is_websocket:
-        out += [b"Connection: Upgrade", b"Upgrade: websocket"]
     out += added
     out.append(b"\r\n")
     return b"\r\n".join(out)
+
+
+def _upgrading(names: list[bytes], lines: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """The two lines that make an upgrade stay, in their place and spelling; the first Connection
+    line names nothing else any more.
+    """
+    names, lines = names.copy(), lines.copy()
+    connection, upgrade = names.index(b"connection"), names.index(b"upgrade")
+    names[connection] = names[upgrade] = b""
+    lines[connection] = lines[connection][: len(b"connection")] + b": Upgrade"
+    return names, lines
 
 
 def _framing_line(line: bytes, name: bytes, kind: int, length: int) -> bytes:
@@ -86,7 +98,10 @@ def response_block(
     """
     dropped = _dropped(response.connection)
     out = [b"HTTP/1.1 %d %b" % (response.status, response.reason)]
-    for name, line in zip(response.names, response.lines, strict=True):
+    names, lines = response.names, response.lines
+    if response.status == 101:
+        names, lines = _upgrading(names, lines)
+    for name, line in zip(names, lines, strict=True):
         if name in _FRAMING:
             if name == b"content-length":
                 if response.status >= 200 and response.status != 204:
@@ -97,8 +112,6 @@ def response_block(
                 out.append(_framing_line(line, name, CHUNKED, 0))
         elif name not in dropped:
             out.append(line)
-    if response.status == 101:
-        out += [b"Connection: Upgrade", b"Upgrade: websocket"]
     if chunk:
         out.append(b"Transfer-Encoding: chunked")
     if close:
