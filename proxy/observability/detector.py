@@ -125,7 +125,12 @@ class MLDetector:
 
     def health_input(self, now: float | None = None) -> HealthInput:
         at = self._now if now is None else now
-        return HealthInput({key: s.minutes.window(at) for key, s in self._series.items()})
+        slower = {
+            (i.anomaly.method, i.anomaly.route): i.anomaly.ratio
+            for i in self.open_incidents
+            if i.anomaly.kind == "latency"
+        }
+        return HealthInput({key: s.minutes.window(at) for key, s in self._series.items()}, slower)
 
     def get_recent_anomalies(self, limit: int = 50) -> list[Anomaly]:
         """Newest first."""

@@ -2,8 +2,9 @@
 
 Three parts with the weights and names founders know: latency 0.3, error_rate 0.4, availability 0.3.
 Input is counts that add, so N workers' windows are one input. A visitor's 404 costs nothing: only
-the app's own failures (5xx, refused, broken, too late) do. Monotone: turning a good answer bad, or
-making one slower, never raises it.
+the app's own failures (5xx, refused, broken, too late) do. A route that takes several times its
+usual time costs points however fast it still is. Monotone: turning a good answer bad, making one
+slower, or one incident more, never raises it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,19 +18,28 @@ LATENCY_GOOD_MS = 200.0
 LATENCY_BAD_MS = 2000.0
 ERROR_RATE_BAD = 0.10
 TERMS_MAX = 8
+SLOWER_COSTS = 0.5
+"""Of the latency part, for one route endlessly slower than usual; a ratio r costs 1 - 1/r of it.
+
+The same on busy and quiet routes: were it weighed by traffic, a failure elsewhere would raise it.
+"""
 
 
 @dataclass(slots=True)
 class HealthInput:
     """One window. ``routes`` maps (method, route) to its counts; a refused or broken upstream is
-    in ``errors``.
+    in ``errors``. ``slower`` holds the routes with an open latency incident, and how many times
+    their usual time they take.
     """
 
     routes: dict[tuple[str, str], WindowCounts] = field(default_factory=dict)
+    slower: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def add(self, other: "HealthInput") -> None:
         for key, counts in other.routes.items():
             self.routes.setdefault(key, WindowCounts()).add(counts)
+        for key, ratio in other.slower.items():
+            self.slower[key] = max(ratio, self.slower.get(key, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ def health_score(window: HealthInput) -> HealthScore:
         why = (WhyTerm("no_data", 0.0, "No requests in the last five minutes; no score."),)
         return HealthScore(None, None, None, None, why, 0, 0)
     parts = {
-        "latency": _latency_part(total),
+        "latency": min(_latency_part(total), _as_usual(window)),
         "error_rate": _falling(total.errors / total.requests, 0.0, ERROR_RATE_BAD),
         "availability": _availability(window),
     }
@@ -98,6 +108,13 @@ def _falling(value: float, good: float, bad: float) -> float:
 def _latency_part(total: WindowCounts) -> float:
     p95 = _p95_with_failures_slow(total)
     return _falling(p95, LATENCY_GOOD_MS, LATENCY_BAD_MS)
+
+
+def _as_usual(window: HealthInput) -> float:
+    left = 1.0
+    for ratio in window.slower.values():
+        left *= 1.0 - SLOWER_COSTS * (1.0 - 1.0 / max(1.0, ratio))
+    return 100.0 * left
 
 
 def _p95_with_failures_slow(total: WindowCounts) -> float:
@@ -153,6 +170,8 @@ def _why(
 
 
 def _latency_text(window: HealthInput, total: WindowCounts) -> str:
+    if _as_usual(window) < _latency_part(total):
+        return _slower_text(window)
     p95 = quantiles(total.durations, (0.95,))[0]
     if p95 is None or p95 <= LATENCY_GOOD_MS:
         return "More than one request in twenty failed; they count as slow."
@@ -166,6 +185,13 @@ def _latency_text(window: HealthInput, total: WindowCounts) -> str:
         f"p95 is {p95:.0f} ms, {LATENCY_GOOD_MS:.0f} ms is full marks; most of it is {method} "
         f"{route}."
     )
+
+
+def _slower_text(window: HealthInput) -> str:
+    worst = sorted(((ratio, key) for key, ratio in window.slower.items()), reverse=True)
+    ratio, (method, route) = worst[0]
+    others = f", and {len(worst) - 1} more are slower than usual" if len(worst) > 1 else ""
+    return f"{method} {route} takes {ratio:.1f} times as long as usual{others}."
 
 
 def _worst_routes(window: HealthInput) -> str:

@@ -102,7 +102,14 @@ def _read(data: Mapping[str, Any]) -> MergedSnapshot:
         anomalies_total=int(data["anomalies_total"]),
         statuses=Counter({str(k): int(v) for k, v in data["statuses"].items()}),
         outcomes=Counter({str(k): int(v) for k, v in data["outcomes"].items()}),
-        window=HealthInput(routes),
+        window=HealthInput(
+            routes,
+            {
+                (str(i["method"]), str(i["route"])): float(i["ratio"])
+                for i in data["open"]
+                if i["kind"] == "latency"
+            },
+        ),
         minutes={int(n): WindowCounts.from_json(c) for n, c in data["minutes"].items()},
         open=[
             {

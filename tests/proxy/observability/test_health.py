@@ -115,6 +115,45 @@ def test_one_more_failure_never_raises_it(given_rows: list[Row], route: str, ms:
     never_better(score(given_rows), score([*given_rows, (route, ms, "failed")]))
 
 
+def test_an_open_latency_incident_costs_points_however_fast_the_route_still_is() -> None:
+    calm = window([("/", 20.0, "ok")] * 50)
+    slow = HealthInput(calm.routes, {("GET", "/"): 3.0})
+    result = health_score(slow)
+    assert (result.score, result.latency) == (90, 66.7)
+    (term,) = result.why
+    assert (term.points, term.text) == (10.0, "GET / takes 3.0 times as long as usual.")
+
+
+incidents = st.dictionaries(
+    st.tuples(st.just("GET"), st.sampled_from(["/", "/a", "/b"])), st.floats(1, 100), max_size=3
+)
+
+
+@given(rows, incidents, st.sampled_from(["/", "/a", "/b"]), st.floats(1, 100))
+def test_one_more_or_a_worse_incident_never_raises_it(
+    given_rows: list[Row],
+    open_now: dict[tuple[str, str], float],
+    route: str,
+    ratio: float,
+) -> None:
+    counts = window(given_rows).routes
+    more = open_now | {("GET", route): max(ratio, open_now.get(("GET", route), 1.0))}
+    before, after = HealthInput(counts, open_now), HealthInput(counts, more)
+    never_better(health_score(before), health_score(after))
+    assert merged([before, after]).slower == more
+
+
+@given(rows, incidents, st.sampled_from(["/", "/new"]))
+def test_a_failure_beside_an_incident_never_raises_it(
+    given_rows: list[Row], open_now: dict[tuple[str, str], float], route: str
+) -> None:
+    worse = [*given_rows, (route, 5.0, "failed")]
+    never_better(
+        health_score(HealthInput(window(given_rows).routes, open_now)),
+        health_score(HealthInput(window(worse).routes, open_now)),
+    )
+
+
 @given(rows, rows)
 def test_workers_windows_add(one: list[Row], other: list[Row]) -> None:
     assert health_score(merged([window(one), window(other)])) == score(one + other)

@@ -51,7 +51,7 @@ def test_an_incident_seen_by_two_workers_is_one() -> None:
     snapshots = []
     for onset, hurt in ((120.0, 7), (100.0, 5)):
         snapshot = worker([(130.0, 200)]).snapshot()
-        row = {"kind": "latency", "method": "GET", "route": "/a", "onset": onset}
+        row = {"kind": "latency", "method": "GET", "route": "/a", "onset": onset, "ratio": 2.0}
         snapshot["open"] = [{**row, "hurt": hurt, "occurrences": 1, "explanation": str(onset)}]
         snapshots.append(snapshot)
     (incident,) = merge_snapshots(snapshots).open

@@ -1,0 +1,130 @@
+"""A route that becomes three times slower under a running sidecar: told once and truly, and over
+when it is over. Real time, so minutes: whole in `make shows`; `make test` has the same detector on
+recorded days.
+"""
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from proxy.app.baselines import to_rows
+from proxy.observability.detector import MLDetector
+from proxy.store import metrics
+from proxy.store.embedded import Cluster
+from tests.support.campaign import IS_WHOLE, SEED
+from tests.support.sidecar import Sidecar, run_sidecar, until
+
+USUAL_S = 0.05
+SLOW_S = 3 * USUAL_S
+RATE = 6.0
+INCIDENT_S = 180.0
+END_S = 600.0
+
+
+def learned() -> list[metrics.Baseline]:
+    """What a sidecar that ran for three hours has stored of the route."""
+    detector = MLDetector()
+    rng = random.Random(SEED)
+    now = time.time()
+    at = now - 3 * 3600
+    while at < now:
+        at += rng.expovariate(RATE)
+        took = 1000 * USUAL_S + rng.lognormvariate(1.0, 0.4)
+        detector.observe("GET", "/slow", 200, took, at, failed=False)
+        detector.tick(at)
+    return to_rows("app", detector.export_baselines(), detector.get_route_performance())
+
+
+async def plant(sidecar: Sidecar) -> None:
+    conn = await asyncpg.connect(
+        Cluster(sidecar.data_dir).installer_dsn(), server_settings={"search_path": "selfheal"}
+    )
+    await conn.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+    await metrics.save_baselines(conn, learned())
+    await conn.close()
+
+
+class Visitors:
+    """Six requests a second; ``delay_s`` is what the app takes for each."""
+
+    def __init__(self, sidecar: Sidecar) -> None:
+        self.delay_s = USUAL_S
+        self._sidecar = sidecar
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._visit, args=(n,)) for n in range(3)]
+
+    def _visit(self, seed: int) -> None:
+        rng = random.Random(seed)
+        while not self._stop.wait(rng.expovariate(RATE / 3)):
+            self._sidecar.get(f"/slow?s={self.delay_s}")
+
+    @contextmanager
+    def calling(self) -> Iterator["Visitors"]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(1500)
+@pytest.mark.skipif(not IS_WHOLE, reason="ten minutes of real time: make shows")
+def test_three_times_slower_is_told_once_and_ends(tmp_path: Path, upstream: str) -> None:
+    with run_sidecar(tmp_path, upstream) as sidecar:
+        sidecar.wait_for_database()
+        asyncio.run(plant(sidecar))
+    with (
+        run_sidecar(tmp_path, upstream, "--set", "metrics.flush_s=3600") as sidecar,
+        Visitors(sidecar).calling() as visitors,
+    ):
+        sidecar.wait_for_database()
+
+        def anomalies() -> list[dict[str, Any]]:
+            done = sidecar.command("anomalies", "--json")
+            return [json.loads(line) for line in done.stdout.splitlines()]
+
+        def health() -> dict[str, Any]:
+            body: dict[str, Any] = sidecar.api("/health").json()
+            return body
+
+        until(lambda: (health()["score"] or 0) >= 95, what="a good score", timeout_s=60)
+        time.sleep(30)
+        assert anomalies() == []
+        began = time.time()
+        visitors.delay_s = SLOW_S
+        [found] = until(anomalies, what="an anomaly", timeout_s=INCIDENT_S)
+        assert (found["type"], found["route"], found["method"]) == ("latency_spike", "/slow", "GET")
+        assert 2.4 < found["ratio"] < 3.6
+        assert "/slow" in found["description"]
+        assert "ms instead of" in found["description"]
+        job = until(sidecar.jobs, what="its job", timeout_s=10)[0]
+        assert (job["category"], job["route"]) == ("PERFORMANCE", "/slow")
+        detail = sidecar.api("/jobs/1").json()["job"]
+        assert detail["related_anomaly_ids"] == [found["id"]]
+        until(lambda: health()["score"] < 95, what="a worse score", timeout_s=30)
+        assert any("GET /slow takes" in term["text"] for term in health()["why"])
+        assert time.time() - began < INCIDENT_S + 250
+        visitors.delay_s = USUAL_S
+        until(
+            lambda: all(anomaly["resolved"] for anomaly in anomalies()),
+            what="the end of the incident",
+            timeout_s=END_S,
+        )
+        until(lambda: health()["score"] >= 95, what="a good score again", timeout_s=END_S)
+        [over] = anomalies()
+        assert over["id"] == found["id"], "one incident, one row"
+        assert len(sidecar.jobs()) == 1
+        assert sidecar.stop() == 0
