@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from proxy.domain.exchange import Exchange
 from proxy.errors import SelfHealError, Unavailable
+from proxy.store.log_rows import LogRows
 
 if TYPE_CHECKING:
     import asyncpg
@@ -97,14 +99,16 @@ class Database:
 class LogWriter:
     """Rows into ``observability_logs``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rows: LogRows) -> None:
         self._database = database
+        self._rows = rows
 
-    async def copy(self, rows: "Sequence[Row]") -> None:
+    async def copy(self, exchanges: Sequence[Exchange]) -> None:
         from proxy.store import metrics
 
+        packed = self._rows.pack(exchanges)
         async with self._database.as_sidecar() as conn:
-            await metrics.copy_logs(conn, [_storable(row) for row in rows])
+            await metrics.copy_packed_logs(conn, packed)
 
     async def copy_again(self, rows: "Sequence[Row]") -> None:
         from proxy.store import metrics

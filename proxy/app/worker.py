@@ -23,8 +23,8 @@ from proxy.app.channel import Channel, Message
 from proxy.app.child import run_child
 from proxy.app.client_key import client_hasher
 from proxy.app.database import Database, LogWriter
-from proxy.app.failures import FailureDesk, Reader
 from proxy.app.deploys import DeployWatch
+from proxy.app.failures import FailureDesk, Reader
 from proxy.app.incidents import IncidentBook, sidecar_name
 from proxy.app.status_link import Report, Reporter
 from proxy.clock import SystemClock
@@ -42,10 +42,11 @@ from proxy.locations import DataDir
 from proxy.log import setup
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
-from proxy.observability.flusher import Flusher, decode_row, encode_row, to_row
+from proxy.observability.flusher import Flusher, decode_row, encode_row
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.recorder import Recorder
-from proxy.observability.spool import Row, Spool
+from proxy.observability.spool import Spool
+from proxy.store.log_rows import LogRows
 from proxy.tasks import cancel, spawn
 
 if TYPE_CHECKING:
@@ -105,7 +106,10 @@ class Worker:
             local=self._local,
             pem=Pem(**start["pem"]),
         )
-        self._log_writer = LogWriter(self._database)
+        self._log_rows = LogRows(
+            config.app.service, self._recorder.log_id(0), lambda text: self._redactor.text(text)
+        )
+        self._log_writer = LogWriter(self._database, self._log_rows)
         self._spool = Spool(
             self._files.spool / f"{self.name}.jsonl",
             config.metrics.spool_bytes,
@@ -116,7 +120,7 @@ class Worker:
             self._recorder.buffer,
             lambda: self._log_writer if self._database.pool is not None else None,
             self._spool,
-            row=self._row,
+            row=self._log_rows.row,
             flush_s=config.metrics.flush_s,
             copy_rows=config.metrics.copy_rows,
             spill_at=max(1, config.metrics.buffer_size // 2),
@@ -323,14 +327,6 @@ class Worker:
             await metrics.save_baselines(conn, rows)
 
     # --- while it runs ------------------------------------------------------------------------
-
-    def _row(self, exchange: Exchange) -> Row:
-        return to_row(
-            exchange,
-            self._recorder.log_id(exchange.sequence),
-            self.config.app.service,
-            self._redactor.text,
-        )
 
     def _on_fill(self) -> None:
         self._flusher.wake()

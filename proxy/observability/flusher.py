@@ -1,14 +1,13 @@
 """The background loop that empties the buffer into the database; it persists and detects nothing.
 
-Every minute, and as soon as the buffer fills, in small batches: one 10,000-row COPY stalls the loop
-for 29-44 ms, one of 500 rows for 5. A batch that the database refuses goes to the spool on disk and
-is delivered later, in order.
+Every minute, and as soon as the buffer fills, in small batches: requests are served between two of
+them. A batch that the database refuses goes to the spool on disk and is delivered later, in order.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -20,8 +19,6 @@ from proxy.observability.spool import Row, Spool
 
 _log = logging.getLogger("selfheal.flusher")
 
-ERROR_CHARS = 2000
-
 
 class Buffer(Protocol):
     def drain(self, count: int) -> list[Exchange]: ...
@@ -31,35 +28,13 @@ class Buffer(Protocol):
 class Writer(Protocol):
     """Where rows go. Both raise when nothing was stored, or when that is not known."""
 
-    async def copy(self, rows: Sequence[Row]) -> None:
-        """Plain COPY: rows that were never sent before."""
+    async def copy(self, exchanges: Sequence[Exchange]) -> None:
+        """Exchanges that were never sent before, the quick way."""
         ...
 
     async def copy_again(self, rows: Sequence[Row]) -> None:
         """Rows that may already be there; none is doubled."""
         ...
-
-
-def to_row(exchange: Exchange, log_id: UUID, service: str, redact: Callable[[str], str]) -> Row:
-    """id, created_at, service, route_path, method, status_code, latency_ms, outcome, error_message,
-    error_stack, trace_id, user_id, workspace_id: the order of ``copy_logs``.
-    """
-    error = exchange.error
-    return (
-        log_id,
-        datetime.fromtimestamp(exchange.started_at, UTC),
-        service,
-        exchange.route,
-        exchange.method,
-        exchange.status,
-        exchange.duration_ms,
-        exchange.outcome.name.lower(),
-        redact(error)[:ERROR_CHARS] if error else None,
-        None,
-        exchange.trace_id or log_id.hex,
-        None,
-        None,
-    )
 
 
 def encode_row(row: Row) -> list[object]:
@@ -145,61 +120,73 @@ class Flusher:
         while len(self._buffer):
             if writer is None and len(self._buffer) < self._spill_at and not last:
                 return
-            rows = [self._row(exchange) for exchange in self._buffer.drain(self._copy_rows)]
+            batch = self._buffer.drain(self._copy_rows)
             if writer is None:
-                self._spool.put(rows)
-            elif not await self._attempt_or_keep(writer, rows):
+                self._keep(batch)
+            elif not await self._attempt_or_keep(writer, batch):
                 writer = None
+
+    def _keep(self, batch: Sequence[Exchange]) -> None:
+        self._spool.put([self._row(exchange) for exchange in batch])
 
     def _spill(self) -> None:
         while len(self._buffer):
-            self._spool.put([self._row(e) for e in self._buffer.drain(self._copy_rows)])
+            self._keep(self._buffer.drain(self._copy_rows))
 
-    async def _attempt_or_keep(self, writer: Writer, rows: list[Row]) -> bool:
-        """Rows that were not stored, or of which that is not known, go to disk."""
+    async def _attempt_or_keep(self, writer: Writer, batch: Sequence[Exchange]) -> bool:
+        """What was not stored, or of which that is not known, goes to disk."""
         try:
-            stored = await self._attempt(writer.copy, rows)
+            stored = await self._attempt_new(writer, batch)
         except asyncio.CancelledError:
-            self._spool.put(rows)
+            self._keep(batch)
             raise
         if not stored:
-            self._spool.put(rows)
+            self._keep(batch)
         return stored
+
+    async def _attempt_new(self, writer: Writer, batch: Sequence[Exchange]) -> bool:
+        try:
+            await writer.copy(batch)
+        except Invalid:
+            # one row spoils a COPY; row by row it is found, and the others are stored
+            return await self._attempt(writer, [self._row(exchange) for exchange in batch])
+        except Exception as error:
+            return self._failed(error, len(batch))
+        return self._done(len(batch))
 
     async def _deliver_spooled(self, writer: Writer) -> bool:
         while (rows := self._spool.peek()) is not None:
-            if not await self._attempt(writer.copy_again, rows):
+            if not await self._attempt(writer, rows):
                 return False
             self._spool.done()
         return True
 
-    async def _attempt(
-        self, write: Callable[[Sequence[Row]], Awaitable[None]], rows: Sequence[Row]
-    ) -> bool:
+    async def _attempt(self, writer: Writer, rows: Sequence[Row]) -> bool:
         try:
-            await write(rows)
+            await writer.copy_again(rows)
         except Invalid as error:
-            return await self._attempt_halves(write, rows, error)
+            return await self._attempt_halves(writer, rows, error)
         except Exception as error:
-            self.failed_flushes += 1
-            self.last_error = f"{type(error).__name__}: {error}"
-            _log.warning("storing %d rows failed, they wait on disk: %s", len(rows), error)
-            return False
-        self.stored += len(rows)
+            return self._failed(error, len(rows))
+        return self._done(len(rows))
+
+    def _done(self, count: int) -> bool:
+        self.stored += count
         self.last_error = None
         return True
 
-    async def _attempt_halves(
-        self,
-        write: Callable[[Sequence[Row]], Awaitable[None]],
-        rows: Sequence[Row],
-        error: Invalid,
-    ) -> bool:
+    def _failed(self, error: Exception, count: int) -> bool:
+        self.failed_flushes += 1
+        self.last_error = f"{type(error).__name__}: {error}"
+        _log.warning("storing %d rows failed, they wait on disk: %s", count, error)
+        return False
+
+    async def _attempt_halves(self, writer: Writer, rows: Sequence[Row], error: Invalid) -> bool:
         """One row that the database can never take must not hold up all others for ever."""
         if len(rows) == 1:
             self.refused += 1
             _log.error("a row of %s was refused for good: %s", rows[0][3], error)
             return True
         half = len(rows) // 2
-        first = await self._attempt(write, rows[:half])
-        return await self._attempt(write, rows[half:]) and first
+        first = await self._attempt(writer, rows[:half])
+        return await self._attempt(writer, rows[half:]) and first

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from proxy.store.log_rows import PACKED_COLUMNS
 from proxy.store.statements import sql
 from proxy.store.text import clip, jsonable
 
@@ -50,6 +51,15 @@ async def copy_logs(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -
     if rows:
         await conn.copy_records_to_table("observability_logs", records=rows, columns=LOG_COLUMNS)
     return len(rows)
+
+
+async def copy_packed_logs(conn: asyncpg.Connection, packed: bytearray) -> None:
+    """One COPY of what ``log_rows.LogRows.pack`` made. Raises when nothing was stored, or when that
+    is not known.
+    """
+    await conn.copy_to_table(
+        "observability_logs", source=packed, columns=PACKED_COLUMNS, format="binary"
+    )
 
 
 async def copy_logs_idempotent(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> int:

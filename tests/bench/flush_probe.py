@@ -20,9 +20,10 @@ from proxy.domain.exchange import Exchange, Outcome
 from proxy.domain.redact import Redactor
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
-from proxy.observability.flusher import Flusher, decode_row, encode_row, to_row
+from proxy.observability.flusher import Flusher, decode_row, encode_row
 from proxy.observability.recorder import Recorder
-from proxy.observability.spool import Row, Spool
+from proxy.observability.spool import Spool
+from proxy.store.log_rows import LogRows
 
 ROWS = 10_000
 ROUTES = 40
@@ -71,16 +72,13 @@ async def main(dsn: str, data_dir: str, rounds: int) -> None:
     database = Database(config.database.schema_, max_size=2)
     await database.connect({"proxy_dsn": dsn})
     recorder = Recorder(buffer=MetricsBuffer(ROWS), detector=MLDetector(config.detector))
-    writer, redactor = LogWriter(database), Redactor()
-
-    def row(each: Exchange) -> Row:
-        return to_row(each, recorder.log_id(each.sequence), "app", redactor.text)
-
+    rows = LogRows(config.app.service, recorder.log_id(0), Redactor().text)
+    writer = LogWriter(database, rows)
     flusher = Flusher(
         recorder.buffer,
         lambda: writer,
         Spool(Path(data_dir) / "probe", 1 << 26, encode=encode_row, decode=decode_row),
-        row=row,
+        row=rows.row,
         flush_s=config.metrics.flush_s,
         copy_rows=config.metrics.copy_rows,
         spill_at=ROWS,

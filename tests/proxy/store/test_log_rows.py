@@ -1,0 +1,94 @@
+"""The bytes COPY takes say the same as the values, on a real PostgreSQL."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.domain.exchange import Exchange, Outcome
+from proxy.store import log_rows, metrics
+from proxy.store.log_rows import LogRows
+from proxy.store.pool import AS_PROXY, acting
+from proxy.store.text import storable
+
+ROWS = LogRows("shop", UUID(int=0xFEDC << 112), str.upper)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+AT = 19 + 2 + 4 + 16 + 4
+"""Where the time of the first row begins: after the head, the field count, and the id."""
+HOSTILE = "/caf\u00e9/\udcff/\0/{id}"
+
+
+def exchange(sequence: int = 0, *, at: float = 1_790_000_000.25, route: str = "/x") -> Exchange:
+    return Exchange(at, 12.5, "GET", b"/x", 200, Outcome.ANSWERED, route=route, sequence=sequence)
+
+
+def different() -> list[Exchange]:
+    """Every column in every shape it can have."""
+    some = [exchange(n, at=1_790_000_000.0 + n / 7) for n in range(40)]
+    some += [exchange(100 + n, route=HOSTILE) for n in range(2)]
+    for number, outcome in enumerate(Outcome, 200):
+        one = exchange(number)
+        one.outcome, one.status, one.method = outcome, 599, "M\u00dcHSAM"
+        one.error = f"cut after {number} bytes\0"
+        some.append(one)
+    some[3].trace_id = "0123456789abcdef" * 2
+    some[4].trace_id = "short \u00fc\udc80"
+    some[5].error = ""
+    some[6].error = "e" * (log_rows.ERROR_CHARS + 1)
+    some[7].duration_ms, some[7].status = 1e-9, 0
+    some[8].sequence = (1 << 64) - 1
+    return some
+
+
+async def test_packed_rows_are_the_rows(proxy_pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    given_exchanges = different()
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        await metrics.copy_packed_logs(conn, ROWS.pack(given_exchanges))
+        await metrics.copy_packed_logs(conn, ROWS.pack([]))
+        stored = {row["id"]: tuple(row) for row in await conn.fetch("table observability_logs")}
+    for one in given_exchanges:
+        row = ROWS.row(one)
+        assert stored.pop(row[0]) == tuple(
+            storable(cell) if isinstance(cell, str) else cell for cell in row
+        )
+    assert not stored
+
+
+async def test_a_replay_after_a_packed_copy_doubles_nothing(
+    proxy_pool: "asyncpg.Pool[asyncpg.Record]",
+) -> None:
+    some = [exchange(n, at=1_790_000_000 + n * 0.000_000_7) for n in range(300)]
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        await metrics.copy_packed_logs(conn, ROWS.pack(some))
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        assert await metrics.copy_logs_idempotent(conn, [ROWS.row(one) for one in some]) == 0
+
+
+@given(at=st.floats(0, 4e9))
+def test_time_is_rounded_as_the_values_round_it(at: float) -> None:
+    one = exchange(1, at=at)
+    packed = ROWS.pack([one])
+    since_2000_us = int.from_bytes(packed[AT : AT + 8], "big", signed=True)
+    assert EPOCH + timedelta(microseconds=since_2000_us) == ROWS.row(one)[1]
+
+
+def test_invented_methods_do_not_fill_the_memory() -> None:
+    rows = LogRows("shop", UUID(int=0), str)
+    for number in range(log_rows.LABELS_MAX + 10):
+        one = exchange(number)
+        one.method = f"M{number}"
+        rows.pack([one])
+    assert len(rows._labels) == 10
+
+
+async def test_a_broken_copy_stores_nothing(proxy_pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    packed = ROWS.pack([exchange(1), exchange(2)])
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(30), acting(proxy_pool, AS_PROXY) as conn:
+            await metrics.copy_packed_logs(conn, packed[:-40])
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        assert await conn.fetchval("select count(*) from observability_logs") == 0
