@@ -28,7 +28,15 @@ class ChunkReader:
     """Feed it bytes; it hands back the data they carry and stops exactly at the end of the
     message."""
 
-    __slots__ = ("_extension_bytes", "_held", "_left", "_state", "_trailer_max", "trailers")
+    __slots__ = (
+        "_extension_bytes",
+        "_held",
+        "_left",
+        "_state",
+        "_trailer_max",
+        "has_extensions",
+        "trailers",
+    )
 
     def __init__(self, trailer_bytes_max: int) -> None:
         self._state = _SIZE
@@ -36,17 +44,14 @@ class ChunkReader:
         self._held = b""
         self._extension_bytes = 0
         self._trailer_max = trailer_bytes_max
+        self.has_extensions = False
+        """A chunk extension began; they are checked, and end here (section 7.1.1)."""
         self.trailers: list[bytes] = []
         """Trailer lines without their CRLF, complete when ``done``."""
 
     @property
     def done(self) -> bool:
         return self._state == _DONE
-
-    @property
-    def has_extensions(self) -> bool:
-        """A chunk extension came by; they are checked, and end here (section 7.1.1)."""
-        return self._extension_bytes > 0
 
     def feed(self, data: bytes) -> tuple[list[bytes], int]:
         """Return the data pieces and how many bytes of ``data`` were used; fewer than all only at
@@ -89,15 +94,18 @@ class ChunkReader:
             if not _SIZE_START.match(held):
                 raise BadChunk("a chunk size is malformed")
             self._held = held
+            self.has_extensions |= b";" in held
             return len(data)
         line = self._held + data[position : end + 1]
         match = _SIZE_LINE.match(line)
         if match is None or len(line) > SIZE_LINE_MAX:
             raise BadChunk("a chunk size is malformed")
         self._held = b""
-        self._extension_bytes += len(match[2] or b"")
-        if self._extension_bytes > EXTENSION_BYTES_MAX:
-            raise BadChunk("too many bytes of chunk extensions")
+        if match[2] is not None:
+            self.has_extensions = True
+            self._extension_bytes += len(match[2])
+            if self._extension_bytes > EXTENSION_BYTES_MAX:
+                raise BadChunk("too many bytes of chunk extensions")
         self._left = int(match[1], 16)
         if self._left >= _SIZE_LIMIT:
             raise BadChunk("a chunk size does not fit")
