@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -237,6 +238,11 @@ def _add_audit(
     live = Command("verify", "check the chain, live or exported", "console.reading:audit_verify")
     verify = _add(inner, live)
     verify.add_argument("file", metavar="FILE", nargs="?", help="an exported chain")
+    verify.add_argument(
+        "--head",
+        metavar="FILE",
+        help="the heads kept outside the database: shows when the newest entries were cut off",
+    )
     verify.set_defaults(func=lambda args: _verify(live.run, args, verify_file))
     parser.add_argument("--json", action="store_true", help="JSON on stdout, words on stderr")
     add_connection_flags(parser)
@@ -250,12 +256,18 @@ def _verify(
     args: argparse.Namespace,
     verify_file: Callable[[argparse.Namespace], int] | None,
 ) -> int:
-    if args.file is None:
+    if args.file is None and args.head is None:
         return run(live, args)
     if verify_file is None:
         print("this command line cannot check an exported chain", file=sys.stderr)
         return 2
-    return verify_file(args)
+    if args.file is not None:
+        return verify_file(args)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl") as kept:
+        # the whole chain comes here: what is compared with the heads is not the server's word
+        args.file, args.into = kept.name, kept
+        fetched = run("console.reading:audit_fetch", args)
+        return fetched or verify_file(args)
 
 
 def run(target: str, args: argparse.Namespace) -> int:

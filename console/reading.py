@@ -328,7 +328,7 @@ async def audit_list(client: Client, args: argparse.Namespace) -> int:
     return 0
 
 
-async def audit_export(client: Client, args: argparse.Namespace) -> int:
+async def _whole_chain(client: Client) -> list[AuditView]:
     """Oldest first, as the chain was made; the pages come newest first, so they are gathered."""
     entries: list[AuditView] = []
     cursor: str | None = None
@@ -338,9 +338,21 @@ async def audit_export(client: Client, args: argparse.Namespace) -> int:
         cursor = page.next_cursor
         if cursor is None or not page.entries:
             break
-    entries.sort(key=lambda entry: entry.seq)
+    return sorted(entries, key=lambda entry: entry.seq)
+
+
+async def audit_export(client: Client, _: argparse.Namespace) -> int:
+    entries = await _whole_chain(client)
     _lines(entries)
     note(f"{text.count(len(entries))} entries")
+    return 0
+
+
+async def audit_fetch(client: Client, args: argparse.Namespace) -> int:
+    """The chain into an open file, for a check on this side."""
+    for entry in await _whole_chain(client):
+        args.into.write(as_json(entry) + "\n")
+    args.into.flush()
     return 0
 
 

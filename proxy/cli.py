@@ -249,11 +249,15 @@ def _member_add(args: argparse.Namespace) -> int:
 
 def _audit_verify_file(args: argparse.Namespace) -> int:
     """`audit verify FILE`: the exported chain, without a database and without a sidecar."""
-    from proxy.store.audit import verify_export
+    from proxy.store.audit import read_heads, verify_export
 
     with ExitStack() as stack:
+        heads = []
+        if getattr(args, "head", None):
+            kept = _open_input(stack, Path(args.head))
+            heads = read_heads(line.decode(errors="replace") for line in kept)
         lines = (line.decode() for line in _open_input(stack, Path(args.file)))
-        found = verify_export(lines)
+        found = verify_export(lines, heads)
     facts = {
         "ok": found.ok,
         "entries": found.entries,

@@ -177,6 +177,20 @@ class Founder(Section):
     approval_days: float = Field(7.0, gt=0)
 
 
+class Audit(Section):
+    head_file: str = ""
+    head_webhook: str = ""
+    head_every_s: float = Field(60.0, gt=0)
+
+    @field_validator("head_webhook")
+    @classmethod
+    def _webhook(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("a webhook is http://… or https://…")
+        return value
+
+
 class Control(Section):
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
@@ -207,6 +221,7 @@ class Config(Section):
     ingest: Ingest = Ingest()
     repo: Repo = Repo()
     founder: Founder = Founder()
+    audit: Audit = Audit()
     control: Control = Control()
     database: Database = Database()
     log: Log = Log()

@@ -20,6 +20,7 @@ from proxy.api.facts import StoreFacts
 from proxy.api.server import build_app
 from proxy.api.server import reload as reload_app
 from proxy.app.adoption import Adoption
+from proxy.app.chain_head import HeadKeeper
 from proxy.app.channel import Channel, Message
 from proxy.app.child import run_child
 from proxy.app.client_key import client_hasher
@@ -63,7 +64,8 @@ class Control:
         self._desk = Desk(Path(start["run_dir"]), self._clock)
         self._database = Database(config.database.schema_, max_size=POOL_SIZE)
         self._app: web.Application | None = None
-        self._live = LiveStatus(config, self._clock, self._desk.reports, self._database.state)
+        self._head = HeadKeeper(self._database.as_sidecar, config, self._clock)
+        self._live = LiveStatus(config, self._clock, self._desk.reports, self._storage)
         self._classifier = ErrorClassifier(RuleSet.load())
         self._service = SelfHealingService(
             self._database.as_sidecar,
@@ -98,6 +100,7 @@ class Control:
             spawn(self._heal(), name="healer"),
             spawn(self._upkeep(), name="upkeep"),
             spawn(self._adopt(), name="adoption"),
+            spawn(self._keep_head(), name="chain-head"),
         ]
         if self._start["database"] is not None:
             self._connect(self._start["database"])
@@ -167,6 +170,7 @@ class Control:
             reload_app(self._app, config)
         self._healer.reload(config)
         self._adoption.reload(config)
+        self._head.reload(config)
         setup(config.log.level, self._start["name"])
 
     def _connect(self, message: Message) -> None:
@@ -179,6 +183,14 @@ class Control:
     async def _adopt(self) -> None:
         await self._database.ready.wait()
         await self._adoption.run()
+
+    async def _keep_head(self) -> None:
+        await self._database.ready.wait()
+        await self._head.run()
+
+    def _storage(self) -> dict[str, Any]:
+        state = self._database.state()
+        return state if self._head.broken is None else {**state, "audit": self._head.broken}
 
     async def _upkeep(self) -> None:
         """Once a minute, each task by itself: one that fails does not stop the others."""

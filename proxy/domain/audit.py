@@ -1,7 +1,7 @@
 """The audit chain: append-only, hash-chained, checkable without a database."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,14 @@ def chain_hash(prev_hash: str, payload: str) -> str:
     return hashlib.sha256((prev_hash + payload).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the chain ended with at some moment, kept where the database cannot reach."""
+
+    seq: int
+    hash: str
+
+
 GENESIS = "0" * 64
 
 
@@ -52,3 +60,11 @@ def first_bad(entries: Iterable[tuple[int, str, str, str]]) -> int | None:
             return expected_seq
         expected_seq, expected_prev = seq + 1, stored
     return None
+
+
+def first_missing(hashes: Mapping[int, str], heads: Iterable[Head]) -> int | None:
+    """The first seq a kept head knows and the chain does not, or knows otherwise: cut off since, or
+    written anew from an earlier entry on.
+    """
+    wrong = [head.seq for head in heads if head.seq and hashes.get(head.seq) != head.hash]
+    return min(wrong, default=None)

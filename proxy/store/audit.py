@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from proxy.domain.audit import GENESIS, AuditEntry, first_bad
+from proxy.domain.audit import GENESIS, AuditEntry, Head, first_bad, first_missing
 from proxy.errors import Invalid
 from proxy.store.statements import sql
 from proxy.store.text import clip, jsonable
@@ -86,25 +86,63 @@ async def export(conn: asyncpg.Connection) -> AsyncIterator[str]:
         yield json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
-def verify_export(lines: Iterable[str]) -> Verified:
-    """The same check on an exported file. ``Invalid`` when a line is no audit entry at all."""
+def verify_export(lines: Iterable[str], heads: Iterable[Head] = ()) -> Verified:
+    """The same check on an exported file, and against heads that were kept elsewhere. ``Invalid``
+    when a line is no audit entry at all.
+    """
     chain = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
-            seq, payload = entry["seq"], _hashed_text(entry["payload"])
-            agrees = _columns_agree(entry, json.loads(payload))
+            fields = (entry["seq"], str(entry["prev_hash"]), entry["payload"], str(entry["hash"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise Invalid(f"line {number} is no audit entry", code="not_audit") from None
+        seq, prev_hash, payload, stored = fields
         # a column that disagrees with the hashed text is as bad as a wrong hash
-        chain.append((seq, entry["prev_hash"], payload if agrees else "", entry["hash"]))
+        chain.append((seq, prev_hash, _agreed_text(entry, payload), stored))
     bad = first_bad(chain)
+    if bad is None:
+        bad = first_missing({entry[0]: entry[3] for entry in chain}, heads)
     return Verified(bad is None, len(chain), chain[-1][3] if chain else GENESIS, bad)
 
 
+def read_heads(lines: Iterable[str]) -> list[Head]:
+    """Lines ``{"seq","hash",…}`` as `audit.head_file` keeps them. ``Invalid`` for another file."""
+    heads = []
+    for number, line in enumerate(lines, 1):
+        if not line.endswith("\n"):
+            break  # cut in mid-line by a crash: it was never said to be kept
+        try:
+            kept = json.loads(line)
+            heads.append(Head(int(kept["seq"]), str(kept["hash"])))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise Invalid(f"line {number} is no head of a chain", code="not_head") from None
+    return heads
+
+
+async def head(conn: asyncpg.Connection) -> Head:
+    """The newest entry; seq 0 and ``GENESIS`` for an empty chain."""
+    row = await conn.fetchrow(sql("audit.head"))
+    return Head(0, GENESIS) if row is None else Head(row["seq"], row["hash"])
+
+
+async def hash_at(conn: asyncpg.Connection, seq: int) -> str | None:
+    found: str | None = await conn.fetchval(sql("audit.hash_at"), seq)
+    return found
+
+
 _HASHED = ("seq", "at", "actor", "role", "origin", "action", "subject", "before", "after", "reason")
+
+
+def _agreed_text(entry: dict[str, Any], payload: Any) -> str:
+    """What was hashed, where every column says the same; nothing where one does not."""
+    try:
+        text = _hashed_text(payload)
+        return text if _columns_agree(entry, json.loads(text)) else ""
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""
 
 
 def _hashed_text(payload: str) -> str:

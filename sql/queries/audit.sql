@@ -12,3 +12,9 @@ select audit_first_bad() as first_bad, (select count(*) from audit_entries) as e
 
 -- name: export
 select * from audit_entries order by seq
+
+-- name: head
+select seq, hash from audit_entries order by seq desc limit 1
+
+-- name: hash_at
+select hash from audit_entries where seq = $1

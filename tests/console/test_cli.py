@@ -173,6 +173,27 @@ async def test_hostile_text_reaches_no_terminal(cli: Cli, server: ConsoleServer)
         assert not set(out + err) & set("\x1b\x07\u202e\x9b"), argv
 
 
+async def test_with_heads_the_whole_chain_is_fetched_and_checked_here(
+    server: ConsoleServer, tmp_path: Path
+) -> None:
+    seen: list[int] = []
+
+    def check(args: argparse.Namespace) -> int:
+        lines = Path(args.file).read_text("utf-8").splitlines()
+        seen.extend(json.loads(line)["seq"] for line in lines)
+        return 43
+
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers(required=True), verify_file=check)
+    where = ["--url", server.url, "--token-file", str(token)]
+    args = parser.parse_args(["audit", "verify", "--head", "heads.jsonl", *where])
+    assert await asyncio.to_thread(args.func, args) == 43
+    assert len(seen) > 1
+    assert seen == sorted(seen)
+
+
 async def test_a_file_is_verified_elsewhere() -> None:
     args = parse(["audit", "verify", "chain.jsonl"])
     assert args.func(args) == 42

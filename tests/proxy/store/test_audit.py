@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.domain.audit import GENESIS
+from proxy.domain.audit import GENESIS, Head
 from proxy.errors import Invalid, NotPermitted
 from proxy.store import audit
 from proxy.store.pool import AS_PROXY, acting, open_pool
@@ -137,5 +137,83 @@ async def _attack_live(db: TestDatabase, seq: int, last: int) -> None:
         await transaction.rollback()
         assert found is not None, attack
         assert expected is None or found == expected, attack
+    assert await conn.fetchval("select audit_first_bad()") is None
+    await conn.close()
+
+
+async def test_no_single_change_of_an_export_passes(database: TestDatabase) -> None:
+    """Every row × every field, every row removed, every pair swapped, every tail cut off."""
+    lines = await _chain(database, 3)
+    entries = [json.loads(line) for line in lines]
+    heads = [Head(entry["seq"], entry["hash"]) for entry in entries]
+    assert audit.verify_export(lines, heads).ok
+    for at in range(len(entries)):
+        for name, value in entries[at].items():
+            for other in _others(value):
+                changed = [dict(entry) for entry in entries]
+                changed[at][name] = other
+                found = audit.verify_export(map(json.dumps, changed))
+                assert not found.ok, (at, name, other)
+                assert found.first_bad in (at + 1, at + 2), (at, name)
+        removed = lines[:at] + lines[at + 1 :]
+        assert not audit.verify_export(removed, heads).ok
+        assert audit.verify_export(removed).ok == (at == len(lines) - 1), "only a head shows that"
+        assert audit.verify_export(lines[:at], heads).first_bad == at + 1
+        assert not audit.verify_export([*lines[: at + 1], lines[at], *lines[at + 1 :]]).ok
+        for with_ in range(at):
+            swapped = list(lines)
+            swapped[at], swapped[with_] = lines[with_], lines[at]
+            assert audit.verify_export(swapped).first_bad == with_ + 1
+
+
+def _others(value: object) -> list[object]:
+    if isinstance(value, str):
+        flipped = value[:-1] + ("0" if value[-1:] != "0" else "1")
+        return [flipped, value + " ", None] if value else ["x"]
+    return [value + 1] if isinstance(value, int) else [1, "x", {"n": None}]
+
+
+async def test_no_single_change_of_the_table_passes(database: TestDatabase) -> None:
+    """The same live: every column of every row, every row gone, every pair swapped."""
+    await _chain(database, 3)
+    conn = await database.connect_installer()
+    await conn.execute("alter table audit_log disable trigger user")
+    last = await conn.fetchval("select max(seq) from audit_log")
+    columns = {
+        "at": "at - interval '1 microsecond'",
+        "before": "coalesce(before, '{}') || '{\"x\": 1}'",
+        "after": "'[7]'",
+        "reason": "coalesce(reason, '') || ' '",
+        "seq": f"seq + {last}",
+        "hash": "md5(hash) || md5(hash)",
+        "prev_hash": "md5(prev_hash) || md5(prev_hash)",
+    }
+    columns |= {
+        n: f"{n} || ' '" for n in ("actor", "role", "origin", "action", "subject", "payload")
+    }
+    attacks = []
+    for seq in range(1, last + 1):
+        attacks += [f"update audit_log set {c} = {v} where seq = {seq}" for c, v in columns.items()]
+        attacks += [
+            f"delete from audit_log where seq = {seq}",
+            f"delete from audit_log where seq >= {seq}",
+        ]
+        attacks += [
+            f"update audit_log set seq = case seq when {seq} then -{other} else -{seq} end"
+            f" where seq in ({seq}, {other}); update audit_log set seq = -seq where seq < 0"
+            for other in range(1, seq)
+        ]
+    attacks += [
+        "truncate audit_log",
+        "update audit_head set seq = seq + 1",
+        "delete from audit_log",
+    ]
+    await conn.execute("alter table audit_head disable trigger user")
+    for attack in attacks:
+        transaction = conn.transaction()
+        await transaction.start()
+        await conn.execute(attack)
+        assert await conn.fetchval("select audit_first_bad()") is not None, attack
+        await transaction.rollback()
     assert await conn.fetchval("select audit_first_bad()") is None
     await conn.close()
