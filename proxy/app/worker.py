@@ -19,6 +19,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from proxy.app import heap
 from proxy.app.channel import Channel, Message
 from proxy.app.child import run_child
 from proxy.app.client_key import client_hasher
@@ -259,6 +260,7 @@ class Worker:
             return replace(failure, client=self._hash_client(exchange.client))
 
         self._desk.open(Reader(read, ErrorClassifier(rules), intake, self._hash_client))
+        heap.settle()
 
     def _orphans(self, kind: str) -> list[Path]:
         """What workers left that this start has no more of; the first one takes it over."""

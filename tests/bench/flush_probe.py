@@ -6,6 +6,7 @@ cannot.
 """
 
 import asyncio
+import importlib
 import json
 import sys
 import time
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import uvloop
 
+from proxy.app import heap
 from proxy.app.database import Database, LogWriter
 from proxy.clock import SystemClock
 from proxy.config import Config
 from proxy.domain.exchange import Exchange, Outcome
 from proxy.domain.redact import Redactor
+from proxy.healing.rules import RuleSet
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
 from proxy.observability.flusher import Flusher, decode_row, encode_row
@@ -67,7 +70,16 @@ def exchange(number: int, now: float) -> Exchange:
     )
 
 
+def as_heavy_as_a_worker() -> None:
+    """What a full garbage collection would walk through in the real process."""
+    importlib.import_module("proxy.app.worker")
+    importlib.import_module("proxy.ingest.app")
+    RuleSet.load()
+    heap.settle()
+
+
 async def main(dsn: str, data_dir: str, rounds: int) -> None:
+    as_heavy_as_a_worker()
     config, clock = Config(), SystemClock()
     database = Database(config.database.schema_, max_size=2)
     await database.connect({"proxy_dsn": dsn})
