@@ -17,6 +17,7 @@ from proxy.dataplane.framing import HEAD_END, NO_BODY
 from proxy.dataplane.leaving import Leaving
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.request_head import (
+    EMPTY_LINES_MAX,
     RequestHead,
     check_unfinished_request,
     read_request,
@@ -55,6 +56,7 @@ class General(asyncio.Protocol):
         self._phase = _HEAD
         self._tail = b""
         self._checked = 0
+        self._empty_lines_left = EMPTY_LINES_MAX
         self._head_since = NEVER
         self._heard_at = 0.0
         self._wrote_at = NEVER
@@ -229,7 +231,9 @@ class General(asyncio.Protocol):
     def _take_head(self) -> bool:
         plane = self.plane
         if self._tail[:1] == b"\r":
-            self._tail, self._checked = skip_empty_lines(self._tail), 0
+            before = self._tail
+            self._tail, self._checked = skip_empty_lines(before, self._empty_lines_left), 0
+            self._empty_lines_left -= (len(before) - len(self._tail)) // 2
             if not self._tail:
                 return False
         data = self._tail
@@ -241,6 +245,7 @@ class General(asyncio.Protocol):
             self._checked = len(data)
             return False
         head, self._tail, self._checked = data[:end], data[end:], 0
+        self._empty_lines_left = EMPTY_LINES_MAX
         self._head_since = NEVER
         request = read_request(head, plane.header_bytes, plane.header_count)
         if plane.local_prefix and plane.is_local(request.path):
@@ -325,7 +330,7 @@ class General(asyncio.Protocol):
         """The exchange has ended: on to the next request, or close so that the answer arrives."""
         exchange, self._exchange = self._exchange, None
         assert exchange is not None
-        if close or self.plane.draining:
+        if close or self.plane.idle_must_go:
             self._close(unread=self._phase == _BODY or bool(self._tail))
             return
         self._phase = _HEAD

@@ -23,7 +23,7 @@ from proxy.dataplane.framing import (
 from proxy.dataplane.judge import Judge
 
 METHOD_MAX = 64
-_EMPTY_LINES_MAX = 4
+EMPTY_LINES_MAX = 4
 
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])\r\n")
 _REQUEST_START = re.compile(
@@ -70,9 +70,9 @@ class RequestHead(Head):
         return self.target if match is None else (match[2] or b"/")
 
 
-def skip_empty_lines(data: bytes) -> bytes:
+def skip_empty_lines(data: bytes, most: int = EMPTY_LINES_MAX) -> bytes:
     """Empty lines before a request line are ignored (RFC 9112 section 2.2), a few of them."""
-    for _ in range(_EMPTY_LINES_MAX):
+    for _ in range(most):
         if not data.startswith(b"\r\n"):
             break
         data = data[2:]
