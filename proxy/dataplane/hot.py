@@ -457,7 +457,7 @@ class Hot:
         if self.length:
             self.pieces = []
         plane.record(exchange)
-        if plane.draining:
+        if plane.idle_must_go:
             self.drain()
 
     def upstream_lost(self, error: Exception | None) -> None:

@@ -81,6 +81,9 @@ class Plane:
         """
         self.known_hosts: set[bytes] = set()
         self.draining = False
+        """From now on every answer that begins says ``Connection: close``."""
+        self.idle_must_go = False
+        """The last of a drain: nothing is waited for any more but what is under way."""
         self.emptied: asyncio.Event | None = None
         self.connections: set[Connection] = set()
         self.tunnels = 0

@@ -62,7 +62,6 @@ class DataServer(web.Server):
         self.tls = ServerTls(pem) if pem.certificate else None
         self._plane = Plane(config, recorder, clock, local, pem.upstream_ca)
         self._is_hot = hot
-        self._idle_must_go = False
         self._room = room_for_traffic()
         self._timer: asyncio.TimerHandle | None = None
         self._scan_later()
@@ -124,7 +123,7 @@ class DataServer(web.Server):
         plane.wall_offset = plane.clock.time() - now
         for connection in list(plane.connections):
             connection.scan(now)
-            if self._idle_must_go:
+            if plane.idle_must_go:
                 connection.drain()
         self._plane.upstream.expire(now)
 
@@ -155,7 +154,7 @@ class DataServer(web.Server):
             asyncio.get_running_loop().call_later(LAST_REQUEST_S, self._close_idle)
 
     def _close_idle(self) -> None:
-        self._idle_must_go = True
+        self._plane.idle_must_go = True
         for connection in list(self._plane.connections):
             connection.drain()
 

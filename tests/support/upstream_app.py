@@ -1,6 +1,7 @@
 """A small app nobody here wrote specially: stdlib only, run as `python upstream_app.py PORT`."""
 
 import json
+import os
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,12 @@ class Handler(BaseHTTPRequestHandler):
         elif url.path == "/slow":
             time.sleep(float(query["s"][0]))
             self._send(200, b"slow", "text/plain")
+        elif url.path == "/when":
+            while not os.path.exists(query["file"][0]):
+                time.sleep(0.02)
+            self._send(200, b"now", "text/plain")
+        elif url.path == "/endless":
+            self._tick()
         elif url.path == "/big":
             self._send(200, b"x" * int(query["n"][0]), "application/octet-stream")
         elif url.path == "/headers":
@@ -29,6 +36,18 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self._send(200, body, self.headers.get("Content-Type", "text/plain"))
+
+    def _tick(self) -> None:
+        """Chunks until nobody listens."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b"5\r\ntick\n\r\n")
+                time.sleep(0.1)
+        except OSError:
+            self.close_connection = True
 
     def _send(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)

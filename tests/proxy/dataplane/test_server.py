@@ -8,7 +8,16 @@ import tracemalloc
 
 from proxy.clock import SystemClock
 from proxy.dataplane.server import DataServer, serve
-from tests.support.dataplane import GET, Kept, Rig, ScriptedUpstream, config_for, replying, rig
+from tests.support.dataplane import (
+    GET,
+    Kept,
+    Peer,
+    Rig,
+    ScriptedUpstream,
+    config_for,
+    replying,
+    rig,
+)
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
 ROUNDS = [
@@ -105,3 +114,38 @@ async def test_cleanup_of_the_runner_drains() -> None:
     assert server.stats.connections == 0
     assert server.stats.pool_idle == 0
     await upstream.stop()
+
+
+async def test_an_answer_that_promised_to_go_on_may_be_followed_in_a_drain() -> None:
+    """Its head went out before the drain began; closing now would cost the next request."""
+    go = asyncio.Event()
+
+    async def behave(peer: Peer) -> None:
+        while await peer.request() is not None:
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+            await go.wait()
+            await peer.answer(b"k")
+
+    for hot in (True, False):
+        go.clear()
+        async with rig(behave, hot=hot) as r:
+            client = await r.connect()
+            await client.send(GET)
+            await client.reader.readuntil(b"\r\n\r\no")
+            r.server.start_draining()
+            go.set()
+            assert await client.reader.readexactly(1) == b"k"
+            await client.send(GET)
+            got = await client.got()
+            assert (got.body, got.values(b"connection")) == (b"ok", [b"close"])
+            assert await r.server.drained(5)
+
+
+async def test_an_idle_connection_goes_at_the_end_of_a_drain_without_a_reset() -> None:
+    async with rig() as r:
+        client = await r.connect()
+        await client.send(GET)
+        await client.got()
+        r.server.start_draining()
+        assert await r.server.drained(0)
+        assert await client.reader.read() == b""
