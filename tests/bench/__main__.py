@@ -9,15 +9,17 @@ finding, not a failure.
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from proxy.errors import SelfHealError
 from tests.bench import load
 from tests.bench.cores import Plan, pin, plan
-from tests.bench.peers import absent
+from tests.bench.peers import absent, versions
 from tests.bench.processes import CannotMeasure
 from tests.bench.pythons import Build, compiled, plain
 from tests.bench.report import Report, machine
@@ -105,11 +107,13 @@ def _announce(session: Session, cores: Plan) -> None:
     options, found = session.options, session.report.machine
     found["load_tool"] = load.tool()
     found["builds"] = [build.name for build in session.builds]
+    found["peers"] = versions()
     found["absent"] = absent()
     print(f"{found['at']}  {found['cpu']}, {found['cpus']} cores, {cores.describe()}")
     print(f"load of the machine {found['load_at_start']:.1f}; requests by {found['load_tool']}")
     print(f"{options.rounds} rounds of {options.seconds:g} s, {options.connections} connections")
     print("median (minimum-maximum); ratios are taken within each round")
+    print("; ".join(f"{name}: {version}" for name, version in found["peers"].items()))
     for name, hint in absent().items():
         print(f"absent, so not compared: {name}; to have it: {hint}")
 
@@ -119,8 +123,8 @@ def _measure(session: Session, row: str) -> None:
     print(f"{row}: {title}", flush=True)
     try:
         measure(session, row)
-    except CannotMeasure as error:
-        session.report.refuse(row, str(error))
+    except (CannotMeasure, SelfHealError, OSError, subprocess.SubprocessError) as error:
+        session.report.refuse(row, str(error) or type(error).__name__)
 
 
 def _conclude(report: Report, path: Path | None) -> None:

@@ -29,7 +29,9 @@ ANSWERS = {
     b"/16k": answer(b"200 OK", b"x" * 16384),
     b"/1m": answer(b"200 OK", b"x" * (1 << 20)),
 }
-FAILURE = answer(b"500 Internal Server Error", b"ZeroDivisionError: division by zero\n")
+FAILURE = ANSWERS[b"/broken"] = answer(
+    b"500 Internal Server Error", b"ZeroDivisionError: division by zero\n"
+)
 
 
 class App(asyncio.Protocol):

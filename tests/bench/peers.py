@@ -3,8 +3,10 @@ with what would install it; no ratio is made up for it.
 """
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from tests.bench.cores import Cores
@@ -25,6 +27,15 @@ class Peer:
     program: str | None
     hint: str
     command: Command
+    tell_version: str
+    """The word that makes it say its version."""
+
+    def version(self) -> str:
+        assert self.program is not None
+        words = [self.program, self.tell_version]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        lines = (done.stdout or done.stderr).strip().splitlines()
+        return lines[0] if lines else "unknown"
 
     def start(self, directory: Path, upstream: int, cores: Cores) -> Running:
         assert self.program is not None
@@ -69,17 +80,25 @@ def _find(name: str) -> str | None:
 
 
 PEERS = (
-    Peer("nginx", NGINX, "apt-get install nginx-light", _nginx),
-    Peer("haproxy", _find("haproxy"), "apt-get install haproxy", _haproxy),
-    Peer("caddy", _find("caddy"), "apt-get install caddy", _caddy),
+    Peer("nginx", NGINX, "apt-get install nginx-light", _nginx, "-v"),
+    Peer("haproxy", _find("haproxy"), "apt-get install haproxy", _haproxy, "-v"),
+    Peer("caddy", _find("caddy"), "apt-get install caddy", _caddy, "version"),
     Peer(
         "mitmproxy",
         _find("mitmdump"),
         "pip install mitmproxy in an environment of its own, mitmdump on PATH",
         _mitmproxy,
+        "--version",
     ),
-    Peer("aiohttp", "plain_aiohttp.py", "", _aiohttp),
 )
+"""Programs; beside them stands ``AIOHTTP``, which is always there."""
+AIOHTTP = Peer("aiohttp", "plain_aiohttp.py", "", _aiohttp, "")
+
+
+def versions() -> dict[str, str]:
+    """What each installed peer says it is."""
+    found = {peer.name: peer.version() for peer in PEERS if peer.program is not None}
+    return found | {"aiohttp": f"aiohttp {version('aiohttp')} on uvloop {version('uvloop')}"}
 
 
 def absent() -> dict[str, str]:

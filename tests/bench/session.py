@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.bench.cores import Plan
 from tests.bench.load import Ask, Load, closed_loop
-from tests.bench.peers import PEERS
+from tests.bench.peers import AIOHTTP, PEERS
 from tests.bench.processes import CannotMeasure, Running
 from tests.bench.pythons import Build
 from tests.bench.report import Report
@@ -61,7 +61,7 @@ class Session:
     def proxies(self) -> Mapping[str, Running]:
         """Every peer installed, and every build of ours as a whole product."""
         found: dict[str, Running] = {}
-        for peer in PEERS:
+        for peer in (*PEERS, AIOHTTP):
             if peer.program is None:
                 continue
             try:
