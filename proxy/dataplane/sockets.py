@@ -1,8 +1,9 @@
-"""Two questions to the socket below a transport that asyncio has no words for. Knows nothing of
+"""Questions to the socket below a transport that asyncio has no words for. Knows nothing of
 HTTP.
 """
 
 import contextlib
+import os
 import socket
 import struct
 import sys
@@ -29,3 +30,18 @@ def unread_bytes(transport: Any) -> int:
         with contextlib.suppress(OSError):
             left += int.from_bytes(ioctl(sock.fileno(), TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)
     return left
+
+
+def take_unread(transport: Any, bytes_max: int) -> bytes:
+    """What came in and was not read when a connection broke; empty when there is nothing, or TLS.
+
+    The kernel keeps it after a reset, but no event loop asks for it once a write has failed.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.get_extra_info("sslcontext") is not None:
+        return b""
+    data = b""
+    with contextlib.suppress(OSError):
+        while len(data) < bytes_max and (more := os.read(sock.fileno(), bytes_max - len(data))):
+            data += more
+    return data

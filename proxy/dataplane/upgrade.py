@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy.dataplane.response_head import ResponseHead
-from proxy.dataplane.sockets import reset_on_close
-from proxy.dataplane.upstream import Link
+from proxy.dataplane.sockets import reset_on_close, take_unread
+from proxy.dataplane.upstream import UNREAD_BYTES_MAX, Link
 
 TUNNEL_IDLE_S = 3600.0
 """A tunnel without a byte for this long is dead; apps that live send pings far more often."""
@@ -66,6 +66,8 @@ class _End(asyncio.Protocol):
         self.is_closed = True
         if not self.peer.is_closed:
             if exc is not None:
+                if data := take_unread(self.transport, UNREAD_BYTES_MAX):
+                    self.data_received(data)
                 reset_on_close(self.peer.transport)
                 self.peer.transport.abort()
             else:

@@ -15,9 +15,13 @@ from proxy.clock import Clock
 from proxy.config import Upstream as Settings
 from proxy.config import unix_path
 from proxy.dataplane.faults import Fault, connect_fault
+from proxy.dataplane.sockets import take_unread
 from proxy.dataplane.tls import client_context
 from proxy.domain.exchange import Outcome
 from proxy.tasks import spawn
+
+UNREAD_BYTES_MAX = 262144
+"""Of an answer taken from a connection that broke; a refusal is short."""
 
 State = Literal["unknown", "ok", "refusing"]
 
@@ -90,6 +94,11 @@ class Link(asyncio.Protocol):
         if exc is None and self.upstream.is_tls:
             # without a close_notify anybody on the line may have cut it (RFC 9112 section 9.8)
             exc = ConnectionAbortedError("the TLS session was cut")
+        if isinstance(exc, OSError) and self.owner is not None and not self.closed:
+            # an app that refuses an upload and leaves: its answer lies behind the write that failed
+            data = take_unread(self.transport, UNREAD_BYTES_MAX)
+            if data:
+                self.owner.upstream_data(data)
         self._end(exc)
 
     def _end(self, error: Exception | None) -> None:

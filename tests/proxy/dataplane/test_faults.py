@@ -4,6 +4,7 @@ that must not be.
 
 import asyncio
 import socket
+import threading
 import time
 
 import pytest
@@ -433,6 +434,47 @@ async def test_an_early_refusal_reaches_a_client_that_uploads_to_the_end_first()
             await client.send(b"u" * 65536)
         got = await client.got(b"POST")
         assert (got.status, got.body, got.complete) == (413, b"no", True)
+
+
+def refuse_and_leave(listener: socket.socket) -> None:
+    """An app that reads a head, answers, and closes over the body it never read: a reset follows
+    its answer.
+    """
+    while True:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        with sock:
+            data = b""
+            while b"\r\n\r\n" not in data and (more := sock.recv(4096)):
+                data += more
+            sock.sendall(
+                b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
+            )
+
+
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "general"])
+async def test_an_early_refusal_is_not_lost_behind_a_write_that_failed(hot: bool) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        app = threading.Thread(target=refuse_and_leave, args=(listener,))
+        app.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with rig(hot=hot, upstream={"url": url}) as r:
+            for _ in range(30):
+                client = await r.connect()
+                await client.send(
+                    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (4 << 20)
+                )
+                for _ in range(64):
+                    await client.send(b"u" * 65536)
+                got = await client.got(b"POST")
+                assert (got.status, got.body, got.complete) == (413, b"no", True)
+                client.close()
+        listener.shutdown(socket.SHUT_RDWR)
+    await asyncio.to_thread(app.join)
 
 
 async def post_until_closed(r: Rig) -> int:
