@@ -198,7 +198,6 @@ class Forwarding:
     # -- the answer
 
     def upstream_data(self, data: bytes) -> None:
-        self.up_at = self._plane.monotonic()
         self.sending.never_repeat()
         try:
             self._read_answer(data)
@@ -212,8 +211,10 @@ class Forwarding:
         while answering.head is None:
             head, data = answering.next_head(data, request.method)
             if head is None:
+                # half a head is no answer yet: its time runs on, however slowly it drips
                 self._write(out)
                 return
+            self.up_at = self._plane.monotonic()
             if head.status == 101:
                 self._switch(head, data)
                 return
@@ -224,6 +225,8 @@ class Forwarding:
                 request.expects_continue = False
             else:
                 out.append(self._begin_answer(head))
+        if not is_first:
+            self.up_at = self._plane.monotonic()
         try:
             used = answering.relay(data, out)
         except BadAnswer:

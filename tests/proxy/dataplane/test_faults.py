@@ -92,6 +92,37 @@ async def test_no_answer_in_time_is_504() -> None:
         await r.until(lambda: r.upstream.peers[0].got_eof)
 
 
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "general"])
+async def test_a_head_that_drips_is_no_answer_in_time_but_an_interim_one_is_a_sign_of_life(
+    hot: bool,
+) -> None:
+    step = asyncio.Event()
+
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        for piece in (b"HTTP/1.1 103 Hint\r\n\r\n", b"HTTP/1.1 ", b"200 ", b"OK\r\n"):
+            await step.wait()
+            step.clear()
+            await peer.send(piece)
+        await peer.more()
+
+    clock = ManualClock()
+    async with rig(behave, clock=clock, hot=hot) as r:
+        client = await r.connect()
+        await client.send(GET)
+        await r.until(lambda: r.upstream.seen)
+        await turn(r, clock, 50)
+        step.set()
+        await client.reader.readuntil(b"\r\n\r\n")
+        for _ in range(2):
+            await turn(r, clock, 25)
+            assert not r.kept.exchanges
+            step.set()
+        await turn(r, clock, 25)
+        assert (await client.got()).status == 504
+        assert (await r.recorded())[0].outcome is Outcome.UPSTREAM_TIMEOUT
+
+
 async def test_a_stalled_answer_is_cut_and_a_steady_slow_one_is_not() -> None:
     clock = ManualClock()
     step = asyncio.Event()
