@@ -39,7 +39,7 @@ class Child:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, str(theirs.fileno())],
+                [sys.executable, "-m", "proxy.app.child", self.module, str(theirs.fileno())],
                 env={name: v for name, v in os.environ.items() if name != INSTALLER_DSN},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,

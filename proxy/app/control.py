@@ -22,7 +22,6 @@ from proxy.api.server import reload as reload_app
 from proxy.app.adoption import Adoption
 from proxy.app.chain_head import HeadKeeper
 from proxy.app.channel import Channel, Message
-from proxy.app.child import run_child
 from proxy.app.client_key import client_hasher
 from proxy.app.database import Database
 from proxy.app.incidents import sidecar_name
@@ -255,7 +254,3 @@ class Control:
 
 async def serve(start: Message, sockets: list[socket.socket], line: socket.socket) -> None:
     await Control(start, sockets).run(line)
-
-
-if __name__ == "__main__":
-    run_child(serve)

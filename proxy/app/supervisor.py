@@ -99,8 +99,7 @@ class Supervisor:
             self._announce()
             self._keep_all([c for c in self._children if c.is_worker])
             # Traffic first: what follows would only compete for the processor with the first byte.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._forwarding.wait(), FIRST_BYTE_TIMEOUT_S)
+            await self._first_byte()
             self._keep_all([c for c in self._children if not c.is_worker])
             background = [
                 spawn(self._keep_database(), name="database"),
@@ -111,6 +110,15 @@ class Supervisor:
         finally:
             self._clean_up()
         return self._exit_code
+
+    async def _first_byte(self) -> None:
+        """Until a worker forwards, or none will in time, or we are told to stop."""
+        waits = [
+            spawn(self._forwarding.wait(), name="first byte"),
+            spawn(self._stopping.wait(), name="stop"),
+        ]
+        await asyncio.wait(waits, timeout=FIRST_BYTE_TIMEOUT_S, return_when="FIRST_COMPLETED")
+        await cancel(*waits)
 
     def _find_cluster(self) -> None:
         if not self.config.database.url:
@@ -227,8 +235,10 @@ class Supervisor:
             self._forwarding.set()
         elif message.get("type") == "fatal":
             _log.error("%s: %s", child.name, message.get("reason"))
-            self._exit_code = int(message.get("exit_code", 1))
-            self._stopping.set()
+            # once traffic flows, whatever changed on the disk since concerns the next start
+            if child.is_worker and not self._forwarding.is_set():
+                self._exit_code = int(message.get("exit_code", 1))
+                self._stopping.set()
 
     def _broadcast(self, message: Message) -> None:
         for child in self._children:

@@ -107,7 +107,7 @@ def _prepare(args: argparse.Namespace, first: Child | None) -> "Supervisor":
         raise UsageError("--upstream is missing: say where your app listens, http://host:port")
     check_upstream(loaded.config.upstream.url)
     check_repo(loaded.config.repo.path, loaded.config.repo.main)
-    check_loop()
+    check_machine()
     return Supervisor(
         loaded,
         (args.data_dir or default_data_dir()).resolve(),
@@ -184,14 +184,10 @@ def check_repo(path: str, main_branch: str) -> None:
         )
 
 
-def check_loop() -> None:
-    """The C parser and uvloop are what make the data plane strict and quick; without them we do
-    not start.
-    """
-    import importlib.util
-
+def check_machine() -> None:
+    """Without the C parsers and uvloop we do not start."""
+    from proxy.app.fitness import unfit
     from proxy.errors import ConfigError
 
-    for module in ("uvloop", "httptools", "aiohttp"):
-        if importlib.util.find_spec(module) is None:
-            raise ConfigError(f"{module} is not installed here; run: pip install {module}")
+    if (reason := unfit()) is not None:
+        raise ConfigError(reason)

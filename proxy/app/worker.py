@@ -21,7 +21,6 @@ from aiohttp import web
 
 from proxy.app import heap
 from proxy.app.channel import Channel, Message
-from proxy.app.child import run_child
 from proxy.app.client_key import client_hasher
 from proxy.app.database import Database, LogWriter
 from proxy.app.deploys import DeployWatch
@@ -442,7 +441,3 @@ def _import_heavy() -> None:
 
 async def serve(start: Message, sockets: list[socket.socket], line: socket.socket) -> None:
     await Worker(start, sockets).run(line)
-
-
-if __name__ == "__main__":
-    run_child(serve)

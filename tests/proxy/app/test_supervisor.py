@@ -25,7 +25,9 @@ def test_no_child_but_migrate_is_told_the_installers_credential(
     monkeypatch.setenv(INSTALLER_DSN, "postgresql://root:hush@h/db")
     script = tmp_path / "says_environment.py"
     out = tmp_path / "environment"
-    script.write_text(f"import os; open({str(out)!r}, 'w').write(str(dict(os.environ)))")
+    script.write_text(
+        f"import os, sys; open({str(out)!r}, 'w').write(str(dict(os.environ))); sys.exit()"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     child = Child("worker-0", "says_environment")
     child.launch()

@@ -1,0 +1,95 @@
+"""A machine that cannot carry the data plane gets a sentence, not a slower stand-in."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxy.app.channel import Channel
+from proxy.app.children import WORKER, Child
+from proxy.app.fitness import unfit
+from proxy.app.supervisor import Supervisor
+from proxy.config import Config, Loaded
+
+UP = ("-m", "proxy", "up", "--upstream", "http://127.0.0.1:1")
+
+
+def blocked(tmp_path: Path, name: str) -> dict[str, str]:
+    """An environment in which ``name`` is there and cannot be loaded."""
+    package = tmp_path / name
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError('wrong ELF class: ELFCLASS32')\n")
+    return {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+
+def without_the_parser(tmp_path: Path) -> dict[str, str]:
+    """An aiohttp that was built without its C parts."""
+    package = tmp_path / "aiohttp"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    return {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+
+def test_this_machine_is_fit() -> None:
+    assert unfit() is None
+
+
+@pytest.mark.parametrize("name", ["uvloop", "httptools", "aiohttp", "the switch"])
+def test_up_refuses_with_what_to_install(tmp_path: Path, name: str) -> None:
+    if name == "the switch":
+        environment = {**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}
+    elif name == "aiohttp":
+        environment = without_the_parser(tmp_path)
+    else:
+        environment = blocked(tmp_path, name)
+    done = subprocess.run(
+        [sys.executable, *UP, "--data-dir", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+    lines = [line for line in done.stderr.splitlines() if "nothing listens at" not in line]
+    assert (done.returncode, len(lines)) == (78, 1), done.stderr
+    assert lines[0].startswith("selfheal up: ")
+    if name == "the switch":
+        assert "AIOHTTP_NO_EXTENSIONS is set" in lines[0]
+    else:
+        assert f"pip install --force-reinstall {name}" in lines[0]
+    assert not (tmp_path / "data").exists()
+
+
+async def test_a_worker_that_cannot_be_loaded_ends_the_start_but_not_the_traffic(
+    tmp_path: Path,
+) -> None:
+    boss = Supervisor(Loaded(Config(), {}), tmp_path, reload=None)
+    child = Child("worker-0", WORKER)
+    ours, theirs = socket.socketpair()
+    line = await Channel.open(ours)
+    teller = await Channel.open(theirs)
+    teller.send({"type": "fatal", "reason": "no parser", "exit_code": 78})
+    teller.close()
+    boss._forwarding.set()
+    await line.listen(lambda message: boss._heard(child, message))
+    line.close()
+    assert not boss._stopping.is_set()
+    boss._forwarding.clear()
+    boss._heard(child, {"type": "fatal", "reason": "no parser", "exit_code": 78})
+    assert (boss._stopping.is_set(), boss._exit_code) == (True, 78)
+
+
+def test_a_child_says_what_it_lacks_and_is_quiet_otherwise(tmp_path: Path) -> None:
+    child = Child("worker-0", "no.such.module")
+    child.launch()
+    assert child.sock is not None
+    assert child.process is not None
+    with child.sock:
+        child.sock.settimeout(60)
+        told = child.sock.recv(4096)
+        assert child.process.wait(60) == 78
+    assert b'"fatal"' in told
+    assert b"no.such.module cannot be loaded" in told
