@@ -3,12 +3,14 @@
 No database: what is measured here is what traffic costs, and that it needs nothing else.
 """
 
+import asyncio
 import contextlib
 import json
 import os
 import resource
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,14 @@ from typing import Any
 from proxy.app.children import WORKER, Child
 from proxy.app.supervisor import Supervisor
 from proxy.config import Config, Loaded
+from tests.support.dataplane import GET, Client
+from tests.support.sidecar import ask, until
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
+SETTLE_TIMEOUT_S = 60.0
+REST_S = 1.0
+REST_LOOKS = 5
 
 
 class DataWorker:
@@ -52,6 +59,23 @@ class DataWorker:
         """Processor seconds used so far, user and system."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_for_rooms(self) -> None:
+        """Until everything heavy is imported: before that its memory still grows by itself."""
+        url = f"http://127.0.0.1:{self.port}"
+        until(lambda: ask(url, "/__selfheal/livez").status == 200, what="the rooms")
+
+    def wait_until_it_rests(self) -> None:
+        """Until its memory no longer moves by itself: rules are compiled after the rooms open."""
+        self.wait_for_rooms()
+        seen: list[int] = []
+
+        def rests() -> bool:
+            time.sleep(REST_S / REST_LOOKS)
+            seen.append(self.memory())
+            return len(seen) > REST_LOOKS and len(set(seen[-REST_LOOKS:])) == 1
+
+        until(rests, timeout_s=START_TIMEOUT_S, what="memory that rests")
 
     def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
@@ -110,12 +134,11 @@ def data_worker(
         if descriptors:
             # it has only begun to import, and reads its limit after the start message
             resource.prlimit(child.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
-        supervisor = Supervisor(Loaded(config, {}), home, reload=None)
-        supervisor._run_dir = str(home)
-        child.begin(supervisor._start_message(child))
-    _wait_until_ready(child.sock)
+        told = Supervisor(Loaded(config, {}), home, reload=None)._start_message(child)
+        child.begin({**told, "run_dir": str(home)})
     worker = DataWorker(child, port)
     try:
+        _wait_until_ready(child.sock)
         yield worker
     finally:
         worker.end()
@@ -129,3 +152,22 @@ def _wait_until_ready(sock: socket.socket) -> None:
         assert data, "the worker ended before it was ready"
         heard += data
     assert json.loads(heard)["type"] == "ready", heard
+
+
+async def connect(worker: DataWorker) -> Client:
+    return Client(*await asyncio.open_connection("127.0.0.1", worker.port))
+
+
+async def is_served(worker: DataWorker) -> bool:
+    """One plain request on a connection of its own gets its plain answer."""
+    client = await connect(worker)
+    await client.send(GET)
+    got = await client.got()
+    client.close()
+    return got.status == 200 and got.body == b"ok"
+
+
+async def until_descriptors(worker: DataWorker, most: int) -> None:
+    async with asyncio.timeout(SETTLE_TIMEOUT_S):
+        while worker.descriptors() > most:
+            await asyncio.sleep(0.02)
