@@ -216,7 +216,7 @@ class Forwarding:
                 return
             self.up_at = self._plane.monotonic()
             if head.status == 101:
-                self._switch(head, data)
+                self._switch(head, data, out)
                 return
             if head.status < 200:
                 if request.minor:
@@ -314,7 +314,7 @@ class Forwarding:
         self._is_up_writable = True
         self.upstream.connect(self)
 
-    def _switch(self, head: ResponseHead, rest: bytes) -> None:
+    def _switch(self, head: ResponseHead, rest: bytes, out: list[bytes]) -> None:
         """101: from here on both ends speak WebSocket, or the answer is a lie."""
         link = self.link
         assert link is not None
@@ -322,7 +322,7 @@ class Forwarding:
             raise BadAnswer("the upstream switched protocols without being asked to")
         head.judge.retire()
         self.answering.head = head
-        self._write([self._head_block(head, close=False, keep_alive=False)])
+        self._write([*out, self._head_block(head, close=False, keep_alive=False)])
         self.link = None
         link.read_on(True)
         link.owner = None
