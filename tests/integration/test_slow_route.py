@@ -6,6 +6,7 @@ recorded days.
 import asyncio
 import json
 import random
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ class Visitors:
 
     def __init__(self, sidecar: Sidecar) -> None:
         self.delay_s = USUAL_S
+        self._took: list[tuple[float, float]] = []
         self._sidecar = sidecar
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._visit, args=(n,)) for n in range(3)]
@@ -65,7 +67,12 @@ class Visitors:
     def _visit(self, seed: int) -> None:
         rng = random.Random(seed)
         while not self._stop.wait(rng.expovariate(RATE / 3)):
+            start = time.time()
             self._sidecar.get(f"/slow?s={self.delay_s}")
+            self._took.append((start, 1000 * (time.time() - start)))
+
+    def median_ms(self, since: float) -> float:
+        return statistics.median(took for start, took in list(self._took) if start >= since)
 
     @contextmanager
     def calling(self) -> Iterator["Visitors"]:
@@ -107,7 +114,9 @@ def test_three_times_slower_is_told_once_and_ends(tmp_path: Path, upstream: str)
         visitors.delay_s = SLOW_S
         [found] = until(anomalies, what="an anomaly", timeout_s=INCIDENT_S)
         assert (found["type"], found["route"], found["method"]) == ("latency_spike", "/slow", "GET")
-        assert 2.4 < found["ratio"] < 3.6
+        # what the visitors themselves measured is the judge: a busy machine adds its own share
+        assert found["observed"] == pytest.approx(visitors.median_ms(since=began), rel=0.35)
+        assert found["ratio"] == pytest.approx(found["observed"] / found["baseline"], rel=0.1)
         assert "/slow" in found["description"]
         assert "ms instead of" in found["description"]
         job = until(sidecar.jobs, what="its job", timeout_s=10)[0]
