@@ -139,6 +139,28 @@ COMMANDS: tuple[Command, ...] = (
         flags=(_PATCH, _YES, _WAIT, _REASON),
     ),
     Command(
+        "break-glass",
+        "past gate main without a proof: the founder, with a reason, for all to see",
+        "console.alerts:break_glass",
+        reads=False,
+        flags=(
+            _PATCH,
+            _flag("--reason", "why; at least ten characters", metavar="TEXT", required=True),
+            _YES,
+        ),
+    ),
+    Command("alerts", "what must be seen and nobody acknowledged", "console.alerts:alerts"),
+    Command(
+        "acknowledge",
+        "seen: it is told no more",
+        "console.alerts:acknowledge",
+        reads=False,
+        flags=(
+            _flag("subject", "what `alerts` names", metavar="J-1|P-1|A-1"),
+            _flag("--note", "what you make of it", metavar="TEXT", default=""),
+        ),
+    ),
+    Command(
         "snooze",
         "leave a job alone for a while",
         "console.doing:snooze",

@@ -17,6 +17,9 @@ from pydantic import BaseModel, ValidationError
 from proxy.contract import (
     API_PREFIX,
     CHANGE_HEADER,
+    AcknowledgeRequest,
+    AlertList,
+    AlertView,
     AnomalyList,
     AnomalyView,
     ApprovalDecision,
@@ -28,6 +31,7 @@ from proxy.contract import (
     AttachPatchRequest,
     AuditPage,
     AuditVerdict,
+    BreakGlassRequest,
     ControlRequest,
     ControlView,
     DeedRequest,
@@ -251,6 +255,17 @@ class Client:
             return Outcome(done.ok, done.message, patch=done.patch)
         approval = _parse(ApprovalView, _inside(answer, "approval"))
         return Outcome(True, f"{approval.id} is {approval.status}", approval=approval)
+
+    # --- alerts -------------------------------------------------------------------------------
+
+    async def alerts(self) -> list[AlertView]:
+        return (await self._get("/alerts", AlertList)).alerts
+
+    async def acknowledge(self, body: AcknowledgeRequest) -> list[AlertView]:
+        return _parse(AlertList, await self._post("/alerts/acknowledge", body)).alerts
+
+    async def break_glass(self, number: int, body: BreakGlassRequest) -> DeedResult:
+        return _parse(DeedResult, await self._post(f"/patches/{number}/break-glass", body))
 
     # --- audit, control, ask ------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from console.proof import summary
 from console.wording import item_text
 from proxy.contract import ApprovalView, PatchView
 
-Verb = Literal["sandbox", "approve", "reject", "apply", "rollback"]
+Verb = Literal["sandbox", "approve", "reject", "apply", "rollback", "break the glass"]
 Tier = Literal[1, 2, 3]
 
 _DONE = ("applied", "verified", "regressed")
@@ -177,6 +177,18 @@ def plan_apply(patch: PatchView, environment: str, traffic: str = "") -> Plan | 
         lines.append(traffic)
     lines.append(f"undo: rollback restores {_undo(patch)}")
     return _plan(patch, "apply", 3, f"APPLY to MAIN ({target(environment)})", lines)
+
+
+def plan_break_glass(patch: PatchView, environment: str) -> Plan | CannotDo:
+    """Past gate main without a proof. Always typed: nothing else here goes around the sandbox."""
+    if patch.status not in _TESTABLE:
+        return CannotDo(f"{patch.id} is {patch.status}; the glass is broken for what waits at a gate")
+    lines = [
+        *_about(patch),
+        "✗ nothing proves this patch; everybody is told until somebody acknowledges",
+        "this moves nothing; applying is a deed of its own",
+    ]
+    return _plan(patch, "break the glass", 3, f"BREAK THE GLASS ({target(environment)})", lines)
 
 
 def plan_rollback(patch: PatchView, environment: str) -> Plan | CannotDo:

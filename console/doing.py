@@ -91,7 +91,7 @@ def planned(plan: Plan | CannotDo) -> Plan:
     return plan
 
 
-async def _environment(client: Client) -> str:
+async def environment_of(client: Client) -> str:
     """For the wording of a question only: a deed does not depend on the health page."""
     try:
         return (await client.health()).environment
@@ -142,7 +142,7 @@ def _show_proof(patch: PatchView) -> None:
 
 async def apply(client: Client, args: argparse.Namespace) -> int:
     before = await client.patch(patch_number(args.patch))
-    plan = planned(plan_apply(before, await _environment(client)))
+    plan = planned(plan_apply(before, await environment_of(client)))
     digest, interactive = confirm(plan, args.yes_digest, asks=True)
     after = await _perform(
         client, plan, "apply", digest, interactive, args, lambda now: now.status != "approved"
@@ -160,7 +160,7 @@ async def apply(client: Client, args: argparse.Namespace) -> int:
 
 async def rollback(client: Client, args: argparse.Namespace) -> int:
     before = await client.patch(patch_number(args.patch))
-    plan = planned(plan_rollback(before, await _environment(client)))
+    plan = planned(plan_rollback(before, await environment_of(client)))
     digest, interactive = confirm(plan, args.yes_digest, asks=True)
     over = lambda now: now.status not in ("applied", "verified", "regressed")  # noqa: E731 - as above
     after = await _perform(client, plan, "rollback", digest, interactive, args, over)
@@ -249,7 +249,7 @@ async def _decide(
 async def _plan_decision(
     client: Client, shown: str, verb: Literal["approve", "reject"]
 ) -> Plan | CannotDo:
-    environment = await _environment(client)
+    environment = await environment_of(client)
     if shown.strip()[:1] in ("A", "a"):
         item = await _item(client, shown)
         # A patch at gate main is judged as the patch it is, with its proof in the question.

@@ -5,6 +5,7 @@ its origin.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -177,6 +178,24 @@ class Founder(Section):
     approval_days: float = Field(7.0, gt=0)
 
 
+_QUIET = re.compile(r"(?:(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d)?")
+
+
+class Alerts(Section):
+    warn_before_h: float = Field(24.0, gt=0)
+    push: tuple[str, ...] = ()
+    repeat_s: float = Field(900.0, ge=1)
+    quiet_hours: str = ""
+    console_url: str = ""
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        if not _QUIET.fullmatch(value):
+            raise ValueError("quiet hours are written 22:00-07:00, in UTC")
+        return value
+
+
 class Audit(Section):
     head_file: str = ""
     head_webhook: str = ""
@@ -221,6 +240,7 @@ class Config(Section):
     ingest: Ingest = Ingest()
     repo: Repo = Repo()
     founder: Founder = Founder()
+    alerts: Alerts = Alerts()
     audit: Audit = Audit()
     control: Control = Control()
     database: Database = Database()

@@ -397,6 +397,45 @@ class DeedResult(Answer):
     """True when this idempotency key had already been answered."""
 
 
+class BreakGlassRequest(Request):
+    """Past gate main without a proof: the founder's alone, with a typed reason, shown to everybody
+    until acknowledged.
+    """
+
+    digest: Digest
+    idempotency_key: IdempotencyKey
+    reason: str = Field(min_length=10, max_length=2000)
+    interactive: bool = True
+
+
+# --- alerts --------------------
+
+AlertKind = Literal["break_glass", "critical_job", "expiring"]
+
+
+class AlertView(Answer):
+    """Something to be seen at once; it is told again until acknowledged."""
+
+    kind: AlertKind
+    subject: str
+    severity: SeverityWord
+    since: datetime
+    summary: str
+    expires_at: datetime | None = None
+
+
+class AlertList(Answer):
+    alerts: list[AlertView]
+
+
+class AcknowledgeRequest(Request):
+    """Seen. It silences the alert and decides nothing."""
+
+    kind: AlertKind
+    subject: str = Field(pattern=r"^[JPA]-[1-9][0-9]{0,17}$")
+    note: str = Field("", max_length=2000)
+
+
 # --- approvals --------------------
 
 

@@ -185,7 +185,8 @@ begin
   if not may_act() or acting_role() not in ('proxy', 'admin', 'founder') then
     raise exception 'this role writes nothing into the audit' using errcode = '42501';
   end if;
-  if p_action !~ '^[a-z_]+(\.[a-z_]+)*$' or p_action ~ '^(job|patch|approval|deed|control|switch|member|deploy)\.' then
+  if p_action !~ '^[a-z_]+(\.[a-z_]+)*$'
+     or p_action ~ '^(job|patch|approval|deed|control|switch|member|deploy|alert)\.' then
     raise exception 'action % is written by the database itself, or is no action', p_action using errcode = '42501';
   end if;
   return audit_append(p_action, left(p_subject, 200), p_before, p_after, left(p_reason, 4000));
@@ -257,7 +258,7 @@ CREATE FUNCTION selfheal.deed_stands(of_kind text, of_patch bigint, of_digest te
   select exists (
     select from founder_decisions f
     where f.kind = of_kind and f.patch_id = of_patch and f.digest = of_digest and f.status = 'pending'
-      and (of_kind <> 'apply' or f.evidence_digest = of_evidence))
+      and (of_kind <> 'apply' or f.evidence_digest is not distinct from of_evidence))
 $$;
 ALTER FUNCTION selfheal.deed_stands(of_kind text, of_patch bigint, of_digest text, of_evidence text) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.drop_log_partitions(before date) RETURNS SETOF text
@@ -326,6 +327,20 @@ begin
     update approval_requests a set status = 'expired' from due where a.id = due.id returning a.id;
 end $$;
 ALTER FUNCTION selfheal.expire_approvals(moment timestamp with time zone) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.finish_break_glass() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  update founder_decisions f set status = 'done', result = jsonb_build_object('message', 'past gate main')
+  where f.patch_id = new.id and f.kind = 'break_glass' and f.status = 'pending';
+  if found then
+    -- the question is settled; an answer could only confuse
+    update approval_requests r set status = 'void' where r.patch_id = new.id and r.status in ('pending', 'deferred');
+  end if;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.finish_break_glass() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.forbid_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -362,6 +377,35 @@ CREATE FUNCTION selfheal.gate_passed(gate text, of_patch bigint, of_digest text,
                                    and d.evidence_digest = of_evidence))
 $$;
 ALTER FUNCTION selfheal.gate_passed(gate text, of_patch bigint, of_digest text, of_evidence text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.glass_broken(of_patch bigint, of_digest text) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select exists (
+    select from founder_decisions f
+    where f.kind = 'break_glass' and f.patch_id = of_patch and f.digest = of_digest and f.actor_role = 'founder')
+$$;
+ALTER FUNCTION selfheal.glass_broken(of_patch bigint, of_digest text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.guard_acknowledgement() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if not may_act() or acting_role() not in ('founder', 'admin') then
+    raise exception 'only a person acknowledges' using errcode = '42501';
+  end if;
+  new.actor := acting_name();
+  new.actor_role := acting_role();
+  new.at := now();
+  if not exists (select from open_alerts(interval '100 years') a where a.kind = new.kind and a.subject = new.subject) then
+    raise exception 'nothing of kind % waits at % to be acknowledged', new.kind, new.subject using errcode = 'SH007';
+  end if;
+  perform audit_append('alert.acknowledged', new.subject, null, jsonb_build_object('kind', new.kind), nullif(new.note, ''));
+  perform notify_event(case left(new.subject, 1) when 'J' then 'job' when 'P' then 'patch' else 'approval' end,
+    new.subject, 'acknowledged', 'low');
+  return new;
+end $$;
+ALTER FUNCTION selfheal.guard_acknowledgement() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.guard_control() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -459,7 +503,7 @@ begin
      or new.kind = 'apply' and new.evidence_digest is distinct from patch.evidence_digest then
     raise exception 'P-%: patch or evidence changed since it was shown', patch.id using errcode = 'SH002';
   end if;
-  if new.kind in ('sandbox', 'apply') and exists (
+  if new.kind in ('sandbox', 'apply', 'break_glass') and exists (
       select from self_healing_jobs j where j.id = patch.job_id and j.status = 'closed') then
     raise exception 'J-% is closed; reopen it first', patch.job_id using errcode = 'SH003';
   end if;
@@ -467,11 +511,12 @@ begin
     when 'sandbox' then array['proposed', 'sandbox_passed', 'sandbox_failed']
     when 'apply' then array['approved']
     when 'rollback' then array['applied', 'verified', 'regressed']
-    else array['proposed', 'sandbox_passed', 'sandbox_failed', 'approved'] end;
+    else array['proposed', 'sandbox_passed', 'sandbox_failed'] end;
   if not (patch.status = any (possible)) then
     raise exception 'P-%: % is no deed for a patch that is %', patch.id, new.kind, patch.status using errcode = 'SH003';
   end if;
-  if new.kind = 'apply' and not gate_passed('patch_main', patch.id, patch.digest, patch.evidence_digest) then
+  if new.kind = 'apply' and not (gate_passed('patch_main', patch.id, patch.digest, patch.evidence_digest)
+                                 or glass_broken(patch.id, patch.digest)) then
     raise exception 'P-%: gate main has not passed for this digest', patch.id using errcode = 'SH003';
   end if;
   return new;
@@ -491,11 +536,11 @@ begin
         raise exception 'P-%: nobody let this digest into the sandbox', new.id using errcode = 'SH003';
       end if;
     when 'approved' then
-      if not gate_passed('patch_main', new.id, new.digest, new.evidence_digest) then
+      if not (gate_passed('patch_main', new.id, new.digest, new.evidence_digest) or glass_broken(new.id, new.digest)) then
         raise exception 'P-%: the founder has not approved this digest with this evidence', new.id using errcode = 'SH003';
       end if;
     when 'applied' then
-      if not (gate_passed('patch_main', new.id, new.digest, new.evidence_digest)
+      if not ((gate_passed('patch_main', new.id, new.digest, new.evidence_digest) or glass_broken(new.id, new.digest))
               and deed_stands('apply', new.id, new.digest, new.evidence_digest)) then
         raise exception 'P-%: the founder has not ordered to apply this digest', new.id using errcode = 'SH003';
       end if;
@@ -725,6 +770,30 @@ CREATE FUNCTION selfheal.notify_event(kind text, subject text, change text, seve
     AS $$ select pg_notify('selfheal_events', json_build_object(
           'kind', kind, 'subject', left(subject, 200), 'change', change, 'severity', severity)::text) $$;
 ALTER FUNCTION selfheal.notify_event(kind text, subject text, change text, severity text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.open_alerts(warn_before interval) RETURNS TABLE(kind text, subject text, severity text, since timestamp with time zone, summary text, expires_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  with alert as (
+    select 'break_glass' as kind, 'P-' || f.patch_id as subject, 'critical' as severity, max(f.decided_at) as since,
+           'P-' || f.patch_id || ' went past gate main without a proof' as summary, null::timestamptz as expires_at
+    from founder_decisions f where f.kind = 'break_glass' group by f.patch_id
+    union all
+    select 'critical_job', 'J-' || j.id, 'critical', coalesce(j.regressed_at, j.created_at),
+           concat_ws(' ', j.error_category, j.method, j.route), null
+    from self_healing_jobs j
+    where j.severity = 'critical' and not j.noise and j.status in ('open', 'patch_proposed', 'sandboxed', 'approved')
+    union all
+    select 'expiring', 'A-' || r.id, r.risk_level, r.created_at, r.item_type || ': ' || left(r.summary, 200), r.expires_at
+    from approval_requests r
+    where r.status in ('pending', 'deferred') and r.expires_at > now() and r.expires_at <= now() + warn_before
+  )
+  select a.kind, a.subject, a.severity, a.since, a.summary, a.expires_at from alert a
+  where (select may_act())
+    and not exists (select from acknowledgements k where k.kind = a.kind and k.subject = a.subject and k.at >= a.since)
+  order by case a.severity when 'critical' then 0 when 'high' then 1 when 'medium' then 2 else 3 end, a.since
+$$;
+ALTER FUNCTION selfheal.open_alerts(warn_before interval) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) RETURNS uuid
     LANGUAGE plpgsql
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -989,6 +1058,29 @@ CREATE FUNCTION selfheal.whoami(OUT name text, OUT role text) RETURNS record
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
     AS $$ select p.name, lower(p.role::text) from profiles p where p.name = acting_name() and session_user = role_name('m_' || p.name) $$;
 ALTER FUNCTION selfheal.whoami(OUT name text, OUT role text) OWNER TO sh_owner;
+CREATE TABLE selfheal.acknowledgements (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    actor text DEFAULT ''::text NOT NULL,
+    actor_role text DEFAULT ''::text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT acknowledgements_actor_role_check CHECK ((actor_role = ANY (ARRAY['founder'::text, 'admin'::text]))),
+    CONSTRAINT acknowledgements_kind_check CHECK ((kind = ANY (ARRAY['break_glass'::text, 'critical_job'::text, 'expiring'::text]))),
+    CONSTRAINT acknowledgements_note_check CHECK ((length(note) <= 2000)),
+    CONSTRAINT acknowledgements_subject_check CHECK ((subject ~ '^[JPA]-[1-9][0-9]{0,17}$'::text))
+);
+ALTER TABLE ONLY selfheal.acknowledgements FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.acknowledgements OWNER TO sh_owner;
+ALTER TABLE selfheal.acknowledgements ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.acknowledgements_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE selfheal.adopted_inbox (
     id bigint NOT NULL,
     kind text NOT NULL,
@@ -1207,6 +1299,7 @@ CREATE TABLE selfheal.founder_decisions (
     status text DEFAULT 'pending'::text NOT NULL,
     result jsonb DEFAULT '{}'::jsonb NOT NULL,
     finished_at timestamp with time zone,
+    CONSTRAINT break_glass_says_why CHECK (((kind <> 'break_glass'::text) OR (length(btrim(reason)) >= 10))),
     CONSTRAINT founder_decisions_check CHECK (((actor_role = 'founder'::text) OR ((actor_role = 'admin'::text) AND (kind = 'sandbox'::text)))),
     CONSTRAINT founder_decisions_check1 CHECK (((kind <> 'break_glass'::text) OR (length(btrim(reason)) > 0))),
     CONSTRAINT founder_decisions_kind_check CHECK ((kind = ANY (ARRAY['sandbox'::text, 'apply'::text, 'rollback'::text, 'break_glass'::text]))),
@@ -1597,6 +1690,8 @@ ALTER TABLE selfheal.self_healing_patches ALTER COLUMN id ADD GENERATED ALWAYS A
     CACHE 1
 );
 ALTER TABLE ONLY selfheal.observability_logs ATTACH PARTITION selfheal.observability_logs_default DEFAULT;
+ALTER TABLE ONLY selfheal.acknowledgements
+    ADD CONSTRAINT acknowledgements_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY selfheal.adopted_inbox
     ADD CONSTRAINT adopted_inbox_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY selfheal.adopted_seen
@@ -1663,6 +1758,7 @@ ALTER TABLE ONLY selfheal.self_healing_links
     ADD CONSTRAINT self_healing_links_pkey PRIMARY KEY (job_id, kind, ref);
 ALTER TABLE ONLY selfheal.self_healing_patches
     ADD CONSTRAINT self_healing_patches_pkey PRIMARY KEY (id);
+CREATE INDEX acknowledgements_of ON selfheal.acknowledgements USING btree (kind, subject, at DESC);
 CREATE INDEX approval_decisions_of ON selfheal.approval_decisions USING btree (approval_id, id);
 CREATE UNIQUE INDEX approval_decisions_once ON selfheal.approval_decisions USING btree (approval_id) WHERE (decision <> 'defer'::text);
 CREATE UNIQUE INDEX approval_requests_one_waiting ON selfheal.approval_requests USING btree (patch_id, item_type) WHERE ((status = ANY (ARRAY['pending'::text, 'deferred'::text])) AND (patch_id IS NOT NULL));
@@ -1692,10 +1788,13 @@ CREATE INDEX self_healing_patches_status ON selfheal.self_healing_patches USING 
 ALTER INDEX selfheal.observability_logs_pkey ATTACH PARTITION selfheal.observability_logs_default_pkey;
 ALTER INDEX selfheal.observability_logs_time ATTACH PARTITION selfheal.observability_logs_default_service_created_at_idx;
 ALTER INDEX selfheal.observability_logs_trace ATTACH PARTITION selfheal.observability_logs_default_trace_id_idx;
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.acknowledgements FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.approval_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.audit_log FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.control_versions FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER audit_members AFTER INSERT OR DELETE OR UPDATE ON selfheal.profiles FOR EACH ROW EXECUTE FUNCTION selfheal.audit_profiles();
+CREATE TRIGGER finish_break_glass AFTER UPDATE OF status ON selfheal.self_healing_patches FOR EACH ROW WHEN (((new.status = 'approved'::text) AND (old.status <> 'approved'::text))) EXECUTE FUNCTION selfheal.finish_break_glass();
+CREATE TRIGGER guard BEFORE INSERT ON selfheal.acknowledgements FOR EACH ROW EXECUTE FUNCTION selfheal.guard_acknowledgement();
 CREATE TRIGGER guard BEFORE INSERT ON selfheal.approval_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.guard_decision();
 CREATE TRIGGER guard BEFORE INSERT ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.guard_request();
 CREATE TRIGGER guard BEFORE INSERT ON selfheal.control_versions FOR EACH ROW EXECUTE FUNCTION selfheal.guard_control();
@@ -1705,6 +1804,7 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON selfheal.self_healing_patches FO
 CREATE TRIGGER guard_gates BEFORE UPDATE OF status ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.guard_gates();
 CREATE TRIGGER guard_update BEFORE UPDATE ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.guard_request_update();
 CREATE TRIGGER head_stays BEFORE DELETE ON selfheal.audit_head FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.acknowledgements FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.approval_decisions FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.approval_requests FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.audit_head FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
@@ -1746,6 +1846,8 @@ ALTER TABLE ONLY selfheal.self_healing_links
     ADD CONSTRAINT self_healing_links_job_id_fkey FOREIGN KEY (job_id) REFERENCES selfheal.self_healing_jobs(id);
 ALTER TABLE ONLY selfheal.self_healing_patches
     ADD CONSTRAINT self_healing_patches_job_id_fkey FOREIGN KEY (job_id) REFERENCES selfheal.self_healing_jobs(id);
+CREATE POLICY acknowledge ON selfheal.acknowledgements FOR INSERT TO sh_admin, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+ALTER TABLE selfheal.acknowledgements ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.adopted_inbox ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.adopted_seen ENABLE ROW LEVEL SECURITY;
 CREATE POLICY agents ON selfheal.self_healing_jobs TO sh_agent USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
@@ -1762,6 +1864,7 @@ CREATE POLICY finish_deed ON selfheal.founder_decisions FOR UPDATE TO sh_proxy U
 ALTER TABLE selfheal.founder_decisions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.gate_switches ENABLE ROW LEVEL SECURITY;
 CREATE POLICY order_deed ON selfheal.founder_decisions FOR INSERT TO sh_admin, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY owner_all ON selfheal.acknowledgements TO sh_owner USING (true) WITH CHECK (true);
 CREATE POLICY owner_all ON selfheal.adopted_inbox TO sh_owner USING (true) WITH CHECK (true);
 CREATE POLICY owner_all ON selfheal.adopted_seen TO sh_owner USING (true) WITH CHECK (true);
 CREATE POLICY owner_all ON selfheal.approval_decisions TO sh_owner USING (true) WITH CHECK (true);
@@ -1783,6 +1886,7 @@ CREATE POLICY people ON selfheal.self_healing_jobs TO sh_admin, sh_founder USING
 CREATE POLICY people ON selfheal.self_healing_links FOR SELECT TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY people ON selfheal.self_healing_patches TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 ALTER TABLE selfheal.profiles ENABLE ROW LEVEL SECURITY;
+CREATE POLICY readers ON selfheal.acknowledgements FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY readers ON selfheal.approval_decisions FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY readers ON selfheal.approval_requests FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY readers ON selfheal.audit_head FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
@@ -1836,6 +1940,10 @@ GRANT ALL ON FUNCTION selfheal.expire_approvals(moment timestamp with time zone)
 REVOKE ALL ON FUNCTION selfheal.forget_adopted(p_source text) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.forget_adopted(p_source text) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.note_foreign_row() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.open_alerts(warn_before interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_proxy;
+GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_admin;
+GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_founder;
 REVOKE ALL ON FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.record_deploy() FROM PUBLIC;
@@ -1843,6 +1951,15 @@ REVOKE ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) 
 GRANT ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) TO sh_founder;
 REVOKE ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.acknowledgements TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.acknowledgements TO sh_admin;
+GRANT SELECT ON TABLE selfheal.acknowledgements TO sh_founder;
+GRANT INSERT(kind) ON TABLE selfheal.acknowledgements TO sh_admin;
+GRANT INSERT(kind) ON TABLE selfheal.acknowledgements TO sh_founder;
+GRANT INSERT(subject) ON TABLE selfheal.acknowledgements TO sh_admin;
+GRANT INSERT(subject) ON TABLE selfheal.acknowledgements TO sh_founder;
+GRANT INSERT(note) ON TABLE selfheal.acknowledgements TO sh_admin;
+GRANT INSERT(note) ON TABLE selfheal.acknowledgements TO sh_founder;
 GRANT SELECT,DELETE ON TABLE selfheal.adopted_inbox TO sh_proxy;
 GRANT SELECT,INSERT,DELETE ON TABLE selfheal.adopted_seen TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.approval_decisions TO sh_proxy;

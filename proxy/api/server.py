@@ -19,6 +19,7 @@ from proxy.api.feed import Feed
 from proxy.api.guard import Guard
 from proxy.api.live import LiveView
 from proxy.api.routes import (
+    alerts,
     approvals,
     ask,
     audit,
@@ -54,6 +55,7 @@ _DECLARED: tuple[Route, ...] = (
     *jobs.ROUTES,
     *patches.ROUTES,
     *approvals.ROUTES,
+    *alerts.ROUTES,
     *audit.ROUTES,
     *control.ROUTES,
     *ask.ROUTES,

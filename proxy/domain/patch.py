@@ -54,6 +54,9 @@ PATCH_STEPS: dict[tuple[PatchStatus, PatchStatus], frozenset[Role]] = {
     (_P.SANDBOX_RUNNING, _P.SANDBOX_FAILED): _SIDECAR,
     # gate main is the founder's alone; the trigger also wants the decision row
     (_P.SANDBOX_PASSED, _P.APPROVED): _FOUNDER,
+    # without a passed sandbox only over broken glass, which the trigger wants to see
+    (_P.PROPOSED, _P.APPROVED): _FOUNDER,
+    (_P.SANDBOX_FAILED, _P.APPROVED): _FOUNDER,
     # the sidecar performs, and only with the founder's apply decision for this digest
     (_P.APPROVED, _P.APPLIED): _SIDECAR,
     (_P.APPLIED, _P.VERIFIED): _SIDECAR,

@@ -207,7 +207,8 @@ class Healer:
                 return None
             job = await jobs.get_job(conn, patch.job_id)
             asked = await approvals.list_approvals(conn, patch_id=patch_id)
-            orders = [d for d in await approvals.deeds_of(conn, patch_id) if d.status == "pending"]
+            deeds = await approvals.deeds_of(conn, patch_id)
+            orders = [d for d in deeds if d.status == "pending"]
             switches = await self._engine.switches(conn)
             traffic = 0
             if patch.status is PatchStatus.APPLIED and job.applied_at is not None:
@@ -218,6 +219,10 @@ class Healer:
             orders=[Order(d.id, d.kind, d.digest, d.evidence_digest) for d in orders],
             no_sandbox=await self._no_sandbox() if _may_run(patch) else None,
             weighed=patch.risk.reasons != NOT_WEIGHED,
+            glass_broken=any(
+                d.kind == "break_glass" and d.digest == patch.digest and d.actor_role == "founder"
+                for d in deeds
+            ),
             auto_sandbox=switches.auto_approve_sandbox and not self._held & {a.id for a in asked},
             requests_since_applied=traffic,
             verify_s=self._config.repo.verify_s,

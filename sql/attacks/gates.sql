@@ -210,10 +210,58 @@ update self_healing_patches set status = 'approved' where id = @patch_passed@
 -- refused by: 0 rows
 update self_healing_patches set status = 'approved' where id = @patch_passed@
 
--- attack: approved from anywhere
+-- attack: approved without a proof, over glass that nobody broke
+-- as: founder
+-- refused by: SH003 guard_gates
+update self_healing_patches set status = 'approved' where id = @patch_proposed@
+
+-- attack: approved without a proof
+-- as: admin proxy
+-- refused by: 42501 check_step
+update self_healing_patches set status = 'approved' where id = @patch_failed@
+
+-- attack: approved in the middle of a run
 -- as: founder admin proxy
 -- refused by: SH001 check_step
-update self_healing_patches set status = 'approved' where id = @patch_proposed@
+update self_healing_patches set status = 'approved' where id = @patch_running@
+
+-- attack: break the glass without a reason
+-- as: founder
+-- refused by: 23514 break_glass_says_why
+insert into founder_decisions (kind, patch_id, digest, reason, idempotency_key)
+values ('break_glass', @patch_proposed@, '@digest_proposed@', 'because', '@key@')
+
+-- attack: break the glass for another digest
+-- as: founder
+-- refused by: SH002 guard_deed
+insert into founder_decisions (kind, patch_id, digest, reason, idempotency_key)
+values ('break_glass', @patch_proposed@, repeat('0', 64), 'MAIN is down, no time', '@key@')
+
+-- attack: break the glass for what is applied
+-- as: founder
+-- refused by: SH003 guard_deed
+insert into founder_decisions (kind, patch_id, digest, reason, idempotency_key)
+values ('break_glass', @patch_applied@, '@digest_applied@', 'MAIN is down, no time', '@key@')
+
+-- attack: silence an alert
+-- as: agent viewer proxy reader stranger
+-- refused by: 42501 grant
+insert into acknowledgements (kind, subject) values ('critical_job', 'J-@job@')
+
+-- attack: silence an alert with a login whose profile is gone
+-- as: removed
+-- refused by: 42501 guard_acknowledgement
+insert into acknowledgements (kind, subject) values ('critical_job', 'J-@job@')
+
+-- attack: acknowledge under another name
+-- as: admin founder
+-- refused by: 42501 grant
+insert into acknowledgements (kind, subject, actor) values ('critical_job', 'J-@job@', '@founder@')
+
+-- attack: acknowledge what has not happened yet
+-- as: founder admin
+-- refused by: SH007 guard_acknowledgement
+insert into acknowledgements (kind, subject) values ('break_glass', 'P-@patch_proposed@')
 
 -- attack: apply without an order
 -- as: proxy

@@ -23,6 +23,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "/patches/{n}/sandbox": {"digest": DIGEST, "idempotency_key": "k" * 16},
     "/patches/{n}/apply": {"digest": DIGEST, "idempotency_key": "k" * 16},
     "/patches/{n}/rollback": {"digest": DIGEST, "idempotency_key": "k" * 16},
+    "/patches/{n}/break-glass": {
+        "digest": DIGEST,
+        "idempotency_key": "k" * 16,
+        "reason": "MAIN is down",
+    },
+    "/alerts/acknowledge": {"kind": "break_glass", "subject": "P-1"},
     "/approvals": {"item_type": "claim", "summary": "we are fast"},
     "/approvals/{n}/decision": {
         "decision": "approve",
