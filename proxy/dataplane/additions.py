@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from proxy.dataplane import headers
+from proxy.dataplane.forwarded import forwarding
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.request_head import RequestHead
 
@@ -32,11 +33,14 @@ def additions(
     lines: list[bytes] = []
     replaced: frozenset[bytes] = frozenset()
     if plane.forwarded != "off":
-        extend = plane.forwarded == "append" and headers.is_trusted(peer)
         secure = transport.get_extra_info("sslcontext") is not None
-        proto = b"https" if secure else b"http"
-        lines += headers.forwarding_lines(request, peer, proto, extend=extend)
-        replaced = headers.FORWARDED
+        lines, replaced = forwarding(
+            request,
+            peer,
+            b"https" if secure else b"http",
+            extend=plane.forwarded == "append",
+            trusted=plane.trusts(peer),
+        )
     if not begins:
         return Additions(lines, replaced)
     trace, ours, answer_line = headers.begin_trace()

@@ -5,7 +5,6 @@ Pure functions on lists of raw lines and their lower-cased names. Framing lines 
 through: they are written anew from what was decided, in their old place and spelling.
 """
 
-import ipaddress
 import re
 import secrets
 
@@ -174,41 +173,3 @@ def is_fresh_page(response: ResponseHead) -> bool:
     if not kinds or not kinds[0].lower().startswith(b"text/html") or b"expires" in response.names:
         return False
     return not any(_SHARED.search(value) for value in response.values(b"cache-control"))
-
-
-FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
-
-
-def forwarding_lines(request: RequestHead, peer: str, proto: bytes, *, extend: bool) -> list[bytes]:
-    """X-Forwarded-* and Forwarded (RFC 7239) for this hop; ``extend`` keeps what a trusted peer
-    said before."""
-    peer_bytes = peer.encode("ascii", "replace")
-    node = b"unknown" if not peer else b'"[%b]"' % peer_bytes if b":" in peer_bytes else peer_bytes
-    host = request.authority or b"".join(request.values(b"host")[:1])
-    chain, before = [peer_bytes or b"unknown"], []
-    protos, hosts = [proto], [host]
-    if extend:
-        chain = request.values(b"x-forwarded-for") + chain
-        before = request.values(b"forwarded")
-        protos = request.values(b"x-forwarded-proto")[:1] or protos
-        hosts = request.values(b"x-forwarded-host")[:1] or hosts
-    element = b"for=" + node + b";proto=" + proto + (b';host="%b"' % host if host else b"")
-    lines = [
-        b"X-Forwarded-For: " + b", ".join(chain),
-        b"X-Forwarded-Proto: " + protos[0],
-        b"Forwarded: " + b", ".join([*before, element]),
-    ]
-    if hosts[0]:
-        lines.append(b"X-Forwarded-Host: " + hosts[0])
-    return lines
-
-
-def is_trusted(peer: str) -> bool:
-    """Peers whose own forwarding words are kept: this machine (and unix sockets, which have no
-    address)."""
-    if not peer:
-        return True
-    try:
-        return ipaddress.ip_address(peer.partition("%")[0]).is_loopback
-    except ValueError:
-        return False

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from proxy.clock import Clock
 from proxy.config import Config
+from proxy.dataplane.forwarded import Trust
 from proxy.dataplane.upstream import State, Upstream
 from proxy.domain.exchange import Exchange, Outcome
 
@@ -111,6 +112,7 @@ class Plane:
         self.retry_idempotent = config.upstream.retry_idempotent
         self.response_timeout_s = config.upstream.response_timeout_s
         self.forwarded = config.downstream.forwarded
+        self.trusts = Trust(config.downstream.trusted)
         self.trace_start = config.trace.mode == "start"
         self.is_plain = self.forwarded == "off" and not self.trace_start
         self.shortest_s = min(config.upstream.response_timeout_s, self.limits.body_idle_timeout_s)
