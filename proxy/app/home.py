@@ -27,6 +27,8 @@ class Home:
         self._takeover = takeover
         self._lock: IO[str] | None = None
         self._is_locked = False
+        self._before: dict[Path, str] = {}
+        """What the sidecar before us told, as long as it may have to be told again."""
 
     def enter(self) -> None:
         """Make the directory and lock it. ``ConfigError`` when it cannot be written, or when a
@@ -62,19 +64,32 @@ class Home:
         while not self._try_lock():  # noqa: ASYNC110 - a lock file has no event
             await asyncio.sleep(LOCK_EVERY_S)
 
+    def _told(self) -> tuple[Path, ...]:
+        files = self.files
+        return files.takeover, files.control_url, files.data_url, files.pid_file
+
     def tell(self, data_url: str, control_url: str) -> None:
         """Leave word where this sidecar listens, and who it is."""
+        if not self._is_locked:
+            for path in self._told():
+                with contextlib.suppress(OSError):
+                    self._before[path] = path.read_text("utf-8")
         self.files.data_url.write_text(f"{data_url}\n", "utf-8")
         self.files.control_url.write_text(f"{control_url}\n", "utf-8")
         self.files.pid_file.write_text(f"{os.getpid()}\n", "utf-8")
 
     def leave(self) -> None:
-        files = self.files
+        """After a take-over the files name the sidecar that took over, and stay. One that took over
+        and leaves first puts back what it found.
+        """
         with contextlib.suppress(OSError):
-            # After a take-over these files already name the sidecar that took over.
-            if files.pid_file.read_text().strip() == str(os.getpid()):
-                for path in (files.takeover, files.control_url, files.data_url, files.pid_file):
-                    path.unlink(missing_ok=True)
+            if self.files.pid_file.read_text().strip() == str(os.getpid()):
+                before = {} if self._try_lock() else self._before
+                for path in self._told():
+                    if path in before:
+                        path.write_text(before[path], "utf-8")
+                    else:
+                        path.unlink(missing_ok=True)
         if self.run_dir != Path():
             shutil.rmtree(self.run_dir, ignore_errors=True)
         if self._lock is not None:

@@ -59,6 +59,8 @@ WORKERS_MAX = 64
 POOL_SIZE = 2
 TICK_S = 1.0
 BASELINES_EVERY_S = 60.0
+LAST_REPORT_S = 2.0
+"""What the app's users or SDKs are telling us when we stop is heard to its end, within this."""
 LAST_FLUSH_S = 8.0
 """How long the end waits for the database; what is not stored by then waits on disk."""
 
@@ -86,7 +88,7 @@ class Worker:
         self._hash_client = client_hasher(self._files.path / "client.key")
         self._intake: Intake | None = None
         self._delivering: asyncio.Task[None] | None = None
-        self._ingest: web.Server | None = None
+        self._ingest: web.AppRunner | None = None
         self._accepting = False
         self._draining = False
         self._stopped = asyncio.Event()
@@ -160,6 +162,8 @@ class Worker:
         self._server.start_draining()
         await self._server.drained(self.config.downstream.drain_s)
         await runner.cleanup()
+        if self._ingest is not None:
+            await self._ingest.cleanup()
         await self._finish(flushing, rooms, incidents)
         await cancel(*background)
         self._database.close()
@@ -282,15 +286,17 @@ class Worker:
                 client_key=lambda address: self._hash_client(address) or "",
             )
         )
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False)
+        runner = web.AppRunner(
+            app, access_log=None, auto_decompress=False, shutdown_timeout=LAST_REPORT_S
+        )
         await runner.setup()
-        self._ingest = runner.server
+        self._ingest = runner
 
     def _local(self) -> asyncio.Protocol:
         """Who answers below ``ingest.prefix``; in the first moments of a start, 503."""
-        if self._ingest is None:
+        if self._ingest is None or self._ingest.server is None:
             return NotYet()
-        handler: asyncio.Protocol = self._ingest()
+        handler: asyncio.Protocol = self._ingest.server()
         return handler
 
     def _connect(self, message: Message) -> None:

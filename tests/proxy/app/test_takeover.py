@@ -70,3 +70,20 @@ async def test_a_home_has_one_inhabitant_and_the_lock_stays_with_the_last(tmp_pa
     new.leave()
     assert not files.data_url.exists()
     assert not run_dir.exists()
+
+
+def test_a_take_over_that_fails_leaves_the_words_of_the_one_that_goes_on(tmp_path: Path) -> None:
+    files = DataDir(tmp_path)
+    old, new = Home(files, takeover=False), Home(files, takeover=True)
+    old.enter()
+    old.tell("http://a", "http://b")
+    files.takeover.write_text("/old/takeover.sock\n")
+    files.pid_file.write_text("1\n")  # as if another process had written it
+    new.enter()
+    new.tell("http://c", "http://d")
+    files.takeover.write_text("/new/takeover.sock\n")
+    new.leave()
+    assert files.control_url.read_text() == "http://b\n"
+    assert files.takeover.read_text() == "/old/takeover.sock\n"
+    assert files.pid_file.read_text() == "1\n"
+    old.leave()
