@@ -1,34 +1,33 @@
 """Baselines between the detector's plain data and ``observability_route_baselines``."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from proxy.observability.rollup import RoutePerformance
+from proxy.observability.detector import MLDetector
 from proxy.store.metrics import Baseline
 
+VERSION = 1
+"""Of the counts that the detector exports."""
 
-def to_rows(
-    service: str, exported: dict[str, Any], performance: list[RoutePerformance]
-) -> list[Baseline]:
-    """One row a route; the founder's four numbers beside the counts that add up."""
-    known = {(p.method, p.route): p for p in performance}
-    rows = []
-    for name, counts in exported["routes"].items():
+
+def to_rows(service: str, detector: MLDetector) -> Iterator[Baseline]:
+    """One row a route, made when it is asked for; the founder's four numbers beside the counts that
+    add up.
+    """
+    for name, counts in detector.learned():
         method, _, route = name.partition(" ")
-        seen = known.get((method, route))
-        rows.append(
-            Baseline(
-                service=service,
-                route_path=route,
-                method=method,
-                p50_latency_ms=seen.p50_ms if seen else None,
-                p95_latency_ms=seen.p95_ms if seen else None,
-                p99_latency_ms=seen.p99_ms if seen else None,
-                error_rate=seen.error_rate if seen else 0.0,
-                sample_count=seen.count if seen else 0,
-                counts={"v": exported["v"], "route": counts},
-            )
+        seen = next(iter(detector.get_route_performance(route, method)), None)
+        yield Baseline(
+            service=service,
+            route_path=route,
+            method=method,
+            p50_latency_ms=seen.p50_ms if seen else None,
+            p95_latency_ms=seen.p95_ms if seen else None,
+            p99_latency_ms=seen.p99_ms if seen else None,
+            error_rate=seen.error_rate if seen else 0.0,
+            sample_count=seen.count if seen else 0,
+            counts={"v": VERSION, "route": counts},
         )
-    return rows
 
 
 def from_rows(rows: list[Baseline]) -> dict[str, Any]:
@@ -36,10 +35,10 @@ def from_rows(rows: list[Baseline]) -> dict[str, Any]:
     are passed over.
     """
     return {
-        "v": 1,
+        "v": VERSION,
         "routes": {
             f"{row.method} {row.route_path}": row.counts["route"]
             for row in rows
-            if row.counts.get("v") == 1 and "route" in row.counts
+            if row.counts.get("v") == VERSION and "route" in row.counts
         },
     }

@@ -5,7 +5,7 @@
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from proxy.config import Detector as DetectorSettings
@@ -14,7 +14,7 @@ from proxy.domain.exchange import APP_OUTCOMES, Exchange
 from proxy.observability.baseline import Baseline
 from proxy.observability.health import HealthInput, HealthScore, health_score
 from proxy.observability.incident import IncidentEnd, OpenIncident
-from proxy.observability.rollup import RoutePerformance, performance
+from proxy.observability.rollup import RoutePerformance, WindowCounts, performance
 from proxy.observability.routes import OTHER, TEMPLATES_MAX
 from proxy.observability.series import Series, Situation
 from proxy.observability.sketch import bucket_of
@@ -124,13 +124,20 @@ class MLDetector:
         return health_score(self.health_input(now))
 
     def health_input(self, now: float | None = None) -> HealthInput:
-        at = self._now if now is None else now
         slower = {
             (i.anomaly.method, i.anomaly.route): i.anomaly.ratio
             for i in self.open_incidents
             if i.anomaly.kind == "latency"
         }
-        return HealthInput({key: s.minutes.window(at) for key, s in self._series.items()}, slower)
+        return HealthInput(dict(self.windows(now)), slower)
+
+    def windows(self, now: float | None = None) -> Iterator[tuple[tuple[str, str], WindowCounts]]:
+        """(method, route) and its counts, one at a time: with many routes their sum is work for
+        tens of milliseconds, and who asks may want to serve requests between.
+        """
+        at = self._now if now is None else now
+        for key, series in list(self._series.items()):
+            yield key, series.minutes.window(at)
 
     def get_recent_anomalies(self, limit: int = 50) -> list[Anomaly]:
         """Newest first."""
@@ -143,11 +150,16 @@ class MLDetector:
         asked.
         """
         at = self._now if now is None else now
-        rows = [
-            performance(m, r, s.minutes.window(at))
-            for (m, r), s in self._series.items()
-            if route in (None, r) and method in (None, m)
-        ]
+        if route is not None and method is not None:
+            one = self._series.get((method, route))
+            found = [((method, route), one)] if one is not None else []
+        else:
+            found = [
+                (key, series)
+                for key, series in self._series.items()
+                if method in (None, key[0]) and route in (None, key[1])
+            ]
+        rows = [performance(m, r, series.minutes.window(at)) for (m, r), series in found]
         return sorted((r for r in rows if r.count), key=lambda r: (-r.count, r.route, r.method))
 
     @property
@@ -160,8 +172,13 @@ class MLDetector:
         """JSON-able counts: ``{"v": 1, "routes": {"GET /x": {...}}}``."""
         return {
             "v": 1,
-            "routes": {f"{m} {r}": s.export() for (m, r), s in self._series.items()},
+            "routes": dict(self.learned()),
         }
+
+    def learned(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The routes of ``export_baselines``, one at a time."""
+        for (method, route), series in list(self._series.items()):
+            yield f"{method} {route}", series.export()
 
     def import_baselines(self, data: Mapping[str, Any], now: float) -> int:
         """Take over baselines of an earlier run; returns how many. Rows that are none are passed

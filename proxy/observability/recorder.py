@@ -9,7 +9,7 @@ first.
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -159,8 +159,20 @@ class Recorder:
         """Everything a control process needs of this worker, JSON-able; shapes in
         ``snapshot.py``.
         """
+        return self.summary(now) | {"routes": list(self.route_counts(now))}
+
+    def route_counts(self, now: float | None = None) -> Iterator[dict[str, Any]]:
+        """The routes of a snapshot, one at a time: hundreds of them at once would hold up the
+        loop for tens of milliseconds.
+        """
         at = self._now if now is None else max(now, self._now)
-        window = self.detector.health_input(at)
+        for (method, route), counts in self.detector.windows(at):
+            if counts.requests:
+                yield {"method": method, "route": route, **counts.to_json()}
+
+    def summary(self, now: float | None = None) -> dict[str, Any]:
+        """A snapshot without its routes."""
+        at = self._now if now is None else max(now, self._now)
         return {
             "v": 1,
             "now": at,
@@ -169,11 +181,6 @@ class Recorder:
             "anomalies_total": self._anomalies,
             "statuses": {f"{i}xx": n for i, n in enumerate(self._statuses) if n},
             "outcomes": {o.name.lower(): n for o, n in self._outcomes.items()},
-            "routes": [
-                {"method": m, "route": r, **counts.to_json()}
-                for (m, r), counts in window.routes.items()
-                if counts.requests
-            ],
             "minutes": {str(n): c.to_json() for n, c in self._minutes.series(at).items()},
             "open": [
                 _incident(i.anomaly, i.occurrences, i.hurt) for i in self.detector.open_incidents

@@ -112,12 +112,16 @@ class Minutes:
     first needed.
     """
 
-    __slots__ = ("_current", "_ring", "length")
+    __slots__ = ("_closed", "_current", "_ring", "length")
 
     def __init__(self, length: int = WINDOW_MINUTES) -> None:
         self.length = length
         self._ring: list[_Minute | None] = [None] * length
         self._current = _Minute()
+        self._closed: tuple[int, int, WindowCounts] | None = None
+        """The sum from one minute up to, without, another: asked for every second, and the same
+        until the minute turns.
+        """
 
     def add(self, bucket: int, status: int, failed: bool, now: float) -> None:
         """Count one exchange that ended at ``now`` (seconds)."""
@@ -142,15 +146,37 @@ class Minutes:
         if minute.number != number:
             minute.restart(number)
         self._current = minute
+        self._closed = None
         return minute
 
     def window(self, now: float, minutes: int | None = None) -> WindowCounts:
         """The sum over the running minute and those before it, ``minutes`` in all."""
         newest = int(now // MINUTE_S)
         oldest = newest - (minutes or self.length) + 1
+        current = self._current
+        if not oldest <= current.number <= newest:
+            return self._sum(oldest, newest + 1)
+        # an exchange that ended late may have turned back to an older minute: what lies beyond it
+        # does not change meanwhile either
+        total = self._before(oldest, newest + 1)
+        if current.requests:
+            total.add(_counts(current))
+        return total
+
+    def _before(self, oldest: int, end: int) -> WindowCounts:
+        """A fresh copy of the sum without the minute that is being counted."""
+        if self._closed is None or self._closed[:2] != (oldest, end):
+            self._closed = (oldest, end, self._sum(oldest, end, but=self._current.number))
+        total = WindowCounts()
+        total.add(self._closed[2])
+        return total
+
+    def _sum(self, oldest: int, end: int, *, but: int = -1) -> WindowCounts:
         total = WindowCounts()
         for minute in self._ring:
-            if minute is not None and minute.requests and oldest <= minute.number <= newest:
+            if minute is None or not minute.requests or minute.number == but:
+                continue
+            if oldest <= minute.number < end:
                 total.add(_counts(minute))
         return total
 

@@ -42,7 +42,7 @@ def learned() -> list[metrics.Baseline]:
         took = 1000 * USUAL_S + rng.lognormvariate(1.0, 0.4)
         detector.observe("GET", "/slow", 200, took, at, failed=False)
         detector.tick(at)
-    return to_rows("app", detector.export_baselines(), detector.get_route_performance())
+    return list(to_rows("app", detector))
 
 
 async def plant(sidecar: Sidecar) -> None:

@@ -43,6 +43,18 @@ def test_a_place_in_the_ring_is_used_again() -> None:
     assert (window.requests, window.errors, window.failed_durations) == (1, 0, {})
 
 
+@given(st.lists(st.tuples(st.floats(0, 900), st.floats(0, 900)), max_size=40))
+def test_a_window_asked_again_and_again_misses_nothing(times: list[tuple[float, float]]) -> None:
+    minutes = Minutes(3)
+    for ended, asked in times:
+        minutes.add(int(ended) % 7, 200, int(ended) % 5 == 0, ended)
+        expected = WindowCounts()
+        for counts in minutes.series(asked).values():
+            expected.add(counts)
+        assert minutes.window(asked) == expected
+        minutes.window(asked).add(expected)
+
+
 requests = st.lists(
     st.tuples(st.integers(0, 500), st.sampled_from([200, 404, 500]), st.floats(0, 600)), max_size=60
 )
