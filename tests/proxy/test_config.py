@@ -1,10 +1,11 @@
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from proxy.app.settings import describe, reasons
-from proxy.config import Config, load, reloaded
+from proxy.config import NEEDS_RESTART, Config, load, reloaded, unix_path
 from proxy.data_files import data_path
 from proxy.errors import ConfigError
 
@@ -119,3 +120,41 @@ def test_a_wrong_flag_is_named_as_it_was_typed() -> None:
     with pytest.raises(ConfigError) as refused:
         load(None, environ={}, flags={"upstream.url": "notaurl"})
     assert str(refused.value).startswith("--upstream: upstream.url = 'notaurl': an upstream is")
+
+
+def test_the_docs_name_every_setting_that_waits_for_a_start() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
+    _, _, rest = page.partition("waits for the next start:")
+    said = set(re.findall(r"`([a-z_.]+)`", rest.partition("and the change between")[0]))
+    assert said == set(NEEDS_RESTART)
+
+
+def test_other_tls_files_hold_at_once_but_tls_itself_waits() -> None:
+    plain = load(environ={}).config
+    first = load(environ={}, sets=["listen.tls_certificate=a", "listen.tls_key=b"]).config
+    second = load(environ={}, sets=["listen.tls_certificate=c", "listen.tls_key=d"]).config
+    assert reloaded(first, second) == (second, ())
+    waiting = ("listen.tls_certificate", "listen.tls_key")
+    assert reloaded(plain, first) == (plain, waiting)
+    assert reloaded(first, plain) == (first, waiting)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("unix:/run/app.sock", "/run/app.sock"),
+        ("unix:///run/app.sock", "///run/app.sock"),
+        ("http+unix://%2Frun%2Fapp.sock", "/run/app.sock"),
+        ("http+unix://%2Frun%2Fapp.sock/", "/run/app.sock"),
+        ("http://unix:80", None),
+        ("unix:run/app.sock", None),
+        ("http+unix://app.sock", None),
+    ],
+)
+def test_unix_upstreams(url: str, path: str | None) -> None:
+    assert unix_path(url) == path
+    if path is None and not url.startswith("http://"):
+        with pytest.raises(ConfigError, match=r"unix:/path"):
+            load(environ={}, sets=[f"upstream.url={url}"])
+    else:
+        assert load(environ={}, sets=[f"upstream.url={url}"]).config.upstream.url == url
