@@ -1,44 +1,27 @@
 """The hot plane: plain keep-alive exchanges with a Content-Length, or no body, both ways.
 
-llhttp sees every byte and alone accepts the syntax; the checks here let only what is plain and
-canonical stay, so that raw bytes may go on as they came. Everything else, odd, broken, slow or
+llhttp sees every byte and alone accepts the syntax; ``plain`` lets only heads stay that are plain
+and canonical, so that raw bytes may go on as they came. Everything else, odd, broken, slow or
 failing, goes to the general plane with all that is known (``General.adopt``); this file refuses
 nobody and answers nothing itself. Written so that mypyc can compile it: plain classes, typed
 attributes, no closures.
 """
 
 import re
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 
 import httptools
 
 from proxy.dataplane.faults import Fault
 from proxy.dataplane.general import PIPELINE_BYTES_MAX, General
-from proxy.dataplane.headers import trace_of
+from proxy.dataplane.plain import Notes, answer_length, request_length, status_of
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.sending import IDEMPOTENT, RETRY_BYTES_MAX
 from proxy.dataplane.upstream import Link, Upstream
-from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.exchange import Outcome
 
-_REQUEST = re.compile(rb"(GET|POST|PUT|DELETE|PATCH|OPTIONS) (/[\x21-\x7e]*) HTTP/1\.1\r\n")
-_RESPONSE = re.compile(rb"HTTP/1\.1 (2[0-9][0-9]) [\t\x20-\x7e\x80-\xff]*\r\n")
-
-# Fields that decide anything, sought in the lower-cased head. An unlisted name cannot change
-# framing, routing or the life of the connection. Names share first letters: that halves the cost.
-_REQUEST_FIELDS = re.compile(
-    rb"\n(host|c(?:ontent-length|onnection)|t(?:ransfer-encoding|e|raceparent)|upgrade|expect"
-    rb"|keep-alive|proxy-connection|sentry-trace):[ \t]*([^\r]*)"
-)
-_RESPONSE_FIELDS = re.compile(
-    rb"\n(c(?:ontent-length|onnection)|keep-alive|t(?:ransfer-encoding|e)|upgrade"
-    rb"|proxy-connection):[ \t]*([^\r]*)"
-)
-_KEEP_ALIVE = b"\r\nConnection: keep-alive\r\n"
-_HOP_LINES = re.compile(rb"\r\n(?:connection|keep-alive):[^\r]*", re.IGNORECASE)
-_HOST = re.compile(rb"[A-Za-z0-9.-]+(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?[ \t]*\Z")
-_NUMBER = re.compile(rb"(?:0|[1-9][0-9]{0,17})\Z")
-
-_METHODS = {
+_METHODS: Final[dict[bytes, str]] = {
     b"GET": "GET",
     b"POST": "POST",
     b"PUT": "PUT",
@@ -46,10 +29,18 @@ _METHODS = {
     b"PATCH": "PATCH",
     b"OPTIONS": "OPTIONS",
 }
-_HOSTS_MAX = 256
-"""Host values remembered as valid; a flood of others is only checked each time."""
+_KEEP_ALIVE: Final = b"\r\nConnection: keep-alive\r\n"
+_KEEP_ALIVE_SIZE: Final = 24
+"""Of the line with its end; the line end before it stays."""
+_HOP_LINES: Final = re.compile(rb"\r\n(?:connection|keep-alive):[^\r]*", re.IGNORECASE)
+_COPIED_TWICE_MAX: Final = 4096
+"""A longer message is put together through a view, so that its body is copied once."""
 
-IDLE, SENDING, WAITING, RELAYING, GONE = range(5)
+IDLE: Final = 0
+SENDING: Final = 1
+WAITING: Final = 2
+RELAYING: Final = 3
+GONE: Final = 4
 """Nothing under way; a request body is arriving; its answer is awaited; its body is passing; handed
 over or closed.
 """
@@ -65,8 +56,8 @@ class Hot:
         "answer_left",
         "answer_length",
         "client",
-        "complete",
         "data",
+        "feed",
         "head_size",
         "heard_at",
         "heir",
@@ -75,19 +66,17 @@ class Hot:
         "left",
         "length",
         "link",
-        "may_retry",
         "method",
-        "parser",
+        "notes",
+        "open",
         "pieces",
         "plane",
         "started",
         "started_at",
         "state",
         "status",
-        "strip",
-        "strip_more",
         "target",
-        "traced",
+        "trace",
         "transport",
         "unsent",
         "up_at",
@@ -105,24 +94,24 @@ class Hot:
         self.heard_at = 0.0
         self.is_writable = True
         self.is_reading = True
-        self.strip = False
-        self.strip_more = False
         self.heir: General | None = None
-        self.complete = False
-        self.parser: Any = None
+        self.feed: Any = None
+        """llhttp over all requests of this connection, one after another."""
+        self.open: list[bool] = []
+        """Empty once llhttp has seen the end of the message."""
+        self.notes = Notes()
         # the exchange
         self.link: Link | None = None
         self.upstream: Upstream = plane.upstream
         self.data = b""
         self.head_size = 0
-        self.method = b""
+        self.method = ""
         self.target = b""
-        self.traced = b""
+        self.trace: str | None = None
         self.length = 0
         self.left = 0
         self.pieces: list[bytes] = []
         self.unsent = b""
-        self.may_retry = False
         self.was_reused = False
         self.up_at = 0.0
         self.started = 0.0
@@ -150,136 +139,95 @@ class Hot:
         self.state = IDLE
         self.heir = None
         self.is_writable = self.is_reading = True
-        self.parser = httptools.HttpRequestParser(self)
-
-    def on_message_complete(self) -> None:
-        self.complete = True
+        self.open = []
+        self.feed = httptools.HttpRequestParser(ear(self.open)).feed_data
 
     def data_received(self, data: bytes) -> None:
-        if self.state == IDLE:
-            self._request(data)
-        elif self.state == SENDING:
-            self._body(data)
-        else:
-            self._escalate().data_received(data)
-
-    def _request(self, data: bytes) -> None:
+        if self.state != IDLE:
+            self._more(data)
+            return
         plane = self.plane
-        now = plane.monotonic()
-        end = data.find(b"\r\n\r\n") + 4
-        line = _REQUEST.match(data)
+        now: float = plane.monotonic()
+        end = data.find(b"\r\n\r\n")
+        lines = data[:end].split(b"\r\n")
+        words = lines.pop(0).split(b" ")
+        method = _METHODS.get(words[0])
         if (
-            line is None
-            or end == 3
-            or end > plane.header_bytes
+            method is None
+            or len(words) != 3
+            or words[2] != b"HTTP/1.1"
+            or words[1][:1] != b"/"
+            or end < 0
+            or end + 4 > plane.header_bytes
+            or len(lines) > plane.header_count
             or not plane.is_plain
             or not self.is_writable
         ):
-            self._give_up(data, now)
+            self._give_up(data)
             return
-        self.complete = False
+        self.open.append(True)
         try:
-            self.parser.feed_data(data)
+            self.feed(data)
         except Exception:
-            self._give_up(data, now)
+            self._give_up(data)
             return
-        length = self._plain_request(data, end)
-        over = len(data) - end - length
-        if length < 0 or over > 0 or (over == 0) != self.complete:
-            self._give_up(data, now)
-            return
-        method, target = line.groups()
-        if plane.local_prefix and target.startswith(plane.local_prefix) and plane.is_local(target):
-            self._give_up(data, now)
+        end += 4
+        notes = self.notes
+        notes.hop_lines = 0
+        if notes.traces:
+            notes.traces = []
+        length = request_length(lines, plane.known_hosts, notes)
+        left = end + length - len(data)
+        target = words[1]
+        if (
+            length < 0
+            or left < 0
+            or (left == 0) == bool(self.open)
+            or (plane.local_prefix and plane.is_local(target))
+        ):
+            self._give_up(data)
             return
         plane.requests_total += 1
         plane.hot_total += 1
-        self.method, self.target = method, target
-        self.data, self.head_size = data, end
-        self.length, self.left = length, -over
+        self.method = method
+        self.target = target
+        self.trace = notes.trace() if notes.traces else None
+        self.data = data
+        self.head_size = end
+        self.length = length
+        self.left = left
         self.started = self.up_at = self.heard_at = now
         self.started_at = now + plane.wall_offset
-        self.may_retry = (
-            method in IDEMPOTENT and len(data) <= RETRY_BYTES_MAX and plane.retry_idempotent
-        )
-        self.state = SENDING if over else WAITING
+        self.state = SENDING if left else WAITING
         upstream = self.upstream = plane.upstream
         link = upstream.take()
+        out = _without_hop_lines(data, end, notes.hop_lines) if notes.hop_lines else data
         if link is None:
-            self.unsent = self._outgoing(data, end)
+            self.unsent = out
             upstream.connect(self)
             return
         link.owner = self
         self.link = link
         self.was_reused = True
-        link.write(self._outgoing(data, end))
+        link.write(out)
 
-    def _plain_request(self, data: bytes, end: int) -> int:
-        """The body's length, or -1 when a field needs the general plane. Leaves the trace in
-        ``traced``.
+    def _more(self, data: bytes) -> None:
+        """Bytes while an exchange is under way: of its body, or of what the client says too
+        early.
         """
-        hosts = lengths = length = 0
-        self.traced = b""
-        self.strip = self.strip_more = False
-        plane = self.plane
-        for name, value in _REQUEST_FIELDS.findall(data[:end].lower()):
-            size = len(name)
-            if size == 4:
-                hosts += 1
-                if value not in plane.known_hosts and not self._learn_host(value):
-                    return -1
-            elif size == 14:
-                lengths += 1
-                if not _NUMBER.match(value):
-                    return -1
-                length = int(value)
-            elif size == 10:
-                if value != b"keep-alive" or name != b"connection":
-                    return -1
-                self.strip_more = self.strip
-                self.strip = True
-            elif size == 11 or size == 12:
-                if not self.traced or size == 11:
-                    self.traced = value
-            else:
-                return -1
-        if hosts != 1 or lengths > 1 or (end > plane.short_head and not self._fits(data, end)):
-            return -1
-        return length
-
-    def _learn_host(self, value: bytes) -> bool:
-        if not _HOST.match(value):
-            return False
-        if len(self.plane.known_hosts) < _HOSTS_MAX:
-            self.plane.known_hosts.add(value)
-        return True
-
-    def _fits(self, data: bytes, end: int) -> bool:
-        """Within both caps of a head; asked only of those that are not obviously short."""
-        plane = self.plane
-        return end <= plane.header_bytes and data.count(b"\n", 0, end) <= plane.header_count + 2
-
-    def _outgoing(self, data: bytes, end: int) -> bytes:
-        """The bytes to send on: as they came, without the lines that are this hop's own."""
-        if not self.strip:
-            return data
-        at = data.find(_KEEP_ALIVE, 0, end)
-        if at >= 0 and not self.strip_more:
-            return data[:at] + data[at + len(_KEEP_ALIVE) - 2 :]
-        return _HOP_LINES.sub(b"", data[: end - 2]) + data[end - 2 :]
-
-    def _body(self, data: bytes) -> None:
         left = self.left - len(data)
-        try:
-            self.parser.feed_data(data)
-        except Exception:
+        if self.state != SENDING:
             left = -1
-        if left < 0 or (left == 0) != self.complete:
+        else:
+            try:
+                self.feed(data)
+            except Exception:
+                left = -1
+        if left < 0 or (left == 0) == bool(self.open):
             self._escalate().data_received(data)
             return
         self.heard_at = self.up_at = self.plane.monotonic()
         self.left = left
-        self.may_retry = False
         if self.length - left <= self.plane.capture_bytes + len(data):
             self.pieces.append(data)
         if self.link is None:
@@ -292,13 +240,23 @@ class Hot:
         if left == 0:
             self.state = WAITING
 
+    @property
+    def may_retry(self) -> bool:
+        """The request is idempotent, short, and all of it is still in ``data``."""
+        return (
+            self.method.encode() in IDEMPOTENT
+            and self.head_size + self.length == len(self.data)
+            and len(self.data) <= RETRY_BYTES_MAX
+            and self.plane.retry_idempotent
+        )
+
     def eof_received(self) -> bool:
         if self.state == IDLE:
             return False
         return self._escalate().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.parser = None
+        self.feed = None
         if self.state == IDLE:
             self.state = GONE
             self.plane.closed(self)
@@ -362,101 +320,98 @@ class Hot:
         link = self.link
         if link is None:
             return
-        if self.state == RELAYING:
-            left = self.answer_left - len(data)
-            try:
-                link.parser.feed_data(data)
-            except Exception:
-                left = -1
-            if left < 0 or (left == 0) != link.complete:
-                self._escalate().upstream_data(data)
-                return
-            self.answer_left = left
-            self.up_at = self.plane.monotonic()
-            self.write(data)
-            if left == 0:
-                self._finish(link, self.up_at)
+        if self.state != WAITING:
+            self._relay(link, data)
             return
-        end = data.find(b"\r\n\r\n") + 4
-        line = _RESPONSE.match(data)
-        if self.state != WAITING or line is None or end == 3 or self.plane.draining:
+        plane = self.plane
+        end = data.find(b"\r\n\r\n")
+        lines = data[:end].split(b"\r\n")
+        status = status_of(lines[0], plane.known_statuses)
+        if (
+            status == 0
+            or end < 0
+            or end + 4 > plane.header_bytes
+            or len(lines) > plane.header_count + 1
+            or plane.draining
+        ):
             self._escalate().upstream_data(data)
             return
-        if link.parser is None:
-            link.parser = httptools.HttpResponseParser(link)
-        link.complete = False
+        if link.feed is None:
+            link.open = []
+            link.feed = httptools.HttpResponseParser(ear(link.open)).feed_data
+        link.open.append(True)
         try:
-            link.parser.feed_data(data)
+            link.feed(data)
         except Exception:
             self._escalate().upstream_data(data)
             return
-        length = self._plain_response(data, end)
+        end += 4
+        notes = self.notes
+        notes.hop_lines = 0
+        length = answer_length(lines, notes)
         left = end + length - len(data)
-        self.status = int(line[1])
-        if length < 0 or left < 0 or (left == 0) != link.complete or self.status == 204:
+        if length < 0 or left < 0 or (left == 0) == bool(link.open):
             self._escalate().upstream_data(data)
             return
-        self.answer_head = data[:end]
+        self.status = status
         self.answer_length = length
+        self.write(_without_hop_lines(data, end, notes.hop_lines) if notes.hop_lines else data)
+        now: float = plane.monotonic()
+        if left == 0:
+            self._finish(link, now)
+            return
+        self.up_at = now
+        self.answer_head = data[:end]
         self.answer_left = left
         self.state = RELAYING
-        self.write(self._outgoing(data, end))
+
+    def _relay(self, link: Link, data: bytes) -> None:
+        """More of the answer's body; in any other state bytes that nobody asked for."""
+        left = self.answer_left - len(data)
+        if self.state != RELAYING:
+            left = -1
+        else:
+            try:
+                link.feed(data)
+            except Exception:
+                left = -1
+        if left < 0 or (left == 0) == bool(link.open):
+            self._escalate().upstream_data(data)
+            return
+        self.answer_left = left
+        self.write(data)
         self.up_at = self.plane.monotonic()
         if left == 0:
+            self.answer_head = b""
             self._finish(link, self.up_at)
-
-    def _plain_response(self, data: bytes, end: int) -> int:
-        """The body's length, or -1 when a field needs the general plane."""
-        lengths = length = 0
-        self.strip = self.strip_more = False
-        for name, value in _RESPONSE_FIELDS.findall(data[:end].lower()):
-            size = len(name)
-            if size == 14:
-                lengths += 1
-                if not _NUMBER.match(value):
-                    return -1
-                length = int(value)
-            elif size == 10:
-                if name == b"connection" and value != b"keep-alive":
-                    return -1
-                self.strip_more = self.strip or name != b"connection"
-                self.strip = True
-            else:
-                return -1
-        plane = self.plane
-        if lengths != 1 or (end > plane.short_head and not self._fits(data, end)):
-            return -1
-        return length
 
     def _finish(self, link: Link, now: float) -> None:
         plane = self.plane
         self.link = None
         upstream = link.upstream
-        if self.length and link.transport.get_write_buffer_size():
-            # answered before it took the whole body
-            link.abort()
-        else:
-            upstream.put(link, now)
+        length = self.length
+        if length:
+            self.pieces = []
+            if link.transport.get_write_buffer_size():
+                # answered before it took the whole body
+                link.abort()
+        upstream.put(link, now)
         if upstream.state != "ok":
             upstream.answered()
         self.state = IDLE
         self.heard_at = now
-        exchange = Exchange(
-            self.started_at,
-            (now - self.started) * 1000.0,
-            _METHODS[self.method],
+        self.data = b""
+        plane.answered(
+            self.method,
             self.target,
             self.status,
-            Outcome.ANSWERED,
-            self.length,
+            self.started_at,
+            (now - self.started) * 1000.0,
+            length,
             self.answer_length,
-            trace_of(self.traced) if self.traced else None,
+            self.trace,
             self.client,
         )
-        self.data = self.answer_head = b""
-        if self.length:
-            self.pieces = []
-        plane.record(exchange)
         if plane.idle_must_go:
             self.drain()
 
@@ -471,11 +426,11 @@ class Hot:
         general = General(plane)
         plane.connections.discard(self)
         plane.connections.add(general)
-        self.parser = None
+        self.feed = None
         self.transport.set_protocol(general)
         return general
 
-    def _give_up(self, data: bytes, now: float) -> None:
+    def _give_up(self, data: bytes) -> None:
         """Nothing of this request has gone on yet: the general plane reads it from byte one."""
         self.state = GONE
         general = self._general()
@@ -515,3 +470,18 @@ class Hot:
             self.transport.abort()
         else:
             self._escalate().cut(why, outcome)
+
+
+def ear(still_open: list[bool]) -> SimpleNamespace:
+    """For a parser: the end of a message empties ``still_open``, without a call of ours."""
+    return SimpleNamespace(on_message_complete=still_open.clear)
+
+
+def _without_hop_lines(data: bytes, end: int, hop_lines: int) -> bytes:
+    """The bytes to send on: as they came, without the lines that are this hop's own."""
+    at = data.find(_KEEP_ALIVE, 0, end)
+    if at < 0 or hop_lines > 1:
+        return _HOP_LINES.sub(b"", data[: end - 2]) + data[end - 2 :]
+    if len(data) > _COPIED_TWICE_MAX:
+        return b"".join((data[: at + 2], memoryview(data)[at + 2 + _KEEP_ALIVE_SIZE :]))
+    return data[: at + 2] + data[at + 2 + _KEEP_ALIVE_SIZE :]

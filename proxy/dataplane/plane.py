@@ -22,6 +22,24 @@ class Recorder(Protocol):
     def record(self, exchange: Exchange) -> None: ...
 
 
+class Answered(Protocol):
+    """Takes a plain answered exchange as bare values: no ``Exchange`` is built for it."""
+
+    def __call__(
+        self,
+        method: str,
+        target: bytes,
+        status: int,
+        started_at: float,
+        duration_ms: float,
+        request_bytes: int,
+        response_bytes: int,
+        trace_id: str | None,
+        client: str,
+        /,
+    ) -> None: ...
+
+
 class Connection(Protocol):
     """What the server needs of an open client connection, whichever plane carries it."""
 
@@ -73,6 +91,8 @@ class Plane:
     ) -> None:
         self.recorder = recorder
         self.record = recorder.record
+        # a recorder need not offer it
+        self.answered: Answered = getattr(recorder, "answered", self._as_exchange)
         self.clock = clock
         self.monotonic = clock.monotonic
         self.local = local
@@ -81,6 +101,7 @@ class Plane:
         reads two clocks.
         """
         self.known_hosts: set[bytes] = set()
+        self.known_statuses: dict[bytes, int] = {}
         self.draining = False
         """From now on every answer that begins says ``Connection: close``."""
         self.idle_must_go = False
@@ -105,8 +126,6 @@ class Plane:
         self.limits = config.downstream
         self.header_bytes = config.downstream.header_bytes
         self.header_count = config.downstream.header_count
-        # no header line is shorter than four bytes, so such a head is within both caps uncounted
-        self.short_head = min(self.header_bytes, 4 * self.header_count)
         self.buffer_bytes = config.downstream.buffer_bytes
         self.capture_bytes = config.capture.body_bytes
         self.retry_idempotent = config.upstream.retry_idempotent
@@ -118,6 +137,34 @@ class Plane:
         self.shortest_s = min(config.upstream.response_timeout_s, self.limits.body_idle_timeout_s)
         prefix = config.ingest.prefix.encode()
         self.local_prefix = prefix if config.ingest.enabled and self.local is not None else b""
+
+    def _as_exchange(
+        self,
+        method: str,
+        target: bytes,
+        status: int,
+        started_at: float,
+        duration_ms: float,
+        request_bytes: int,
+        response_bytes: int,
+        trace_id: str | None,
+        client: str,
+        /,
+    ) -> None:
+        self.record(
+            Exchange(
+                started_at,
+                duration_ms,
+                method,
+                target,
+                status,
+                Outcome.ANSWERED,
+                request_bytes,
+                response_bytes,
+                trace_id,
+                client,
+            )
+        )
 
     def is_local(self, path: bytes) -> bool:
         """True for the ingest prefix itself and what lies below it, and for nothing else."""

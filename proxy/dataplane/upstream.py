@@ -8,7 +8,8 @@ it serves.
 import asyncio
 import select
 import ssl
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
 from proxy.clock import Clock
@@ -39,26 +40,28 @@ class Owner(Protocol):
     def upstream_writable(self, writable: bool) -> None: ...
 
 
-class Link(asyncio.Protocol):
+class Link:
     """One connection to the upstream. Without an owner it is idle, and whatever then arrives
     closes it."""
 
     __slots__ = (
-        "_poll",
         "closed",
-        "complete",
+        "feed",
         "idle_since",
+        "is_closing",
         "is_reading",
+        "open",
         "owner",
-        "parser",
         "reused",
         "transport",
+        "unread",
         "upstream",
         "write",
     )
 
     transport: Any
     write: Any
+    is_closing: Any
 
     def __init__(self, upstream: "Upstream") -> None:
         self.upstream = upstream
@@ -66,20 +69,29 @@ class Link(asyncio.Protocol):
         self.reused = False
         self.closed = False
         self.is_reading = True
-        self.complete = False
-        self.parser: Any = None
+        self.feed: Any = None
         """Of the hot plane: llhttp over all answers of this link, one after another."""
+        self.open: list[bool] = []
+        """Empty once that llhttp has seen the end of the answer."""
         self.idle_since = 0.0
-        self._poll: select.poll | None = None
+        self.unread: Callable[[int], object] = self._listen
+        """Ask the kernel, called with 0, whether an end or stray bytes wait unread: what an idle
+        connection must not have. True or a list of what there is.
+        """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.write = self.transport.write
+        self.is_closing = self.transport.is_closing
         self.upstream.open_links += 1
         self.transport.set_write_buffer_limits(high=self.upstream.buffer_bytes)
 
-    def on_message_complete(self) -> None:
-        self.complete = True
+    def _listen(self, timeout_ms: int) -> object:
+        """The first question registers the socket; most links to a slow app are never asked."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self.unread = poll.poll
+        return self.unread(timeout_ms)
 
     def data_received(self, data: bytes) -> None:
         if self.owner is None:
@@ -105,7 +117,7 @@ class Link(asyncio.Protocol):
         if self.closed:
             return
         self.closed = True
-        self.parser = None
+        self.feed = None
         self.upstream.forget(self)
         owner, self.owner = self.owner, None
         if owner is not None:
@@ -129,20 +141,12 @@ class Link(asyncio.Protocol):
             else:
                 self.transport.pause_reading()
 
-    def is_quiet(self) -> bool:
-        """Ask the kernel whether an end or stray bytes wait unread: what an idle connection must
-        not have."""
-        if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not self._poll.poll(0)
-
     def abort(self) -> None:
         """Drop the connection now; nobody is told."""
         self.owner = None
         if not self.closed:
             self.closed = True
-            self.parser = None
+            self.feed = None
             self.upstream.forget(self)
             self.transport.abort()
 
@@ -157,6 +161,7 @@ class Upstream:
         system's.
         """
         self._settings = settings
+        self._pool_size = settings.pool_size
         self.buffer_bytes = buffer_bytes
         self._clock = clock
         self._idle: dict[Link, None] = {}
@@ -187,13 +192,13 @@ class Upstream:
         The kernel is asked first: bytes or an end that wait unread there would become the answer
         to somebody else.
         """
-        while self._idle:
-            link, _ = self._idle.popitem()
-            if link.transport.is_closing() or not link.is_quiet():
-                link.abort()
-                continue
-            link.reused = True
-            return link
+        idle = self._idle
+        while idle:
+            link, _ = idle.popitem()
+            if not link.unread(0) and not link.is_closing():
+                link.reused = True
+                return link
+            link.abort()
         return None
 
     def connect(self, owner: Owner) -> None:
@@ -217,11 +222,15 @@ class Upstream:
     async def _open(self, link: Link) -> None:
         loop = asyncio.get_running_loop()
         if self._path is not None:
-            await loop.create_unix_connection(lambda: link, self._path)
+            await loop.create_unix_connection(cast("Any", lambda: link), self._path)
         elif self._host:
             name = (self._settings.tls_name or self._host) if self.is_tls else None
             await loop.create_connection(
-                lambda: link, self._host, self._port, ssl=self._tls, server_hostname=name
+                cast("Any", lambda: link),
+                self._host,
+                self._port,
+                ssl=self._tls,
+                server_hostname=name,
             )
         else:
             raise OSError(None, "no upstream is configured; set upstream.url")
@@ -231,11 +240,7 @@ class Upstream:
         link.owner = None
         if link.closed:
             return
-        if (
-            self._retired
-            or len(self._idle) >= self._settings.pool_size
-            or link.transport.is_closing()
-        ):
+        if self._retired or len(self._idle) >= self._pool_size:
             link.abort()
             return
         link.idle_since = self._clock.monotonic() if now is None else now

@@ -61,12 +61,20 @@ class MLDetector:
         self, method: str, route: str, status: int, duration_ms: float, now: float, failed: bool
     ) -> Anomaly | None:
         """The same from bare values; ``failed`` is a 5xx or an upstream that broke."""
-        series = self._series.get((method, route))
-        if series is None:
-            series = self._open(method, route, now)
+        return self.count(
+            self.series(method, route, now), bucket_of(duration_ms), status, failed, now
+        )
+
+    def series(self, method: str, route: str, now: float) -> Series:
+        """Where exchanges of a route are counted: worth keeping by who sees many of them."""
+        return self._series.get((method, route)) or self._open(method, route, now)
+
+    def count(
+        self, series: Series, bucket: int, status: int, failed: bool, now: float
+    ) -> Anomaly | None:
+        """Count one exchange in its ``series``; ``bucket`` is that of its duration."""
         if now > self._now:
             self._now = now
-        bucket = bucket_of(duration_ms)
         series.minutes.add(bucket, status, failed, now)
         if not series.take(bucket, status, failed, now):
             self._waiting.add(series)

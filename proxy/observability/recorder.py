@@ -70,6 +70,8 @@ class Recorder:
         self._id_base = (secrets.randbits(64) if id_base is None else id_base) << 64
         self._minutes = Minutes(SERIES_MINUTES)
         self._statuses = [0] * 10
+        self._plain = 0
+        """2xx answers that came as bare values; in neither of the two counts beside it."""
         self._outcomes: Counter[Outcome] = Counter()
         self._anomalies = 0
         self._now = 0.0
@@ -88,6 +90,69 @@ class Recorder:
             self._record(exchange)
         except Exception:
             self._fault("record")
+
+    def answered(
+        self,
+        method: str,
+        target: bytes,
+        status: int,
+        started_at: float,
+        duration_ms: float,
+        request_bytes: int,
+        response_bytes: int,
+        trace_id: str | None,
+        client: str,
+        /,
+    ) -> None:
+        """Take one answered exchange as bare values; ``status`` is 200-299, so nobody is told."""
+        try:
+            known = self.routes.known(method, target)
+            if known is None or known.series is None:
+                exchange = Exchange(
+                    started_at,
+                    duration_ms,
+                    method,
+                    target,
+                    status,
+                    Outcome.ANSWERED,
+                    request_bytes,
+                    response_bytes,
+                    trace_id,
+                    client,
+                )
+                self._record(exchange)
+                known = self.routes.known(method, target)
+                if known is not None:
+                    known.series = self.detector.series(method, known.template, started_at)
+                return
+            known.hits += 1
+            self.sequence = sequence = self.sequence + 1
+            self._plain += 1
+            self.buffer.record(
+                (
+                    started_at,
+                    duration_ms,
+                    method,
+                    target,
+                    status,
+                    request_bytes,
+                    response_bytes,
+                    trace_id,
+                    client,
+                    known.template,
+                    sequence,
+                )
+            )
+            now = started_at + duration_ms / 1000.0
+            if now > self._now:
+                self._now = now
+            bucket = bucket_of(duration_ms)
+            self._minutes.add(bucket, status, False, now)
+            anomaly = self.detector.count(known.series, bucket, status, False, now)
+            if anomaly is not None:
+                self._tell_anomaly(anomaly)
+        except Exception:
+            self._fault("answered")
 
     def _record(self, exchange: Exchange) -> None:
         self.sequence += 1
@@ -179,8 +244,8 @@ class Recorder:
             "sequence": self.sequence,
             "faults": self.faults,
             "anomalies_total": self._anomalies,
-            "statuses": {f"{i}xx": n for i, n in enumerate(self._statuses) if n},
-            "outcomes": {o.name.lower(): n for o, n in self._outcomes.items()},
+            "statuses": self._status_classes(),
+            "outcomes": self._outcome_names(),
             "minutes": {str(n): c.to_json() for n, c in self._minutes.series(at).items()},
             "open": [
                 _incident(i.anomaly, i.occurrences, i.hurt) for i in self.detector.open_incidents
@@ -192,6 +257,17 @@ class Recorder:
                 "dropped": self.buffer.dropped,
             },
         }
+
+    def _status_classes(self) -> dict[str, int]:
+        counts = self._statuses.copy()
+        counts[2] += self._plain
+        return {f"{i}xx": n for i, n in enumerate(counts) if n}
+
+    def _outcome_names(self) -> dict[str, int]:
+        counts = self._outcomes.copy()
+        if self._plain:
+            counts[Outcome.ANSWERED] += self._plain
+        return {o.name.lower(): n for o, n in counts.items()}
 
 
 def _location(exchange: Exchange) -> str | None:

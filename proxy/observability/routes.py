@@ -10,6 +10,7 @@ grow memory nor push real routes out. Knows nothing of what is measured per rout
 
 import re
 from collections import OrderedDict
+from typing import Any
 
 TEMPLATES_MAX = 500
 OTHER = "other"
@@ -66,12 +67,17 @@ def shape_of(segment: str) -> str:
     return segment
 
 
-class _Known:
-    __slots__ = ("hits", "template")
+class Known:
+    """A path seen before. ``series`` belongs to whoever counts per route, and is forgotten with
+    the path's name.
+    """
+
+    __slots__ = ("hits", "series", "template")
 
     def __init__(self, template: str) -> None:
         self.template = template
         self.hits = 0
+        self.series: Any = None
 
 
 class RouteTable:
@@ -81,7 +87,7 @@ class RouteTable:
         self.templates_max = templates_max
         self.cache_max = cache_max
         self._templates: set[tuple[str, str]] = set()
-        self._known: OrderedDict[tuple[str, bytes], _Known] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes], Known] = OrderedDict()
         self._children: dict[str, dict[str, int]] = {}
         self._slugs: dict[str, frozenset[str]] = {}
 
@@ -89,6 +95,12 @@ class RouteTable:
     def templates(self) -> frozenset[tuple[str, str]]:
         """(method, template) pairs that have earned their place."""
         return frozenset(self._templates)
+
+    def known(self, method: str, target: bytes) -> Known | None:
+        """The path of a request target if it was seen before."""
+        if b"?" in target:
+            target = target[: target.find(b"?")]
+        return self._known.get((method, target))
 
     def template(self, method: str, target: bytes, status: int) -> str:
         """The template of a request target (query ignored), ``other`` when it has no place."""
@@ -130,7 +142,7 @@ class RouteTable:
                 known[key] = oldest
         else:
             known.popitem(last=False)
-        known[(method, path)] = _Known(template)
+        known[(method, path)] = Known(template)
 
     def _shape(self, segments: list[str], is_proven: bool) -> str:
         prefix = ""
