@@ -182,7 +182,7 @@ def plan_apply(patch: PatchView, environment: str, traffic: str = "") -> Plan | 
 def plan_break_glass(patch: PatchView, environment: str) -> Plan | CannotDo:
     """Past gate main without a proof. Always typed: nothing else here goes around the sandbox."""
     if patch.status not in _TESTABLE:
-        return CannotDo(f"{patch.id} is {patch.status}; the glass is broken for what waits at a gate")
+        return CannotDo(f"{patch.id} is {patch.status}; only what waits at a gate needs it")
     lines = [
         *_about(patch),
         "✗ nothing proves this patch; everybody is told until somebody acknowledges",

@@ -145,7 +145,14 @@ def _add_operations(commands: Subparsers) -> None:
     explain = actions.add_parser("explain", help="one setting: value, origin, reason")
     explain.add_argument("key", metavar="SECTION.KEY")
     check = actions.add_parser("check", help="read a file as `up` would and say what is wrong")
-    check.add_argument("file", type=Path)
+    check.add_argument("file", type=Path, help="settings, or the founder's rules")
+    check.add_argument(
+        "--cases",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="try the rules on cases: those of FILE, else the [[cases]] beside the rules",
+    )
     for action, func in ((show, _config_show), (explain, _config_explain), (check, _config_check)):
         if action is not check:
             action.add_argument("--config", type=Path)
@@ -219,7 +226,10 @@ def _config_explain(args: argparse.Namespace) -> int:
 
 def _config_check(args: argparse.Namespace) -> int:
     from proxy.config import load
+    from proxy.founder.cases import check_rules, is_rules
 
+    if args.cases is not None or is_rules(args.file):
+        return check_rules(args.file, args.cases, as_json=args.json)
     load(args.file)
     print(json.dumps({"file": str(args.file), "ok": True}) if args.json else f"{args.file}: good")
     return 0

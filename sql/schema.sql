@@ -412,7 +412,11 @@ CREATE FUNCTION selfheal.guard_control() RETURNS trigger
     AS $$
 declare
   newest bigint;
+  flaw text := rules_flaw(new.rules);
 begin
+  if flaw is not null then
+    raise exception 'these rules cannot be taken: %', flaw using errcode = '22023';
+  end if;
   select coalesce(max(v.version), 0) into newest from control_versions v;
   if new.version <> newest + 1 then
     raise exception 'the rules are at version % now', newest using errcode = 'SH002';
@@ -981,6 +985,55 @@ CREATE FUNCTION selfheal.role_name(short text) RETURNS text
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
     AS $$ select prefix || 'sh_' || short from installation $$;
 ALTER FUNCTION selfheal.role_name(short text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.rules_flaw(rules jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  rule jsonb;
+  limit_ jsonb := jsonb_strip_nulls(coalesce(rules -> 'thresholds', '{}'));
+  key text;
+begin
+  for key in select jsonb_object_keys(jsonb_strip_nulls(rules)) loop
+    if key not in ('rules', 'thresholds', 'imported_sha256') then
+      return format('%s is nothing that rules know', key);
+    end if;
+  end loop;
+  if jsonb_typeof(limit_) <> 'object' or limit_ - 'auto_risk_max' <> '{}' then
+    return 'thresholds know auto_risk_max alone';
+  end if;
+  if limit_ ? 'auto_risk_max' and (jsonb_typeof(limit_ -> 'auto_risk_max') <> 'number'
+      or (limit_ ->> 'auto_risk_max')::numeric not between 0 and 19) then
+    return 'auto_risk_max is 0 to 19: policy never says yes above low risk';
+  end if;
+  if jsonb_typeof(coalesce(rules -> 'rules', '[]')) <> 'array' then
+    return 'rules are a list';
+  end if;
+  if jsonb_array_length(coalesce(rules -> 'rules', '[]')) > 200 then
+    return 'more than 200 rules';
+  end if;
+  for rule in select jsonb_strip_nulls(r) from jsonb_array_elements(coalesce(rules -> 'rules', '[]')) r loop
+    if jsonb_typeof(rule) <> 'object' or coalesce(rule ->> 'name', '') = '' then
+      return 'a rule has a name';
+    end if;
+    for key in select jsonb_object_keys(rule) loop
+      if key not in ('name', 'effect', 'risk', 'to', 'items', 'categories', 'routes', 'paths', 'authors', 'hours') then
+        return format('rule %s: %s is nothing that rules know', rule ->> 'name', key);
+      end if;
+    end loop;
+    if coalesce(rule ->> 'effect', '') not in ('force_risk', 'forbid', 'ask_twice', 'mute', 'assign') then
+      return format('rule %s: no effect of that kind; none lowers or permits anything', rule ->> 'name');
+    end if;
+    if (rule ->> 'effect' = 'force_risk') <> (coalesce(rule ->> 'risk', '') in ('low', 'medium', 'high', 'critical')) then
+      return format('rule %s: force_risk, and nothing else, has a risk', rule ->> 'name');
+    end if;
+    if (rule ->> 'effect' = 'assign') <> (rule ? 'to') then
+      return format('rule %s: assign, and nothing else, has a member', rule ->> 'name');
+    end if;
+  end loop;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.rules_flaw(rules jsonb) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.sees_content() RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'

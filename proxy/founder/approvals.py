@@ -37,6 +37,7 @@ from proxy.founder import control as control_rules
 from proxy.founder.control import Firing, FounderControlConfig, Subject
 from proxy.founder.policy import Switches, may_decide, verdict
 from proxy.store import approvals as approval_store
+from proxy.store import audit as audit_store
 from proxy.store import control as control_store
 from proxy.store import jobs as job_store
 from proxy.store import patches as patch_store
@@ -71,6 +72,15 @@ class Answered:
     interactive: bool = True
     unseen_hunks: int = 0
     keep_job_open: bool = False
+
+
+class RuleRefused(NotPermitted):
+    """A rule of the founder's stood against this yes; ``fired`` names all that matched."""
+
+    def __init__(self, sentence: str, fired: tuple[str, ...], version: int) -> None:
+        super().__init__(sentence)
+        self.fired = fired
+        self.version = version
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +130,13 @@ class FounderApprovalEngine:
         """File an item. Its risk is the requester's score, raised by the founder's rules; never
         lowered.
         """
-        firing = await self._judge(
-            conn, Subject(item.item_type, author=actor.name), item.risk_score
+        config = await control_rules.load(conn)
+        firing = config.judge(
+            Subject(item.item_type, author=actor.name),
+            risk_level(item.risk_score),
+            self._clock.now(),
         )
-        return await approval_store.request(
+        filed = await approval_store.request(
             conn,
             service=item.service,
             item_type=item.item_type,
@@ -137,19 +150,25 @@ class FounderApprovalEngine:
             details={**item.details, **_named(firing)},
             idempotency_key=item.idempotency_key,
         )
+        await _note(conn, filed.id, "request", firing.fired, config.version)
+        return filed
 
     async def answer_by_policy(
         self, conn: asyncpg.Connection, approval: Approval, score: int
     ) -> Approval:
         """Let the policy (``conn`` acts as it) answer what it may: approved, or as it was."""
         config = await control_rules.load(conn)
-        subject = Subject(approval.item_type, author=approval.created_by)
+        # by what the patch touches, too: a rule about paths holds the policy as it holds people
+        subject = await _subject(conn, approval, await self._patch_of(conn, approval))
         firing = config.judge(subject, approval.risk_level, self._clock.now())
         kind = str(approval.details.get("kind", ""))
         allowed = verdict(
             approval.item_type, firing.risk, "policy", await self.switches(conn), kind=kind
         )
-        held = firing.forbidden_by or firing.ask_twice_by or score > config.auto_risk_max
+        by_rule = firing.forbidden_by or firing.ask_twice_by or firing.assigned_to
+        held = by_rule or score > config.auto_risk_max
+        if by_rule and allowed == "auto":
+            await _note(conn, approval.id, "policy", firing.fired, config.version)
         if approval.status is not ApprovalStatus.PENDING or allowed != "auto" or held:
             return approval
         return await approval_store.decide(
@@ -176,7 +195,7 @@ class FounderApprovalEngine:
         if approval.status not in UNDECIDED and not await self._closes_patch(answered, patch):
             return await self._repeated(conn, approval, patch, answered)
         _check_digests(approval, patch, answered)
-        await self._check_may(conn, actor, approval, patch, answered)
+        firing = await self._check_may(conn, actor, approval, patch, answered)
         if approval.status in UNDECIDED:
             approval = await approval_store.decide(
                 conn,
@@ -187,7 +206,7 @@ class FounderApprovalEngine:
                 reason=answered.reason,
                 idempotency_key=answered.idempotency_key,
                 interactive=answered.interactive,
-                details={"unseen_hunks": answered.unseen_hunks},
+                details={"unseen_hunks": answered.unseen_hunks, **_named(firing)},
             )
         if patch is None or answered.decision == "defer":
             return Decided(approval, patch)
@@ -216,10 +235,6 @@ class FounderApprovalEngine:
             stored.get("admin_sandbox", False),
         )
 
-    async def _judge(self, conn: asyncpg.Connection, subject: Subject, score: int) -> Firing:
-        config = await control_rules.load(conn)
-        return config.judge(subject, risk_level(score), self._clock.now())
-
     async def _check_may(
         self,
         conn: asyncpg.Connection,
@@ -227,7 +242,7 @@ class FounderApprovalEngine:
         approval: Approval,
         patch: Patch | None,
         answered: Answered,
-    ) -> None:
+    ) -> Firing:
         config: FounderControlConfig = await control_rules.load(conn)
         subject = await _subject(conn, approval, patch)
         firing = config.judge(subject, approval.risk_level, self._clock.now())
@@ -235,14 +250,10 @@ class FounderApprovalEngine:
         told = may_decide(approval.item_type, firing.risk, actor.role, switches, answered.decision)
         if isinstance(told, Denied):
             raise NotPermitted(told.reason)
-        if answered.decision != "approve":
-            return
-        if firing.forbidden_by is not None:
-            raise NotPermitted(f"the founder's rule {firing.forbidden_by!r} forbids this")
-        if firing.ask_twice_by is not None and not answered.interactive:
-            raise NotPermitted(
-                f"the founder's rule {firing.ask_twice_by!r} wants this yes at a terminal"
-            )
+        against = _against(firing, actor, answered)
+        if against is not None:
+            raise RuleRefused(f"the founder's rules: {against}", firing.fired, config.version)
+        return firing
 
     @staticmethod
     async def _patch_of(conn: asyncpg.Connection, approval: Approval) -> Patch | None:
@@ -339,6 +350,33 @@ def _check_digests(approval: Approval, patch: Patch | None, answered: Answered) 
             f"the evidence for P-{patch.id} is another one now; look again, then decide",
             code="evidence_changed",
         )
+
+
+def _against(firing: Firing, actor: Actor, answered: Answered) -> str | None:
+    """What the rules have against this answer; a no is always welcome."""
+    if answered.decision != "approve":
+        return None
+    if firing.forbidden_by is not None:
+        return f"{firing.forbidden_by!r} forbids this"
+    if firing.ask_twice_by is not None and not answered.interactive:
+        return f"{firing.ask_twice_by!r} wants this yes at a terminal"
+    if firing.assigned_to not in (None, actor.name) and actor.role != "founder":
+        return f"this is {firing.assigned_to}'s or the founder's to decide"
+    return None
+
+
+async def _note(
+    conn: asyncpg.Connection, approval_id: int, where: str, fired: tuple[str, ...], version: int
+) -> None:
+    """Every firing is named in the audit; a decision names its own in its own line."""
+    if fired:
+        after = {"rules": list(fired), "version": version, "where": where}
+        await audit_store.append(conn, "rule.fired", f"A-{approval_id}", after=after)
+
+
+async def note_refusal(conn: asyncpg.Connection, approval_id: int, refused: RuleRefused) -> None:
+    """A refused decision leaves no row: its transaction is gone, so this one is of its own."""
+    await _note(conn, approval_id, "refused", refused.fired, refused.version)
 
 
 def _named(firing: Firing) -> dict[str, Any]:

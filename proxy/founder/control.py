@@ -1,8 +1,9 @@
 """The founder's own rules and thresholds: versioned in the database, imported from
 ``config/control.toml``.
 
-Rules match a subject and tighten what happens to it: raise its risk, forbid it, or ask twice. There
-is no effect that lowers or permits anything, so a careless file can cost time but never a gate.
+Rules match a subject and tighten what happens to it: raise its risk, forbid it, ask twice, leave it
+to one member; or mute what is told about it. There is no effect that lowers or permits anything, so
+a careless file can cost time but never a gate, and the database refuses rules of any other kind.
 """
 
 import hashlib
@@ -28,16 +29,17 @@ PATTERNS_MAX = 50
 AUTO_RISK_MAX = 19
 """The highest score that is still ``low``; thresholds may only go below it."""
 
-Effect = Literal["force_risk", "forbid", "ask_twice"]
+Effect = Literal["force_risk", "forbid", "ask_twice", "mute", "assign"]
+MEMBER = r"^[a-z][a-z0-9_]{0,31}$"
 _HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
 Patterns = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a rule is held against: one thing that wants a yes."""
+    """What a rule is held against: one thing that wants a yes, or (no item) to be told about."""
 
-    item: ItemType
+    item: ItemType | None
     category: Category | None = None
     route: str | None = None
     files: tuple[str, ...] = ()
@@ -54,6 +56,7 @@ class Rule(_Model):
     name: str = Field(min_length=1, max_length=63)
     effect: Effect
     risk: Severity | None = None
+    to: str | None = Field(None, pattern=MEMBER)
     items: tuple[ItemType, ...] = ()
     categories: tuple[Category, ...] = ()
     routes: Patterns = Field((), max_length=PATTERNS_MAX)
@@ -72,6 +75,8 @@ class Rule(_Model):
     def _whole(self) -> "Rule":
         if (self.effect == "force_risk") != (self.risk is not None):
             raise ValueError("force_risk needs a risk, and no other effect takes one")
+        if (self.effect == "assign") != (self.to is not None):
+            raise ValueError("assign needs the member it goes `to`, and no other effect takes one")
         return self
 
     def matches(self, subject: Subject, now: datetime) -> bool:
@@ -104,6 +109,8 @@ class Firing:
     risk: Severity
     forbidden_by: str | None = None
     ask_twice_by: str | None = None
+    muted_by: str | None = None
+    assigned_to: str | None = None
     fired: tuple[str, ...] = ()
 
 
@@ -122,12 +129,21 @@ class FounderControlConfig:
         """``risk`` raised where a rule says so, and what is forbidden or asked twice."""
         fired = [rule for rule in self.rules.rules if rule.matches(subject, now)]
         forced = [rule.risk for rule in fired if rule.risk is not None]
+        first = {rule.effect: rule for rule in reversed(fired)}
+        raised = max([risk, *forced], key=lambda level: level.rank)
         return Firing(
-            max([risk, *forced], key=lambda level: level.rank),
-            next((rule.name for rule in fired if rule.effect == "forbid"), None),
-            next((rule.name for rule in fired if rule.effect == "ask_twice"), None),
+            raised,
+            _name(first.get("forbid")),
+            _name(first.get("ask_twice")),
+            # what is critical is told whatever a rule says
+            None if raised is Severity.CRITICAL else _name(first.get("mute")),
+            first["assign"].to if "assign" in first else None,
             tuple(rule.name for rule in fired),
         )
+
+
+def _name(rule: Rule | None) -> str | None:
+    return None if rule is None else rule.name
 
 
 def parse_rules(data: Any) -> ControlRules:
@@ -142,14 +158,23 @@ def parse_rules(data: Any) -> ControlRules:
 
 def read_rules(path: Path) -> ControlRules:
     """A file's rules and the digest of its bytes. ``ConfigError`` when it cannot be taken."""
+    raw, data = read_toml(path)
     try:
-        raw = path.read_bytes()
-        rules = parse_rules(tomllib.loads(raw.decode("utf-8")))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, Invalid) as error:
+        rules = parse_rules({key: value for key, value in data.items() if key != "cases"})
+    except Invalid as error:
         raise ConfigError(f"{path}: {error}") from None
     return rules.model_copy(update={"imported_sha256": hashlib.sha256(raw).hexdigest()})
+
+
+def read_toml(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Bytes and content; ``[[cases]]`` are for `selfheal config check`, not for the rules."""
+    try:
+        raw = path.read_bytes()
+        return raw, tomllib.loads(raw.decode("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 async def load(conn: asyncpg.Connection) -> FounderControlConfig:

@@ -1,5 +1,5 @@
-"""What must be seen, until somebody says that it was: broken glass, critical jobs, decisions about to
-expire.
+"""What must be seen, until somebody says that it was: broken glass, critical jobs, decisions that
+expire soon.
 """
 
 from dataclasses import dataclass

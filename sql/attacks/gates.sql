@@ -522,3 +522,19 @@ values (@ask_main@, 'app', 'email', 's', 'low')
 -- as: founder admin agent viewer stranger
 -- refused by: 42501 grant
 select expire_approvals(now() + interval '1 year')
+
+-- attack: rules with an effect that permits
+-- as: founder proxy
+-- refused by: 22023 guard_control
+insert into control_versions (version, rules, reason)
+values (@next_control@, '{"rules": [{"name": "x", "effect": "permit"}]}', 'mine')
+
+-- attack: rules that let policy say yes to more
+-- as: founder proxy
+-- refused by: 22023 guard_control
+insert into control_versions (version, rules, reason) values (@next_control@, '{"thresholds": {"auto_risk_max": 100}}', 'mine')
+
+-- attack: rules with a switch of their own
+-- as: founder proxy
+-- refused by: 22023 guard_control
+insert into control_versions (version, rules, reason) values (@next_control@, '{"gates": {"main": "auto"}}', 'mine')

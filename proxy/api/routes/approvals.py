@@ -15,7 +15,7 @@ from proxy.contract import (
 )
 from proxy.domain.approval import Actor, ApprovalStatus, ItemType
 from proxy.errors import Invalid
-from proxy.founder.approvals import UNDECIDED, Answered, Item
+from proxy.founder.approvals import UNDECIDED, Answered, Item, RuleRefused, note_refusal
 from proxy.store import approvals as approval_store
 
 POLICY = Actor("policy", "proxy", "sidecar", interactive=False)
@@ -94,8 +94,13 @@ async def decide(call: Call) -> ApprovalView:
         body.unseen_hunks,
         body.keep_job_open,
     )
-    async with call.deed() as conn:
-        decided = await call.api.engine.decide(conn, call.who, call.number, answered)
+    try:
+        async with call.deed() as conn:
+            decided = await call.api.engine.decide(conn, call.who, call.number, answered)
+    except RuleRefused as refused:
+        async with call.deed() as conn:
+            await note_refusal(conn, call.number, refused)
+        raise
     call.deps.wake()
     return approval_view(decided.approval)
 

@@ -9,12 +9,21 @@ from proxy.clock import ManualClock, SystemClock
 from proxy.domain.approval import Actor, Approval, ApprovalStatus, ItemType
 from proxy.domain.failure import Severity
 from proxy.errors import Conflict, NotPermitted
-from proxy.founder.approvals import Answered, FounderApprovalEngine, Item, item_digest
+from proxy.founder.approvals import (
+    Answered,
+    FounderApprovalEngine,
+    Item,
+    RuleRefused,
+    item_digest,
+    note_refusal,
+)
 from proxy.founder.control import parse_rules
+from proxy.store import approvals as approval_store
+from proxy.store import audit
 from proxy.store import control as control_store
 from proxy.store.pool import AS_PROXY, acting
 from tests.support.postgres import TestDatabase
-from tests.support.store import key
+from tests.support.store import key, new_job, new_patch
 
 POLICY = Actor("policy", "proxy", "sidecar", interactive=False)
 BOT = Actor("bot", "agent")
@@ -156,3 +165,84 @@ def test_the_digest_names_the_content() -> None:
     same = Item("app", ItemType.CLAIM, "x", {"a": 2, "b": 1})
     assert item_digest(item) == item_digest(same)
     assert item_digest(item) != item_digest(Item("app", ItemType.CLAIM, "y", {"b": 1, "a": 2}))
+
+
+async def put_rules(pool: asyncpg.Pool, *rules: dict[str, object]) -> None:
+    made = parse_rules({"rules": list(rules)}).model_dump(mode="json", exclude_none=True)
+    async with acting(pool, AS_PROXY) as conn:
+        now = await control_store.get_control(conn)
+        based_on = 0 if now is None else now.version
+        await control_store.put_control(conn, made, based_on=based_on, reason="careful")
+
+
+async def fired(pool: asyncpg.Pool, subject: str) -> list[tuple[str, list[str]]]:
+    async with acting(pool, AS_PROXY) as conn:
+        entries = await audit.list_audit(conn, subject=subject)
+    return [
+        (entry.after["where"], entry.after["rules"])
+        for entry in reversed(entries)
+        if entry.action == "rule.fired"
+    ]
+
+
+async def test_every_firing_is_named_in_the_audit_and_counts_from_the_next_decision_on(
+    database: TestDatabase, proxy_pool: asyncpg.Pool
+) -> None:
+    engine, founder = FounderApprovalEngine(), database.actor("founder")
+    before = await file(proxy_pool, Item("app", ItemType.CLAIM, "x", risk_score=30))
+    await put_rules(proxy_pool, {"name": "stop", "effect": "forbid", "items": ["claim", "email"]})
+    waits = await file(proxy_pool, Item("app", ItemType.EMAIL, "x"))
+    assert waits.status is ApprovalStatus.PENDING, "policy is held back"
+    own = await database.connect_as("founder")
+    with pytest.raises(RuleRefused, match="stop") as refused:
+        async with acting(own, founder) as conn:
+            await engine.decide(conn, founder, before.id, yes(before))
+    async with acting(own, founder) as conn:
+        await note_refusal(conn, before.id, refused.value)
+    assert await fired(proxy_pool, f"A-{before.id}") == [("refused", ["stop"])]
+    assert await fired(proxy_pool, f"A-{waits.id}") == [("request", ["stop"]), ("policy", ["stop"])]
+    async with acting(own, founder) as conn:
+        await engine.decide(conn, founder, before.id, yes(before, "reject"))
+        decided = await audit.list_audit(conn, subject=f"A-{before.id}")
+    (said,) = [e for e in decided if e.action == "approval.decided"]
+    assert said.after["details"]["control_rules"] == ["stop"]
+    await own.close()
+
+
+async def test_what_is_assigned_no_other_admin_grants(
+    database: TestDatabase, proxy_pool: asyncpg.Pool
+) -> None:
+    engine, admin = FounderApprovalEngine(), database.actor("admin")
+    await put_rules(proxy_pool, {"name": "eve's", "effect": "assign", "to": "eve"})
+    waits = await file(proxy_pool, Item("app", ItemType.CAMPAIGN, "x", risk_score=30))
+    own = await database.connect_as("admin")
+    with pytest.raises(RuleRefused, match="eve's or the founder's"):
+        async with acting(own, admin) as conn:
+            await engine.decide(conn, admin, waits.id, yes(waits))
+    await put_rules(proxy_pool, {"name": "bob's", "effect": "assign", "to": "bob"})
+    async with acting(own, admin) as conn:
+        done = await engine.decide(conn, admin, waits.id, yes(waits))
+    assert done.approval.status is ApprovalStatus.APPROVED
+    await own.close()
+
+
+async def test_a_rule_about_paths_holds_the_policy_too(
+    database: TestDatabase, proxy_pool: asyncpg.Pool
+) -> None:
+    engine = FounderApprovalEngine(auto_approve_sandbox=lambda: True)
+    own = await database.connect_as("founder")
+    async with acting(own, database.actor("founder")) as conn:
+        await control_store.set_switch(conn, "auto_approve_sandbox", True, "try")
+    await own.close()
+    await put_rules(proxy_pool, {"name": "not a", "effect": "forbid", "paths": ["a"]})
+    proxy = await database.connect_proxy()
+    patch = await new_patch(proxy, await new_job(proxy))
+    await proxy.close()
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        asked = await approval_store.request(
+            conn, service="app", item_type=ItemType.PATCH_SANDBOX, summary="run?",
+            risk_level=Severity.LOW, created_by="sidecar", patch_id=patch.id,
+        )  # fmt: skip
+    async with acting(proxy_pool, POLICY) as conn:
+        assert (await engine.answer_by_policy(conn, asked, 5)).status is ApprovalStatus.PENDING
+    assert await fired(proxy_pool, f"A-{asked.id}") == [("policy", ["not a"])]

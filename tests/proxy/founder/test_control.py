@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -22,7 +23,18 @@ from proxy.founder.control import (
 )
 from proxy.store import control as control_store
 from proxy.store.pool import AS_PROXY, acting
+from tests.support.postgres import TestDatabase
 
+LOOSENING: list[Any] = [
+    {"rules": [{"name": "x", "effect": "allow"}]},
+    {"rules": [{"name": "x", "effect": "force_risk"}]},
+    {"rules": [{"name": "x", "effect": "forbid", "risk": "low"}]},
+    {"rules": [{"name": "x", "effect": "forbid", "hours": "25:00-26:00"}]},
+    {"rules": [{"effect": "forbid"}]},
+    {"thresholds": {"auto_risk_max": 20}},
+    {"gates": {"main": "auto"}},
+    [],
+]
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 SUBJECT = Subject(
     ItemType.PATCH_MAIN, Category.DB_ERROR, "/pay/{id}", ("billing/tax.py", "a.py"), "agent-7"
@@ -84,19 +96,7 @@ def test_no_rules_ever_lower_a_risk(forced: list[Severity], risk: Severity) -> N
     assert firing.fired == tuple(f"r{n}" for n in range(len(forced)))
 
 
-@pytest.mark.parametrize(
-    "rules",
-    [
-        {"rules": [{"name": "x", "effect": "allow"}]},
-        {"rules": [{"name": "x", "effect": "force_risk"}]},
-        {"rules": [{"name": "x", "effect": "forbid", "risk": "low"}]},
-        {"rules": [{"name": "x", "effect": "forbid", "hours": "25:00-26:00"}]},
-        {"rules": [{"effect": "forbid"}]},
-        {"thresholds": {"auto_risk_max": 20}},
-        {"gates": {"main": "auto"}},
-        [],
-    ],
-)
+@pytest.mark.parametrize("rules", LOOSENING)
 def test_what_would_loosen_or_is_no_rule_is_refused(rules: object) -> None:
     with pytest.raises(Invalid):
         parse_rules(rules)
@@ -117,10 +117,52 @@ async def test_a_file_is_imported_once_and_again_when_it_changes(
     assert (loaded.version, loaded.auto_risk_max) == (2, 4)
 
 
-async def test_a_version_nobody_can_read_forbids_the_automatic(proxy_pool: asyncpg.Pool) -> None:
+async def test_a_version_nobody_can_read_forbids_the_automatic(
+    database: TestDatabase, proxy_pool: asyncpg.Pool
+) -> None:
+    """The database takes no such version; one that came another way makes nothing automatic."""
+    with pytest.raises(Invalid):
+        async with acting(proxy_pool, AS_PROXY) as conn:
+            await control_store.put_control(conn, {"rules": "?"}, based_on=0, reason="broken")
+    installer = await database.connect_installer()
+    await installer.execute("alter table control_versions disable trigger guard")
+    await installer.execute(
+        "insert into control_versions (version, rules, reason, changed_by, changed_role)"
+        " values (1, '{\"rules\": \"?\"}', 'broken', 'x', 'x')"
+    )
+    await installer.close()
     async with acting(proxy_pool, AS_PROXY) as conn:
-        await control_store.put_control(conn, {"rules": "?"}, based_on=0, reason="broken")
         assert (await load(conn)).auto_risk_max == 0
+
+
+@pytest.mark.parametrize(
+    "rules", [*LOOSENING, {"cases": []}, {"thresholds": {"auto_risk_max": -1}}]
+)
+async def test_the_database_takes_no_rules_that_loosen(
+    proxy_pool: asyncpg.Pool, rules: dict[str, object]
+) -> None:
+    """The second fence: past our own reading of the rules, straight into the table."""
+    if isinstance(rules, list) or rules == LOOSENING[3]:
+        return  # no object at all is another check; hours are no matter of loosening
+    with pytest.raises(Invalid, match="cannot be taken"):
+        async with acting(proxy_pool, AS_PROXY) as conn:
+            await control_store.put_control(conn, rules, based_on=0, reason="mine")
+
+
+def test_what_is_critical_is_never_muted_and_an_assignment_names_a_member() -> None:
+    quiet = config({"name": "quiet", "effect": "mute"})
+    told = Subject(None, Category.UI_BUG, "/x")
+    assert quiet.judge(told, Severity.HIGH, NOON).muted_by == "quiet"
+    assert quiet.judge(told, Severity.CRITICAL, NOON).muted_by is None
+    mine = config({"name": "mine", "effect": "assign", "to": "bob", "routes": ["/pay/*"]})
+    assert mine.judge(SUBJECT, Severity.LOW, NOON).assigned_to == "bob"
+    for rule in (
+        {"effect": "assign"},
+        {"effect": "mute", "to": "bob"},
+        {"effect": "assign", "to": "B"},
+    ):
+        with pytest.raises(Invalid):
+            parse_rules({"rules": [{"name": "x", **rule}]})
 
 
 def test_a_broken_file_is_a_clear_sentence(tmp_path: Path) -> None:
