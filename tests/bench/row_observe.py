@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.load import Ask
-from tests.bench.processes import Running, free_port, start
+from tests.bench.processes import CannotMeasure, Running, free_port, start
 from tests.bench.pythons import Build
 from tests.bench.report import Finding
 from tests.bench.session import Run, Session
@@ -17,7 +17,6 @@ from tests.bench.session import Run, Session
 HERE = Path(__file__).parent
 FAILING_MAX = 0.05
 PARTS = ("none", "no-detector", "all")
-WARM_S = 1.0
 
 
 def measure_observe(session: Session, row: str) -> None:
@@ -27,24 +26,25 @@ def measure_observe(session: Session, row: str) -> None:
             running = {part: _start(session, build, part) for part in PARTS}
             for one in running.values():
                 stack.callback(one.stop)
-            runs = _runs(session, running, PARTS, Ask("/200"))
+            runs = _runs(session, running, row, PARTS, Ask("/200"))
             _figures(session, row, build, runs)
             costs = _pairs(runs, "no-detector", lambda on, off: on - off)
             session.report.add(Finding("detector", build.name, "", "us CPU", costs))
-            runs = _runs(session, running, ("none", "all"), Ask("/mixed"))
+            runs = _runs(session, running, f"{row}-failing", ("none", "all"), Ask("/mixed"))
             _figures(session, f"{row}-failing", build, runs)
 
 
 def _runs(
-    session: Session, running: Mapping[str, Running], parts: Sequence[str], ask: Ask
+    session: Session, running: Mapping[str, Running], row: str, parts: Sequence[str], ask: Ask
 ) -> Mapping[str, Sequence[Run]]:
-    def once(part: str, seconds: float = session.options.seconds) -> Run:
+    def once(part: str, seconds: float) -> Run:
         connections = session.options.connections
         return session.measure(running[part], ask, connections, seconds, failing_max=FAILING_MAX)
 
-    for part in parts:
-        once(part, WARM_S)
-    return session.interleave(parts, once)
+    found = session.interleave(row, parts, once)
+    if set(found) != set(parts):
+        raise CannotMeasure("one of its parts could not be measured")
+    return found
 
 
 def _start(session: Session, build: Build, part: str) -> Running:

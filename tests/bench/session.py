@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from tests.bench.cores import Plan
 from tests.bench.load import Ask, Load, closed_loop
@@ -15,8 +16,11 @@ from tests.bench.report import Report
 from tests.bench.sidecar import running_sidecar
 from tests.bench.upstream import start_own, start_upstream
 
+T = TypeVar("T")
 LOST_SHARE_MAX = 0.001
 """Failed requests beyond this share make a run worthless: errors are cheaper than answers."""
+WARM_S = 1.0
+"""Before the first round, not counted."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,17 @@ class Run:
     @property
     def rps(self) -> float:
         return self.load.requests / self.load.seconds
+
+
+def pairs(
+    builds: Sequence[Build], found: Mapping[str, Sequence[T]]
+) -> Iterator[tuple[str, str, Sequence[tuple[T, T]]]]:
+    """Each build of ours with each peer that was measured: (build, peer, round by round)."""
+    ours = [build.name for build in builds if build.name in found]
+    for name in ours:
+        for peer in found:
+            if peer not in ours:
+                yield name, peer, list(zip(found[name], found[peer], strict=True))
 
 
 @dataclass
@@ -80,11 +95,6 @@ class Session:
         self.stack.callback(running.stop)
         return running
 
-    def peers_of(self, build: str) -> Iterator[str]:
-        """The names ``build`` is compared with."""
-        names = {b.name for b in self.builds}
-        return (name for name in self.proxies if name not in names)
-
     def measure(
         self,
         proxy: Running,
@@ -111,13 +121,20 @@ class Session:
         return Run(load, workers / load.requests * 1e6, tree / load.requests * 1e6)
 
     def interleave(
-        self, names: Sequence[str], once: Callable[[str], Run]
+        self, row: str, names: Sequence[str], once: Callable[[str, float], Run]
     ) -> Mapping[str, Sequence[Run]]:
         """Every round asks each proxy once; what the machine does beside us moves all alike. Every
-        second round goes backwards, so that none always follows the same neighbour.
+        second round goes backwards, so that none always follows the same neighbour. ``once`` takes
+        the name and seconds. Whoever fails is left out of this row, and that is said.
         """
         found: dict[str, list[Run]] = {name: [] for name in names}
-        for number in range(self.options.rounds):
-            for name in names if number % 2 == 0 else reversed(names):
-                found[name].append(once(name))
+        for number in range(self.options.rounds + 1):
+            for name in list(found) if number % 2 == 0 else list(found)[::-1]:
+                try:
+                    run = once(name, self.options.seconds if number else WARM_S)
+                except CannotMeasure as error:
+                    self.report.refuse(f"{row} {name}", str(error))
+                    del found[name]
+                else:
+                    found[name] += [run] if number else []
         return found

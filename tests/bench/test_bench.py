@@ -23,9 +23,9 @@ from tests.bench.flush_probe import Watch
 from tests.bench.load import Ask, PingPong, generate, parse_wrk
 from tests.bench.peers import PEERS
 from tests.bench.processes import CannotMeasure, Running, cpu_s, descendants, start
-from tests.bench.pythons import compiled, newest_wheel, plain
+from tests.bench.pythons import Build, compiled, newest_wheel, plain
 from tests.bench.report import Finding, Report, machine
-from tests.bench.session import Options, Run, Session
+from tests.bench.session import Options, Run, Session, pairs
 from tests.bench.sidecar import Sidecar
 from tests.bench.targets import TARGETS
 from tests.bench.upstream import start_own
@@ -112,16 +112,25 @@ def test_a_run_that_mostly_fails_gives_no_figure(app: Running, tmp_path: Path) -
         here.measure(app, Ask("/broken"), connections=2, seconds=1)
 
 
-def test_rounds_alternate(tmp_path: Path) -> None:
+def test_rounds_alternate_and_who_fails_is_left_out(tmp_path: Path) -> None:
     asked: list[str] = []
+    here = session(tmp_path)
 
-    def once(name: str) -> Run:
+    def once(name: str, seconds: float) -> Run:
         asked.append(name)
+        if name == "b" and len(asked) > 5:
+            raise CannotMeasure("it stopped answering")
         return Run(parse_wrk("1 requests in 1.00s"), float(len(asked)), 0.0)
 
-    found = session(tmp_path).interleave(["a", "b"], once)
-    assert asked == ["a", "b", "b", "a"]
-    assert [run.cpu_us for run in found["a"]] == [1.0, 4.0]
+    found = here.interleave("rps", ["a", "b", "c"], once)
+    assert asked == ["a", "b", "c", "c", "b", "a", "a", "b", "c"]
+    assert {name: [run.cpu_us for run in runs] for name, runs in found.items()} == {
+        "a": [6.0, 7.0],
+        "c": [4.0, 9.0],
+    }
+    assert here.report.refused == {"rps b": "it stopped answering"}
+    builds = [Build("a", "python")]
+    assert [(a, b, len(rounds)) for a, b, rounds in pairs(builds, found)] == [("a", "c", 2)]
 
 
 def test_verdicts() -> None:
