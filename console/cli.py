@@ -177,6 +177,24 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "deploy",
+    Command(
+        "merge",
+        "two jobs are one bug: the second counts on the first",
+        "console.doing:merge",
+        reads=False,
+        flags=(_JOB, _flag("other", "the job that joins it", metavar="J-2"), _REASON),
+    ),
+    Command(
+        "split",
+        "take one event, and all like it, out of a job",
+        "console.doing:split",
+        reads=False,
+        flags=(
+            _JOB,
+            _flag("--event", "an event of `show`", metavar="ID", required=True),
+            _REASON,
+        ),
+    ),
         "mark a release of the app",
         "console.doing:deploy",
         reads=False,

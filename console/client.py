@@ -43,6 +43,8 @@ from proxy.contract import (
     JobDetail,
     JobPage,
     JobStatusRequest,
+    MergeRequest,
+    SplitRequest,
     JobView,
     PatchList,
     PatchView,
@@ -207,6 +209,15 @@ class Client:
     ) -> JobView:
         body = JobStatusRequest(status=status, reason=reason, until=until)
         return await self._job_answer(f"/jobs/{number}/status", body)
+
+    async def merge(self, number: int, other: int, reason: str | None = None) -> JobView:
+        return await self._job_answer(
+            f"/jobs/{number}/merge", MergeRequest(other=str(other), reason=reason)
+        )
+
+    async def split(self, number: int, event: str, reason: str | None = None) -> JobView:
+        body = SplitRequest(event=event, reason=reason)
+        return await self._job_answer(f"/jobs/{number}/split", body)
 
     async def attach(self, number: int, patch: AttachPatchRequest) -> PatchView:
         answer = await self._post(f"/jobs/{number}/patches", patch)

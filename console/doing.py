@@ -319,6 +319,19 @@ async def deploy(client: Client, args: argparse.Namespace) -> int:
 
 async def attach(client: Client, args: argparse.Namespace) -> int:
     if args.diff is None and args.sql is None:
+async def merge(client: Client, args: argparse.Namespace) -> int:
+    keep, other = job_number(args.job), job_number(args.other)
+    job = await client.merge(keep, other, args.reason)
+    return _said(
+        job, args, f"J-{other} is part of {job.id} now, with {job.occurrences} occurrences"
+    )
+
+
+async def split(client: Client, args: argparse.Namespace) -> int:
+    job = await client.split(job_number(args.job), args.event, args.reason)
+    return _said(job, args, f"{job.id} stands for it now: {job.signature_text}")
+
+
         raise UsageError("attach wants --diff FILE or --sql FILE")
     request = AttachPatchRequest(
         patch_type=args.patch_type,

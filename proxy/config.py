@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from proxy.domain.failure import Category
 from proxy.errors import ConfigError
 
 ENV_PREFIX = "SELFHEAL_"
@@ -173,6 +174,34 @@ class Repo(Section):
     verify_s: float = Field(60.0, gt=0)
 
 
+class Healing(Section):
+    storm_signatures: int = Field(100, ge=1, le=10000)
+    storm_window_s: float = Field(300.0, gt=0, le=86400)
+    jump_least: tuple[str, ...] = (
+        "RLS_VIOLATION=3",
+        "DB_ERROR=3",
+        "API_SCHEMA=5",
+        "AUTH_FAILURE=5",
+        "other=20",
+    )
+    jump_ratio: float = Field(5.0, ge=1)
+    blast_clients: int = Field(25, ge=2)
+    blast_share: float = Field(0.05, gt=0, le=1)
+    rules: str = ""
+
+    @field_validator("jump_least")
+    @classmethod
+    def _jump_least(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            name, _, number = entry.partition("=")
+            if name not in _JUMP_NAMES or not number.isdigit() or int(number) < 1:
+                raise ValueError(f"{entry!r}: write CATEGORY=N or other=N, N from 1")
+        return value
+
+
+_JUMP_NAMES = {*(category.value for category in Category), "other"}
+
+
 class Founder(Section):
     auto_approve_sandbox: bool = False
     approval_days: float = Field(7.0, gt=0)
@@ -240,6 +269,7 @@ class Config(Section):
     ingest: Ingest = Ingest()
     repo: Repo = Repo()
     founder: Founder = Founder()
+    healing: Healing = Healing()
     alerts: Alerts = Alerts()
     audit: Audit = Audit()
     control: Control = Control()

@@ -220,6 +220,9 @@ class JobView(Answer):
     related_log_ids: list[str] = []
     related_anomaly_ids: list[str] = []
     patches: list[str] = []
+    distinct_clients: int = 0
+    affected_share: float | None = None
+    """Of the service's recent requests, how many met this bug: 0-1."""
 
 
 class FailureEvent(Answer):
@@ -255,6 +258,20 @@ class JobStatusRequest(Request):
     """Only what a person may set by hand; every other step belongs to patches and proofs."""
     reason: str | None = Field(None, max_length=2000)
     until: datetime | None = None
+
+
+class MergeRequest(Request):
+    """`POST /jobs/{n}/merge`: the failures of ``other`` belong to this job from now on."""
+
+    other: str = Field(pattern=r"^(?:[Jj]-)?[0-9]{1,18}$")
+    reason: str | None = Field(None, max_length=2000)
+
+
+class SplitRequest(Request):
+    """`POST /jobs/{n}/split`: what is like this kept sample becomes a job of its own."""
+
+    event: str = Field(pattern=r"^[0-9]{1,18}$")
+    reason: str | None = Field(None, max_length=2000)
 
 
 class FailureReport(Request):
@@ -406,6 +423,7 @@ class BreakGlassRequest(Request):
     idempotency_key: IdempotencyKey
     reason: str = Field(min_length=10, max_length=2000)
     interactive: bool = True
+    signature: str | None = Field(None, max_length=4096)
 
 
 # --- alerts --------------------
@@ -489,6 +507,9 @@ class ApprovalDecision(Request):
     interactive: bool = True
     unseen_hunks: int = Field(0, ge=0)
     """Hunks of the diff the console had not shown yet; recorded in the audit."""
+    signature: str | None = Field(None, max_length=4096)
+    """``ssh-keygen -Y sign`` over gate, digest, base and evidence, where `founder.signers` is set.
+    """
     keep_job_open: bool = False
     """With ``reject``: the job stays open though no live patch is left."""
 

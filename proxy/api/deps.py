@@ -50,6 +50,16 @@ class Healing(Protocol):
         until: datetime | None = None,
     ) -> Job: ...
 
+    async def merge_jobs(
+        self, conn: asyncpg.Connection, keep: int, other: int, *, reason: str | None = None
+    ) -> Job: ...
+
+    async def split_job(
+        self, conn: asyncpg.Connection, job_id: int, event_id: int, *, reason: str | None = None
+    ) -> Job:
+        """The other job; ``Conflict`` where nothing tells the event from the rest."""
+        ...
+
 
 class Asker(Protocol):
     async def ask(self, text: str) -> AskAnswer: ...

@@ -79,6 +79,8 @@ def job_view(job: Job, patches: Iterable[int] = ()) -> JobView:
         related_log_ids=[str(log) for log in job.related_log_ids],
         related_anomaly_ids=[str(anomaly) for anomaly in job.related_anomaly_ids],
         patches=[show_id("P", number) for number in patches],
+        distinct_clients=job.distinct_clients,
+        affected_share=job.affected_share,
     )
 
 

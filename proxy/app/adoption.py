@@ -86,7 +86,7 @@ class Adoption:
         self._service = service
         self._clock = clock
         self._client_key = client_key
-        self._jumps = ClientErrors(clock)
+        self._jumps = ClientErrors(clock, config.healing)
         self._sweeps: dict[str, _Sweep] = {}
         self.taken = 0
         self.refused = 0
@@ -95,6 +95,7 @@ class Adoption:
 
     def reload(self, config: Config) -> None:
         self._config = config
+        self._jumps.reload(config.healing)
         self._redactor = Redactor(config.capture.redact_names)
 
     async def run(self) -> None:

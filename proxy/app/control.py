@@ -26,6 +26,7 @@ from proxy.app.client_key import client_hasher
 from proxy.app.database import Database
 from proxy.app.incidents import sidecar_name
 from proxy.app.live import LiveStatus
+from proxy.app.reach import Reach
 from proxy.app.status_link import Desk
 from proxy.clock import SystemClock
 from proxy.config import Config
@@ -80,6 +81,12 @@ class Control:
             clock=self._clock,
             client_key=client_hasher(Path(start["data_dir"]) / "client.key"),
         )
+        self._reach = Reach(
+            self._database.as_sidecar,
+            config,
+            lambda: sum(self._live.merged().statuses.values()),
+            clock=self._clock,
+        )
         self._healer = Healer(
             self._database.as_sidecar,
             self._service,
@@ -99,6 +106,7 @@ class Control:
             spawn(self._heal(), name="healer"),
             spawn(self._upkeep(), name="upkeep"),
             spawn(self._adopt(), name="adoption"),
+            spawn(self._measure_reach(), name="reach"),
             spawn(self._keep_head(), name="chain-head"),
         ]
         if self._start["database"] is not None:
@@ -169,6 +177,7 @@ class Control:
             reload_app(self._app, config)
         self._healer.reload(config)
         self._adoption.reload(config)
+        self._reach.config = config
         self._head.reload(config)
         setup(config.log.level, self._start["name"])
 
@@ -190,6 +199,10 @@ class Control:
     def _storage(self) -> dict[str, Any]:
         state = self._database.state()
         return state if self._head.broken is None else {**state, "audit": self._head.broken}
+
+    async def _measure_reach(self) -> None:
+        await self._database.ready.wait()
+        await self._reach.run()
 
     async def _upkeep(self) -> None:
         """Once a minute, each task by itself: one that fails does not stop the others."""

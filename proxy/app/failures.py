@@ -2,9 +2,11 @@
 
 Traffic first: until the rules are read, failures wait in a bounded queue; a storm of the same
 failure is classified once and counted from then on, because the text of one failing answer is the
-text of the next thousand.
+text of the next thousand. A storm of different ones is read as fast as the budget allows; what
+comes beyond that is counted.
 """
 
+import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -14,6 +16,8 @@ from hashlib import blake2b
 from typing import Protocol
 from uuid import UUID
 
+from proxy.app.budget import Budget
+from proxy.clock import Clock, SystemClock
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import Exchange
 from proxy.domain.failure import Classification, Failure
@@ -21,8 +25,15 @@ from proxy.domain.failure import Classification, Failure
 _log = logging.getLogger("selfheal.failures")
 
 WAITING_MAX = 2000
-"""Failures kept until the rules are read, about two seconds of an app that answers only 5xx."""
+"""Failures kept until they are read, about two seconds of an app that answers only 5xx."""
+READS_PER_S = 100
+"""Different failures read in a second: a millisecond or two each of the thread that forwards, so
+that a storm costs a fifth of it and no more.
+"""
+WORK_EVERY_S = 0.1
 REMEMBERED_MAX = 512
+
+_Item = tuple[Exchange, UUID] | Failure
 
 
 class Classifier(Protocol):
@@ -31,6 +42,9 @@ class Classifier(Protocol):
 
 class Intake(Protocol):
     def offer(self, failure: Failure, classification: Classification) -> None: ...
+    def overflow(self, failure: Failure) -> None:
+        """Count it with the storm; nobody has the time to read it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +64,43 @@ class FailureDesk:
     path.
     """
 
-    def __init__(self, service: str, environment: str) -> None:
+    def __init__(self, service: str, environment: str, *, clock: Clock | None = None) -> None:
         self._service = service
         self._environment = environment
         self._reader: Reader | None = None
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._remembered: OrderedDict[bytes, tuple[Failure, Classification]] = OrderedDict()
+        self._budget = Budget(READS_PER_S, clock or SystemClock())
+        self._waiting: deque[tuple[bytes, _Item]] = deque()
+        self._working: asyncio.TimerHandle | None = None
+        self._remembered: OrderedDict[bytes, tuple[Failure | None, Classification]] = OrderedDict()
         self.dropped = 0
         self.seen = 0
+        self.unread = 0
+        """Failures of a storm that were counted and not read."""
 
     def open(self, reader: Reader) -> None:
         """The rules are read: work off what waited."""
         self._reader = reader
-        while self._waiting:
+        self._work_off()
+
+    def finish(self) -> None:
+        """The end: read what still waits, whatever that costs now."""
+        if self._reader is not None:
+            self._work_off(hurried=True)
+
+    def _work_off(self, *, hurried: bool = False) -> None:
+        self._working = None
+        while self._waiting and (hurried or self._may_read(self._waiting[0][0])):
             try:
-                self._waiting.popleft()()
+                self._read(*self._waiting.popleft())
             except Exception:
                 self.dropped += 1
                 _log.exception("a failure could not be read; the others are")
+        if self._waiting:
+            self._working = asyncio.get_running_loop().call_later(WORK_EVERY_S, self._work_off)
+
+    def _may_read(self, key: bytes) -> bool:
+        """What is known by heart costs nothing."""
+        return key in self._remembered or self._budget.take()
 
     def forget(self) -> None:
         """The rules changed: what was classified by the old ones counts no more."""
@@ -75,11 +108,7 @@ class FailureDesk:
 
     def exchange(self, exchange: Exchange, log_id: UUID) -> None:
         """A failing exchange, at once."""
-        self.seen += 1
-        if self._reader is None:
-            self._wait(lambda: self._read_exchange(exchange, log_id))
-        else:
-            self._read_exchange(exchange, log_id)
+        self._take((exchange, log_id))
 
     def redirect_loop(self, exchange: Exchange, log_id: UUID, circle: tuple[str, ...]) -> None:
         """One client walked the same circle twice; the circle is the evidence."""
@@ -102,11 +131,7 @@ class FailureDesk:
 
     def failure(self, failure: Failure) -> None:
         """A failure another source has already put into words and redacted."""
-        self.seen += 1
-        if self._reader is None:
-            self._wait(lambda: self._offer(failure))
-        else:
-            self._offer(failure)
+        self._take(failure)
 
     def anomaly(self, anomaly: Anomaly, anomaly_id: UUID | None) -> None:
         """A latency incident is a failure like any other; an error-rate incident already made its
@@ -128,41 +153,87 @@ class FailureDesk:
             )
         )
 
-    def _wait(self, later: Callable[[], None]) -> None:
-        if len(self._waiting) >= WAITING_MAX:
+    def _take(self, item: _Item) -> None:
+        self.seen += 1
+        key = _fingerprint(item)
+        if self._reader is not None and not self._waiting and self._may_read(key):
+            self._read(key, item)
+        elif len(self._waiting) < WAITING_MAX:
+            self._waiting.append((key, item))
+            if self._reader is not None and self._working is None:
+                self._working = asyncio.get_running_loop().call_later(WORK_EVERY_S, self._work_off)
+        elif self._reader is not None:
+            self._only_count(item)
+        else:
             self.dropped += 1
-            return
-        self._waiting.append(later)
 
-    def _read_exchange(self, exchange: Exchange, log_id: UUID) -> None:
+    def _only_count(self, item: _Item) -> None:
         assert self._reader is not None
-        key = _fingerprint(exchange)
-        known = self._remembered.get(key)
-        if known is not None:
-            exchange.error = exchange.error or known[0].message
-            self._remembered.move_to_end(key)
+        self.unread += 1
+        self._reader.intake.overflow(
+            item if isinstance(item, Failure) else self._unread(*item, self._reader.client)
+        )
+
+    def _unread(
+        self, exchange: Exchange, log_id: UUID, client: Callable[[str], str | None]
+    ) -> Failure:
+        return Failure(
+            service=self._service,
+            environment=self._environment,
+            occurred_at=datetime.fromtimestamp(exchange.started_at, UTC),
+            message=f"status {exchange.status}, one of too many to be read",
+            method=exchange.method,
+            route=exchange.route,
+            status=exchange.status,
+            trace_id=exchange.trace_id or log_id.hex,
+            log_id=log_id,
+            client=client(exchange.client),
+        )
+
+    def _read(self, key: bytes, item: _Item) -> None:
+        if isinstance(item, Failure):
+            self._read_failure(key, item)
+        else:
+            self._read_exchange(key, *item)
+
+    def _read_exchange(self, key: bytes, exchange: Exchange, log_id: UUID) -> None:
+        assert self._reader is not None
+        first, classification = self._recall(key) or (None, None)
+        if first is None or classification is None:
+            failure = self._reader.read(exchange, log_id)
+            classification = self._reader.classifier.classify(failure)
+            self._remember(key, failure, classification)
+        else:
             failure = replace(
-                known[0],
+                first,
                 occurred_at=datetime.fromtimestamp(exchange.started_at, UTC),
                 latency_ms=exchange.duration_ms,
                 trace_id=exchange.trace_id or log_id.hex,
                 log_id=log_id,
                 client=self._reader.client(exchange.client),
             )
-            self._reader.intake.offer(failure, known[1])
-            return
-        failure = self._reader.read(exchange, log_id)
         # its row is written at the next flush, and then says what went wrong
         exchange.error = exchange.error or failure.message
-        classification = self._reader.classifier.classify(failure)
-        self._remembered[key] = (failure, classification)
-        if len(self._remembered) > REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
         self._reader.intake.offer(failure, classification)
 
-    def _offer(self, failure: Failure) -> None:
+    def _read_failure(self, key: bytes, failure: Failure) -> None:
         assert self._reader is not None
-        self._reader.intake.offer(failure, self._reader.classifier.classify(failure))
+        known = self._recall(key)
+        classification = known[1] if known else self._reader.classifier.classify(failure)
+        if known is None:
+            self._remember(key, None, classification)
+        self._reader.intake.offer(failure, classification)
+
+    def _recall(self, key: bytes) -> tuple[Failure | None, Classification] | None:
+        known = self._remembered.get(key)
+        if known is not None:
+            self._remembered.move_to_end(key)
+        return known
+
+    def _remember(self, key: bytes, failure: Failure | None, said: Classification) -> None:
+        self._remembered[key] = (failure, said)
+        if len(self._remembered) > REMEMBERED_MAX:
+            self._remembered.popitem(last=False)
 
 
 def _one_circle(circle: tuple[str, ...]) -> tuple[str, ...]:
@@ -176,13 +247,20 @@ def _one_circle(circle: tuple[str, ...]) -> tuple[str, ...]:
     return (*turned, turned[0])
 
 
-def _fingerprint(exchange: Exchange) -> bytes:
-    """Equal only where every text a classification could read is equal, the request target
+def _fingerprint(item: _Item) -> bytes:
+    """Equal only where everything a classification could read is equal, the request target
     included.
     """
     digest = blake2b(digest_size=16)
+    for part in _parts_of_failure(item) if isinstance(item, Failure) else _parts(item[0]):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def _parts(exchange: Exchange) -> tuple[bytes, ...]:
     capture = exchange.capture
-    for part in (
+    return (
         exchange.method.encode(),
         exchange.route.encode(),
         exchange.target,
@@ -191,7 +269,24 @@ def _fingerprint(exchange: Exchange) -> bytes:
         (exchange.error or "").encode(errors="replace"),
         capture.request_body if capture else b"",
         capture.response_body if capture else b"",
-    ):
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()
+    )
+
+
+def _parts_of_failure(failure: Failure) -> tuple[bytes, ...]:
+    late = (
+        failure.latency_ms is not None
+        and failure.latency_budget_ms is not None
+        and failure.latency_ms > failure.latency_budget_ms
+    )
+    texts = (
+        failure.source_kind,
+        failure.origin,
+        failure.method,
+        failure.route,
+        failure.message,
+        failure.stack,
+        failure.body,
+        failure.response_excerpt,
+        str((failure.status, failure.response_status, failure.redirect_chain, late)),
+    )
+    return tuple((text or "").encode(errors="replace") for text in texts)

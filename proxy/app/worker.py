@@ -193,6 +193,8 @@ class Worker:
         self._redactor = Redactor(config.capture.redact_names)
         self._flusher.flush_s = config.metrics.flush_s
         self._desk.forget()
+        if self._intake is not None:
+            self._intake.reload(config.healing)
         setup(config.log.level, self.name)
         _log.info("settings reloaded")
 
@@ -209,6 +211,7 @@ class Worker:
                 await asyncio.shield(flushing)
                 # what failed in the first half second still waits to be read
                 await asyncio.shield(rooms)
+                self._desk.finish()
                 if self._intake is not None:
                     await self._intake.finish()
                 await self._save_baselines()
@@ -251,7 +254,12 @@ class Worker:
         )
         if (left := await asyncio.to_thread(shelf.recover, self._orphans("-failures"))) > 0:
             _log.info("failures of %d bugs of an earlier run wait on disk", left)
-        intake = Intake(self._database.as_sidecar, shelf=shelf, clock=self._clock)
+        intake = Intake(
+            self._database.as_sidecar,
+            shelf=shelf,
+            clock=self._clock,
+            settings=self.config.healing,
+        )
         self._intake = intake
         self._delivering = spawn(intake.run(), name="intake")
 

@@ -95,3 +95,9 @@ class Job:
     closed_reason: str | None = None
     applied_at: datetime | None = None
     resolved_at: datetime | None = None
+    distinct_clients: int = 0
+    affected_share: float | None = None
+    """Of the service's requests of the last minutes, how many met this bug: 0-1."""
+    told_severity: Severity = Severity.LOW
+    """What the classifier said; ``severity`` is this, raised by how far the bug reaches."""
+    releases: tuple[str, ...] = ()

@@ -1,76 +1,120 @@
 """Between the recorder and Postgres, inside a data worker: many failures in, few writes out.
 
-``offer`` never waits: equal signatures merge while they wait, with their counts added up. While the
-database is away everything stays here within its bound, and at the end on disk; beyond the bound
-what is dropped is counted. A 5xx makes a job at once; other 4xx only as a jump (``jump``).
+``offer`` never waits: equal bugs merge while they wait, with their counts added up (``waiting``).
+While the database is away everything stays here within its bound, and at the end on disk; what is
+beyond the bound is counted as a storm. A 5xx makes a job at once; other 4xx only as a jump
+(``jump``).
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
-from uuid import UUID
+from dataclasses import dataclass
 
 import asyncpg
 
 from proxy.clock import Clock, SystemClock
+from proxy.config import Healing
 from proxy.domain.failure import Classification, Failure
+from proxy.domain.job import Job
 from proxy.errors import Conflict, SelfHealError, Unavailable
+from proxy.healing.blast import BlastLimits, due_severity
 from proxy.healing.jump import ClientErrors
 from proxy.healing.shelf import Shelf
-from proxy.store import jobs
+from proxy.healing.waiting import LINKED_MAX, Waiting, WaitingRoom
+from proxy.store import grouping, jobs
+from proxy.store.jobs import RecordedJob, StormLimit
 
-SIGNATURES_MAX = 2000
-"""Distinct bugs that may wait at once; far more than any app has, so only an attack meets it."""
-LINKED_MAX = 50
-"""Log rows kept per waiting signature: as many as a job shows."""
+__all__ = ["LINKED_MAX", "Intake", "Limits"]
+
 PAUSE_S = 0.05
 """Between two sweeps: a burst of one bug becomes one write."""
 RETRY_S, RETRY_MAX_S = 0.25, 5.0
+STORM_S = 5.0
+"""So long nothing new is told one by one, once the database has said that it is too much."""
+STORMS_MAX = 2
+"""The storm's own entries, of failures and of noise, may come behind all others in a sweep."""
+SPLITS_S = 2.0
+"""How old the list of split signatures may be."""
 _log = logging.getLogger("selfheal.intake")
 
 AsSidecar = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 """A transaction as the sidecar's own role; ``Unavailable`` while there is no database."""
-Key = tuple[str, str, str]
 
 
-@dataclass(slots=True)
-class _Waiting:
-    failure: Failure
-    classification: Classification
-    count: int = 1
-    log_ids: list[UUID] = field(default_factory=list)
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the settings of ``[healing]`` mean to whoever records failures."""
+
+    storm: StormLimit
+    blast: BlastLimits
+
+    @classmethod
+    def of(cls, settings: Healing) -> "Limits":
+        return cls(
+            StormLimit(settings.storm_signatures, settings.storm_window_s),
+            BlastLimits(settings.blast_clients, settings.blast_share),
+        )
+
+
+async def raise_by_reach(conn: asyncpg.Connection, job: Job, limits: BlastLimits) -> None:
+    """The job's severity, as high as those it hits make it."""
+    due = due_severity(job, limits)
+    if due is not None:
+        await jobs.raise_severity(conn, job.id, due)
 
 
 class Intake:
     """One per data worker. ``offer`` from the event loop only; ``run`` delivers until cancelled."""
 
     def __init__(
-        self, as_sidecar: AsSidecar, *, shelf: Shelf | None = None, clock: Clock | None = None
+        self,
+        as_sidecar: AsSidecar,
+        *,
+        shelf: Shelf | None = None,
+        clock: Clock | None = None,
+        settings: Healing | None = None,
     ) -> None:
         """``shelf`` is what outlives this process; without one, ``save`` can only drop."""
         self._as_sidecar = as_sidecar
         self._shelf = shelf
-        self._client_errors = ClientErrors(clock or SystemClock())
-        self._waiting: dict[Key, _Waiting] = {}
+        self._clock = clock or SystemClock()
+        self._client_errors = ClientErrors(self._clock)
+        self._limits = Limits.of(settings or Healing())
+        self._room = WaitingRoom(self._limits.storm)
+        self._storm_until = self._splits_at = 0.0
         self._wake = asyncio.Event()
         self._sweeping = asyncio.Lock()
         self.dropped = 0
-        """Failures lost because too many distinct bugs waited, or because Postgres refused them."""
+        """Failures lost because Postgres refused them, or at the end for want of a shelf."""
+        self.stormed = 0
+        """Failures counted on a storm's job alone."""
         self.delivered = 0
+        self.reload(settings or Healing())
+
+    def reload(self, settings: Healing) -> None:
+        self._limits = Limits.of(settings)
+        self._room.storm = self._limits.storm
+        self._client_errors.reload(settings)
 
     @property
     def waiting(self) -> int:
         """Failures, not signatures, that are not stored yet."""
-        return sum(entry.count for entry in self._waiting.values())
+        return self._room.failures
 
     def offer(self, failure: Failure, classification: Classification) -> None:
         """Take one failure; never waits, never raises for what it holds."""
         count = self._client_errors.due(failure, classification)
         if count:
-            self._add(_Waiting(failure, classification, count, _ids(failure)))
+            self._calm()
+            self._room.add(Waiting.of(failure, classification, count))
             self._wake.set()
+
+    def overflow(self, failure: Failure) -> None:
+        """One failure too many to be read: counted with the storm, not classified."""
+        self._room.add_unread(failure)
+        self._wake.set()
 
     async def run(self) -> None:
         """Deliver what waits, as soon as it comes or as soon as the database is back; what an
@@ -107,34 +151,54 @@ class Intake:
         """Put what waits on the shelf, the last thing before the end. Without a shelf, or beyond
         its bound, it is counted as dropped.
         """
-        for entry in self._waiting.values():
-            row = (entry.failure, entry.classification, entry.count, tuple(entry.log_ids))
-            if self._shelf is None or not self._shelf.put([row]):
+        while (entry := self._room.pop()) is not None:
+            if self._shelf is None or not self._shelf.put([entry.entry()]):
                 self.dropped += entry.count
-        self._waiting.clear()
 
     async def _sweep(self) -> None:
         """Deliver everything that waits now; ``Unavailable`` keeps the rest for later."""
         async with self._sweeping:
             await self._empty_shelf()
-            for key in list(self._waiting):
-                entry = self._waiting.pop(key)
+            for _ in range(len(self._room) + STORMS_MAX):
+                await self._look_around()
+                entry = self._room.pop()
+                if entry is None:
+                    return
+                if self._room.is_too_much(entry):
+                    self._room.add(entry)
+                    continue
                 try:
                     await self._deliver_or_drop(entry)
                 except BaseException:
-                    self._put_back(key, entry)
+                    self._room.add(entry)
                     raise
+
+    async def _look_around(self) -> None:
+        """What was split since, and whether the storm is over."""
+        self._calm()
+        now = self._clock.monotonic()
+        if now >= self._splits_at:
+            self._splits_at = now + SPLITS_S
+            async with self._as_sidecar() as conn:
+                self._room.splits = await grouping.split_signatures(conn)
+
+    def _calm(self) -> None:
+        """The storm is over until the database says otherwise."""
+        if self._room.known is not None and self._clock.monotonic() >= self._storm_until:
+            self._room.known = None
 
     async def _empty_shelf(self) -> None:
         """What an earlier process could not store. Told at least once: an end between the commit
         and ``done`` counts one entry again, and that is better than not at all.
         """
         while self._shelf is not None and (rows := self._shelf.peek()) is not None:
-            for failure, classification, count, log_ids in rows:
-                await self._deliver_or_drop(_Waiting(failure, classification, count, list(log_ids)))
+            for failure, classification, count, log_ids, clients in rows:
+                await self._deliver_or_drop(
+                    Waiting(failure, classification, count, list(log_ids), list(clients))
+                )
             self._shelf.done()
 
-    async def _deliver_or_drop(self, entry: _Waiting) -> None:
+    async def _deliver_or_drop(self, entry: Waiting) -> None:
         """``Unavailable`` when it must be tried again."""
         try:
             await self._deliver(entry)
@@ -150,46 +214,27 @@ class Intake:
                 "a failure with signature %s was not taken", entry.classification.signature
             )
 
-    async def _deliver(self, entry: _Waiting) -> None:
+    async def _deliver(self, entry: Waiting) -> None:
         async with self._as_sidecar() as conn:
             recorded = await jobs.record_failure(
-                conn, entry.failure, entry.classification, count=entry.count
+                conn,
+                entry.failure,
+                entry.classification,
+                count=entry.count,
+                clients=entry.clients,
+                storm=self._limits.storm,
             )
             others = [i for i in entry.log_ids if i != entry.failure.log_id]
             if others:
                 await jobs.link_logs(conn, recorded.job.id, others)
+            await raise_by_reach(conn, recorded.job, self._limits.blast)
+            await self._brace(conn, recorded)
         self.delivered += entry.count
+        self.stormed += entry.count if recorded.stormed else 0
 
-    def _put_back(self, key: Key, entry: _Waiting) -> None:
-        newer = self._waiting.pop(key, None)
-        self._add(entry)
-        if newer is not None:
-            self._add(newer)
-
-    def _add(self, new: _Waiting) -> None:
-        key = (new.failure.service, new.failure.environment, str(new.classification.signature))
-        known = self._waiting.get(key)
-        if known is None:
-            if len(self._waiting) >= SIGNATURES_MAX:
-                self.dropped += new.count
-                return
-            self._waiting[key] = new
-            return
-        known.count += new.count
-        if new.failure.occurred_at >= known.failure.occurred_at:
-            known.failure = _with_request(new.failure, known.failure)
-            known.classification = new.classification
-        known.log_ids = [*known.log_ids, *new.log_ids][-LINKED_MAX:]
-
-
-def _ids(failure: Failure) -> list[UUID]:
-    return [] if failure.log_id is None else [failure.log_id]
-
-
-def _with_request(newer: Failure, older: Failure) -> Failure:
-    """The newest failure, with a request that can be replayed if either has one."""
-    if newer.request is not None and not newer.request.truncated:
-        return newer
-    if older.request is None or (older.request.truncated and newer.request is not None):
-        return newer
-    return replace(newer, request=older.request)
+    async def _brace(self, conn: asyncpg.Connection, recorded: RecordedJob) -> None:
+        """A storm: for a while only what has a job already is told one by one."""
+        if recorded.stormed:
+            job = recorded.job
+            self._storm_until = self._clock.monotonic() + STORM_S
+            self._room.known = await grouping.known_signatures(conn, job.service, job.environment)

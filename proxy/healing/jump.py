@@ -10,23 +10,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from proxy.clock import Clock
-from proxy.domain.failure import Category, Classification, Failure
+from proxy.config import Healing
+from proxy.domain.failure import Classification, Failure
 
 WINDOW_S = 60.0
-RATIO = 5.0
-"""The design's 5x rule, applied to one signature's own usual minute."""
+LEAST_OTHER = 20
+"""Where the settings name no number for what they do not list."""
 MEMORY = 0.8
 """Weight of the past in the usual count; a level that stays is normal after some ten minutes."""
 SIGNATURES_MAX = 2000
 
-LEAST: dict[Category, int] = {
-    Category.RLS_VIOLATION: 3,
-    Category.DB_ERROR: 3,
-    Category.API_SCHEMA: 5,
-    Category.AUTH_FAILURE: 5,
-}
-"""Fewest in a minute: the surer the evidence of a bug, the fewer."""
-LEAST_OTHER = 20
+OTHER = "other"
 _STATUS_ALONE = ("none", "status.")
 """Rules that read nothing but the status: words that another program wrote down deliberately
 count at once.
@@ -44,9 +38,16 @@ class _Series:
 class ClientErrors:
     """Counts 4xx per signature and minute; bounded, the least recently seen go first."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, settings: Healing | None = None) -> None:
         self._clock = clock
+        self.reload(settings or Healing())
         self._series: OrderedDict[str, _Series] = OrderedDict()
+
+    def reload(self, settings: Healing) -> None:
+        """``jump_least``: fewest in a minute; the surer the evidence of a bug, the fewer."""
+        pairs = (entry.partition("=") for entry in settings.jump_least)
+        self._least = {OTHER: LEAST_OTHER} | {name: int(number) for name, _, number in pairs}
+        self._ratio = settings.jump_ratio
 
     def due(self, failure: Failure, classification: Classification) -> int:
         """How many failures to tell now: 1 for whatever is no 4xx of an exchange, 0 below the
@@ -56,8 +57,8 @@ class ClientErrors:
             return 1
         series = self._of(str(classification.signature))
         series.count += 1
-        least = LEAST.get(classification.category, LEAST_OTHER)
-        if series.count < max(least, RATIO * series.usual):
+        least = self._least.get(classification.category.value, self._least[OTHER])
+        if series.count < max(least, self._ratio * series.usual):
             return 0
         due, series.told = series.count - series.told, series.count
         return due

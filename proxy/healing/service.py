@@ -14,6 +14,7 @@ import asyncpg
 from proxy.clock import Clock, SystemClock
 from proxy.config import Config
 from proxy.domain.approval import ItemType
+from proxy.domain.facet import keys, telling
 from proxy.domain.failure import Classification, Failure
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import Patch, PatchStatus, PatchType, Risk
@@ -24,13 +25,16 @@ from proxy.founder.risk import LEVEL_FLOORS, Change, assess, raised, statements
 from proxy.healing.classifier import ErrorClassifier
 from proxy.healing.diff import Diff, is_manifest, parse_diff
 from proxy.healing.gitrepo import GitRepo
+from proxy.healing.intake import Limits, raise_by_reach
 from proxy.healing.plan import job_move
-from proxy.store import approvals, jobs, patches
+from proxy.store import approvals, grouping, jobs, patches
 from proxy.store.jobs import RecordedJob
 
 AsSidecar = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 TrafficShare = Callable[[str | None, str | None], float | None]
 """(method, route) → its share of recent requests, 0-1; None when unknown."""
+DELIBERATE = "api"
+"""Who reports a failure by hand, with a token, is told its own job even in a storm."""
 _TAKES_NO_PATCH = frozenset({JobStatus.CLOSED})
 
 
@@ -60,6 +64,7 @@ class SelfHealingService:
         self._as_sidecar = as_sidecar
         self._classifier = classifier
         self._config = config
+        self._limits = Limits.of(config.healing)
         self._clock = clock or SystemClock()
         self._traffic_share = traffic_share
         self.repo: GitRepo | None = None
@@ -67,6 +72,7 @@ class SelfHealingService:
     def configure(self, config: Config, repo: GitRepo | None) -> None:
         """Settings and the app's checkout, at the start and at every reload."""
         self._config, self.repo = config, repo
+        self._limits = Limits.of(config.healing)
 
     def classify(self, failure: Failure) -> Classification:
         return self._classifier.classify(failure)
@@ -85,7 +91,12 @@ class SelfHealingService:
         self, conn: asyncpg.Connection, failure: Failure, classification: Classification, count: int
     ) -> RecordedJob:
         """As ``record``, in a transaction of the caller's, who has more to write in it."""
-        return await jobs.record_failure(conn, failure, classification, count=count)
+        storm = None if failure.origin == DELIBERATE else self._limits.storm
+        recorded = await jobs.record_failure(
+            conn, failure, classification, count=count, storm=storm
+        )
+        await raise_by_reach(conn, recorded.job, self._limits.blast)
+        return recorded
 
     async def attach_patch(
         self,
@@ -224,6 +235,42 @@ class SelfHealingService:
     ) -> Job:
         """One step of a job by hand, as far as ``conn``'s role may. ``Conflict`` where none is."""
         return await jobs.step_job(conn, job_id, status, reason=reason, until=until)
+
+    async def merge_jobs(
+        self, conn: asyncpg.Connection, keep: int, other: int, *, reason: str | None = None
+    ) -> Job:
+        """``other``'s failures count on ``keep`` from now on, as far as ``conn``'s role may say
+        so.
+        """
+        await grouping.merge(conn, keep, other, reason)
+        return await jobs.get_job(conn, keep)
+
+    async def split_job(
+        self, conn: asyncpg.Connection, job_id: int, event_id: int, *, reason: str | None = None
+    ) -> Job:
+        """Take a sample, and every failure like it from now on, out of a job → the other job.
+
+        A sample that came in by a merge undoes the merge; any other is split off by what tells it
+        from the rest. ``Conflict`` (``indistinguishable``) where nothing does.
+        """
+        job = await jobs.get_job(conn, job_id)
+        events = await jobs.job_events(conn, job_id)
+        one = next((e for e in events if e.id == event_id), None)
+        if one is None:
+            raise NotFound(f"J-{job_id} keeps no event {event_id}; `selfheal show J-{job_id}` does")
+        if one.signature is not None and await grouping.is_merged(conn, job, one.signature):
+            like = [e.id for e in events if e.signature == one.signature]
+            made = await grouping.unmerge(conn, job_id, one.signature, like)
+            return await jobs.get_job(conn, made)
+        facet = telling(one.failure, (e.failure for e in events if e.id != event_id))
+        if facet is None:
+            raise Conflict(
+                f"every kept event of J-{job_id} is like {event_id}: nothing tells them apart",
+                code="indistinguishable",
+            )
+        like = [event_id, *(e.id for e in events if e is not one and facet.key in keys(e.failure))]
+        made = await grouping.split(conn, job_id, like, facet, reason)
+        return await jobs.get_job(conn, made)
 
     async def list_open_jobs(self, limit: int = 50, *, service: str | None = None) -> list[Job]:
         """The worst first, noise left out."""

@@ -21,8 +21,8 @@ from proxy.domain.failure import (
     Signature,
 )
 
-Entry = tuple[Failure, Classification, int, tuple[UUID, ...]]
-"""A failure, what it is, how many of them, and their log rows."""
+Entry = tuple[Failure, Classification, int, tuple[UUID, ...], tuple[int, ...]]
+"""A failure, what it is, how many of them, their log rows, and a sketch of who was hit."""
 
 
 class Shelf(Protocol):
@@ -37,12 +37,13 @@ class Shelf(Protocol):
 
 def encode_entry(entry: tuple[Any, ...]) -> dict[str, Any]:
     """JSON-able; bytes as base64, times with their zone, ids as text."""
-    failure, classification, count, log_ids = entry
+    failure, classification, count, log_ids, clients = entry
     return {
         "failure": _plain(asdict(failure)),
         "classification": _plain(asdict(classification)),
         "count": count,
         "log_ids": [str(log_id) for log_id in log_ids],
+        "clients": list(clients),
     }
 
 
@@ -64,7 +65,8 @@ def decode_entry(item: Any) -> Entry:
         "evidence": tuple(Evidence(**evidence) for evidence in said["evidence"]),
     }
     log_ids = tuple(UUID(log_id) for log_id in item["log_ids"])
-    return Failure(**failure), Classification(**said), int(item["count"]), log_ids
+    clients = tuple(int(value) for value in item.get("clients", ()))
+    return Failure(**failure), Classification(**said), int(item["count"]), log_ids, clients
 
 
 def _plain(value: Any) -> Any:

@@ -10,38 +10,42 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
 
-from proxy.domain.failure import Category, Classification, Failure, ReplayRequest, Severity
+from proxy.domain.failure import Category, Severity
 from proxy.domain.job import OPEN_JOB_STATUSES, Job, JobStatus
 from proxy.errors import Conflict, Invalid, NotFound
+from proxy.store.job_rows import (
+    MESSAGE_CHARS_MAX,
+    NAME_CHARS_MAX,
+    STACK_CHARS_MAX,
+    StoredEvent,
+    event_of,
+    job_of,
+)
+from proxy.store.recording import SAMPLES_MAX, RecordedJob, StormLimit, record_failure
 from proxy.store.statements import sql
-from proxy.store.text import clip, jsonable
+from proxy.store.text import clip
+
+__all__ = [
+    "MESSAGE_CHARS_MAX",
+    "SAMPLES_MAX",
+    "STACK_CHARS_MAX",
+    "JobQuery",
+    "JobSort",
+    "Page",
+    "RecordedJob",
+    "StoredEvent",
+    "StormLimit",
+    "record_failure",
+]
 
 JobSort = Literal["severity", "last_seen", "first_seen", "occurrences", "id"]
 
-SAMPLES_MAX = 20
-MESSAGE_CHARS_MAX = 8192
-STACK_CHARS_MAX = 65536
-BODY_CHARS_MAX = 16384
-NAME_CHARS_MAX = 2048
-EVIDENCE_MAX = 20
 PAGE_MAX = 500
-_LARGE_TEXT = {"stack": STACK_CHARS_MAX, "body": BODY_CHARS_MAX, "response_excerpt": BODY_CHARS_MAX}
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedJob:
-    """``created``: this failure opened the job; ``regressed``: it reopened one that counted as
-    fixed.
-    """
-
-    job: Job
-    created: bool
-    regressed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,42 +76,12 @@ class Page:
     next_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """One kept sample of a job's failures."""
-
-    id: int
-    job_id: int
-    failure: Failure
-
-
-async def record_failure(
-    conn: asyncpg.Connection, failure: Failure, c: Classification, *, count: int = 1
-) -> RecordedJob:
-    """Count ``failure`` on its job, opening or reopening it as needed; ``count`` equal ones at
-    once.
-
-    Safe from any number of processes; severity only rises; a failure older than the fix never
-    reopens.
-    """
-    seen = _Seen(failure, c, count)
-    row = await conn.fetchrow(sql("jobs.count"), *seen.again())
-    if row is None:
-        await conn.execute(sql("jobs.lock_signature"), *seen.key)
-        row = await conn.fetchrow(sql("jobs.count"), *seen.again())
-    if row is None:
-        row = await conn.fetchrow(sql("jobs.open_new"), *seen.first())
-    if row["sampled"] and row["occurrences"] > SAMPLES_MAX:
-        await conn.execute(sql("jobs.trim_events"), row["id"], SAMPLES_MAX)
-    return RecordedJob(_job(row), row["created"], row["regressed"])
-
-
 async def get_job(conn: asyncpg.Connection, job_id: int) -> Job:
     """``NotFound`` when there is none, or none this role may see."""
     row = await conn.fetchrow(sql("jobs.get"), job_id)
     if row is None:
         raise NotFound(f"there is no job J-{job_id}")
-    return _job(row)
+    return job_of(row)
 
 
 async def list_jobs(conn: asyncpg.Connection, query: JobQuery) -> Page:
@@ -137,7 +111,7 @@ async def list_jobs(conn: asyncpg.Connection, query: JobQuery) -> Page:
     more = len(rows) > limit
     rows = rows[:limit]
     cursor = _write_cursor(query.sort, rows[-1]["sort_key"], rows[-1]["id"]) if more else None
-    return Page(tuple(_job(row) for row in rows), counts["total"], counts["every"], cursor)
+    return Page(tuple(job_of(row) for row in rows), counts["total"], counts["every"], cursor)
 
 
 async def list_open_jobs(
@@ -145,14 +119,14 @@ async def list_open_jobs(
 ) -> list[Job]:
     """The worst first, then the latest; noise left out. Answered from one index."""
     rows = await conn.fetch(sql("jobs.open"), max(1, min(limit, PAGE_MAX)), service)
-    return [_job(row) for row in rows]
+    return [job_of(row) for row in rows]
 
 
 async def job_events(
     conn: asyncpg.Connection, job_id: int, limit: int = SAMPLES_MAX
 ) -> list[StoredEvent]:
     """Kept samples, newest first; agents and viewers see no stacks, bodies and requests."""
-    return [_event(row) for row in await conn.fetch(sql("jobs.events"), job_id, limit)]
+    return [event_of(row) for row in await conn.fetch(sql("jobs.events"), job_id, limit)]
 
 
 async def step_job(
@@ -213,6 +187,16 @@ async def set_summary(
         raise NotFound(f"there is no job J-{job_id}")
 
 
+async def raise_severity(conn: asyncpg.Connection, job_id: int, severity: Severity) -> bool:
+    """Never lowers; whether it rose."""
+    return await conn.fetchval(sql("jobs.raise_severity"), job_id, severity.value) is not None
+
+
+async def set_share(conn: asyncpg.Connection, job_id: int, share: float) -> None:
+    """The affected share of traffic, 0-1; written only when it moved by a tenth."""
+    await conn.execute(sql("jobs.set_share"), job_id, min(max(share, 0.0), 1.0))
+
+
 async def link_logs(conn: asyncpg.Connection, job_id: int, log_ids: Sequence[UUID]) -> None:
     """Further log rows of a job whose failures were counted together."""
     await conn.execute(sql("jobs.link_logs"), job_id, list(log_ids))
@@ -248,138 +232,3 @@ def _read_cursor(query: JobQuery) -> tuple[int | None, int | None]:
             "this cursor belongs to no such list; start again without it", code="cursor"
         ) from None
     return key, job_id
-
-
-class _Seen:
-    """One failure as the parameters of the two statements that may record it."""
-
-    def __init__(self, failure: Failure, c: Classification, count: int) -> None:
-        self.failure, self.c, self.count = failure, c, count
-        self.key = (failure.service, failure.environment, str(c.signature))
-        self.request, self.body = _request_columns(failure)
-        self.sample = _failure_json(failure)
-
-    def again(self) -> tuple[Any, ...]:
-        """For ``jobs.count``."""
-        return (
-            *self.key,
-            self.c.category.value,
-            self.c.severity.value,
-            self.count,
-            self.failure.occurred_at,
-            self.c.noise,
-            self.failure.trace_id,
-            *self._kept(),
-        )
-
-    def first(self) -> tuple[Any, ...]:
-        """For ``jobs.open_new``."""
-        return (
-            self.failure.service,
-            self.failure.environment,
-            clip(self.failure.method, 32),
-            clip(self.failure.route, NAME_CHARS_MAX),
-            str(self.c.signature),
-            clip(self.c.signature_text, MESSAGE_CHARS_MAX) or "",
-            self.c.category.value,
-            self.c.severity.value,
-            self.count,
-            self.failure.occurred_at,
-            self.c.rule,
-            [clip(str(e), NAME_CHARS_MAX) for e in self.c.evidence[:EVIDENCE_MAX]],
-            clip(self.c.reason, NAME_CHARS_MAX),
-            self.c.noise,
-            self.failure.trace_id,
-            *self._kept(),
-        )
-
-    def _kept(self) -> tuple[Any, ...]:
-        return (
-            self.failure.log_id,
-            self.failure.anomaly_id,
-            self.sample,
-            self.body,
-            self.request,
-        )
-
-
-def _request_columns(failure: Failure) -> tuple[dict[str, Any] | None, bytes | None]:
-    if failure.request is None:
-        return None, None
-    r = failure.request
-    head = {
-        "method": r.method,
-        "target": r.target,
-        "headers": [list(pair) for pair in r.headers],
-        "truncated": r.truncated,
-        "redacted": list(r.redacted),
-    }
-    return jsonable(head), r.body
-
-
-def _failure_json(failure: Failure) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name in Failure.__dataclass_fields__:
-        value = getattr(failure, name)
-        if name in ("request", "occurred_at") or value is None:
-            continue
-        if isinstance(value, UUID):
-            value = str(value)
-        elif isinstance(value, str):
-            value = clip(value, _LARGE_TEXT.get(name, MESSAGE_CHARS_MAX))
-        elif isinstance(value, tuple):
-            value = [clip(v, NAME_CHARS_MAX) for v in value[:50]]
-        fields[name] = value
-    return fields
-
-
-def _event(row: asyncpg.Record) -> StoredEvent:
-    known = {k: v for k, v in row["failure"].items() if k in Failure.__dataclass_fields__}
-    for name in ("log_id", "anomaly_id"):
-        if known.get(name):
-            known[name] = UUID(known[name])
-    known["redirect_chain"] = tuple(known.get("redirect_chain", ()))
-    request = row["request"]
-    if request is not None:
-        request = ReplayRequest(
-            request["method"],
-            request["target"],
-            tuple((str(k), str(v)) for k, v in request["headers"]),
-            bytes(row["request_body"] or b""),
-            request["truncated"],
-            tuple(request["redacted"]),
-        )
-    failure = Failure(**known, occurred_at=row["occurred_at"], request=request)
-    return StoredEvent(row["id"], row["job_id"], failure)
-
-
-def _job(row: asyncpg.Record) -> Job:
-    return Job(
-        id=row["id"],
-        service=row["service"],
-        environment=row["environment"],
-        method=row["method"],
-        route=row["route"],
-        signature=row["error_signature"],
-        signature_text=row["signature_text"],
-        category=Category(row["error_category"]),
-        severity=Severity(row["severity"]),
-        status=JobStatus(row["status"]),
-        occurrences=row["occurrences"],
-        first_seen=row["first_seen"],
-        last_seen=row["last_seen"],
-        rule=row["rule"],
-        evidence=tuple(row["evidence"]),
-        reason=row["reason"],
-        regression=row["regression"],
-        noise=row["noise"],
-        snoozed_until=row["snoozed_until"],
-        trace_id=row["trace_id"],
-        related_log_ids=tuple(row["related_observability_log_ids"]),
-        related_anomaly_ids=tuple(row["related_anomaly_ids"]),
-        ai_summary=row["ai_summary"],
-        ai_recommended_actions=tuple(row["ai_recommended_actions"]),
-        closed_reason=row["closed_reason"],
-        applied_at=row["applied_at"],
-        resolved_at=row["resolved_at"],
-    )

@@ -16,8 +16,11 @@ from proxy.contract import (
     JobPage,
     JobStatusRequest,
     JobView,
+    MergeRequest,
     PatchView,
     Request,
+    SplitRequest,
+    parse_id,
     show_id,
 )
 from proxy.domain.failure import Category, Failure, Severity
@@ -163,6 +166,26 @@ async def set_status(call: Call) -> JobView:
     return job_view(job)
 
 
+async def merge(call: Call) -> JobView:
+    body = call.body(MergeRequest)
+    async with call.deed() as conn:
+        job = await call.deps.service.merge_jobs(
+            conn, call.number, parse_id(body.other, "J"), reason=body.reason
+        )
+    call.deps.wake()
+    return job_view(job)
+
+
+async def split(call: Call) -> JobView:
+    body = call.body(SplitRequest)
+    async with call.deed() as conn:
+        job = await call.deps.service.split_job(
+            conn, call.number, int(body.event), reason=body.reason
+        )
+    call.deps.wake()
+    return job_view(job)
+
+
 async def attach(call: Call) -> PatchView:
     body = call.body(AttachPatchRequest)
     async with call.deed() as conn:
@@ -217,6 +240,29 @@ ROUTES = (
         PEOPLE,
         JobView,
         JobStatusRequest,
+        problems=(409,),
+        letter="J",
+    ),
+    Route(
+        "POST",
+        "/jobs/{n}/merge",
+        merge,
+        "Two jobs are one bug: the other's failures count here from now on.",
+        PEOPLE,
+        JobView,
+        MergeRequest,
+        problems=(409,),
+        letter="J",
+    ),
+    Route(
+        "POST",
+        "/jobs/{n}/split",
+        split,
+        "What is like this sample becomes a job of its own.",
+        PEOPLE,
+        JobView,
+        SplitRequest,
+        status=201,
         problems=(409,),
         letter="J",
     ),

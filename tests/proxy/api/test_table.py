@@ -19,6 +19,8 @@ DIGEST = "0" * 64
 BODIES: dict[str, dict[str, Any]] = {
     "/jobs": {"message": "boom"},
     "/jobs/{n}/status": {"status": "closed", "reason": "not ours"},
+    "/jobs/{n}/merge": {"other": "J-2"},
+    "/jobs/{n}/split": {"event": "1"},
     "/jobs/{n}/patches": {"diff": "--- a\n+++ b\n"},
     "/patches/{n}/sandbox": {"digest": DIGEST, "idempotency_key": "k" * 16},
     "/patches/{n}/apply": {"digest": DIGEST, "idempotency_key": "k" * 16},

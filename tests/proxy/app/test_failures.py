@@ -1,7 +1,9 @@
+import asyncio
 from datetime import UTC, datetime
 from uuid import UUID
 
-from proxy.app.failures import REMEMBERED_MAX, WAITING_MAX, FailureDesk, Reader
+from proxy.app.failures import READS_PER_S, REMEMBERED_MAX, WAITING_MAX, FailureDesk, Reader
+from proxy.clock import ManualClock
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import Capture, Exchange, Outcome
 from proxy.domain.failure import Category, Classification, Failure, Severity, Signature
@@ -12,6 +14,7 @@ class Room:
 
     def __init__(self) -> None:
         self.classified = 0
+        self.unread: list[Failure] = []
         self.offered: list[tuple[Failure, Classification]] = []
 
     def classify(self, failure: Failure) -> Classification:
@@ -26,6 +29,9 @@ class Room:
 
     def offer(self, failure: Failure, classification: Classification) -> None:
         self.offered.append((failure, classification))
+
+    def overflow(self, failure: Failure) -> None:
+        self.unread.append(failure)
 
     def read(self, exchange: Exchange, log_id: UUID) -> Failure:
         body = exchange.capture.response_body.decode() if exchange.capture else ""
@@ -69,12 +75,52 @@ def test_the_same_failure_is_classified_once_and_offered_every_time() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    desk, room = FailureDesk("app", "production"), Room()
+    clock = ManualClock()
+    desk, room = FailureDesk("app", "production", clock=clock), Room()
     desk.open(room.reader())
     for n in range(REMEMBERED_MAX + 1):
+        clock.advance(1)
         desk.exchange(failing(n, str(n).encode()), UUID(int=n))
     desk.exchange(failing(0, b"0"), UUID(int=0))
     assert room.classified == REMEMBERED_MAX + 2
+
+
+async def test_a_storm_of_different_failures_is_read_within_its_budget_and_counted_whole() -> None:
+    clock = ManualClock()
+    desk, room = FailureDesk("app", "production", clock=clock), Room()
+    desk.open(room.reader())
+    total = READS_PER_S + WAITING_MAX + 50
+    for n in range(total):
+        desk.exchange(failing(n, str(n).encode()), UUID(int=n))
+    assert (room.classified, len(room.unread), desk.dropped) == (READS_PER_S, 50, 0)
+    assert room.unread[0].message == "status 500, one of too many to be read"
+    clock.advance(1)
+    desk.exchange(failing(0, b"0"), UUID(int=0))
+    assert room.classified == READS_PER_S, "the order of those that wait stays"
+    desk.finish()
+    assert len(room.offered) + len(room.unread) == total + 1
+
+
+async def test_those_that_wait_are_read_when_the_budget_allows() -> None:
+    desk, room = FailureDesk("app", "production"), Room()
+    desk.open(room.reader())
+    for n in range(READS_PER_S + 3):
+        desk.failure(Failure("app", datetime.fromtimestamp(n, UTC), f"failure {n}"))
+    async with asyncio.timeout(20):
+        while len(room.offered) < READS_PER_S + 3:
+            await asyncio.sleep(0.01)
+    said = [failure.message for failure, _ in room.offered]
+    assert said == [f"failure {n}" for n in range(READS_PER_S + 3)]
+
+
+def test_equal_events_of_an_sdk_are_classified_once() -> None:
+    desk, room = FailureDesk("app", "production"), Room()
+    desk.open(room.reader())
+    for n in range(1000):
+        at = datetime.fromtimestamp(n, UTC)
+        desk.failure(Failure("app", at, "boom", origin="sdk", trace_id=f"{n:032x}"))
+    assert (room.classified, len(room.offered)) == (1, 1000)
+    assert room.offered[-1][0].trace_id == f"{999:032x}"
 
 
 def test_an_anomaly_is_a_failure_with_its_budget() -> None:

@@ -13,15 +13,18 @@ import asyncpg
 import pytest
 
 from proxy.clock import ManualClock
-from proxy.domain.failure import Category, Evidence, ReplayRequest
+from proxy.config import Healing
+from proxy.domain.facet import telling
+from proxy.domain.failure import Category, Evidence, ReplayRequest, Severity
 from proxy.domain.job import Job
 from proxy.errors import Conflict, Unavailable
 from proxy.healing import intake as intake_module
-from proxy.healing.intake import LINKED_MAX, Intake
-from proxy.healing.jump import RATIO, WINDOW_S, ClientErrors
+from proxy.healing import waiting as waiting_module
+from proxy.healing.intake import LINKED_MAX, STORM_S, Intake
+from proxy.healing.jump import WINDOW_S, ClientErrors
 from proxy.healing.shelf import decode_entry, encode_entry
 from proxy.observability.spool import Spool
-from proxy.store import jobs
+from proxy.store import grouping, jobs
 from proxy.store.jobs import JobQuery
 from proxy.store.pool import AS_PROXY, acting, open_pool
 from proxy.tasks import cancel, spawn
@@ -109,18 +112,102 @@ async def test_while_the_database_is_away_everything_waits_and_comes_later(
     assert [job.occurrences for job in await store.jobs()] == [10, 10, 10]
 
 
-async def test_beyond_the_bound_it_counts_what_it_drops(
+async def test_beyond_the_bound_everything_new_is_one_storm(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_module, "SIGNATURES_MAX", 5)
+    monkeypatch.setattr(waiting_module, "SIGNATURES_MAX", 5)
     store.away = True
     intake = Intake(store.as_sidecar, clock=ManualClock())
     for n in range(8):
         intake.offer(failure(), classified(f"v1:{n:016x}"))
     intake.offer(failure(), classified(f"v1:{0:016x}"))
-    assert (intake.waiting, intake.dropped) == (6, 3)
+    assert (intake.waiting, intake.dropped) == (9, 0)
     await intake.finish()
     assert (intake.waiting, intake.dropped) == (0, 9)
+
+
+async def test_ten_thousand_new_bugs_are_a_hundred_jobs_and_one_storm(store: Store) -> None:
+    """Exact counts, few writes; what had a job before is still told by its own name."""
+    clock = ManualClock()
+    intake = Intake(store.as_sidecar, clock=clock, settings=Healing(storm_signatures=20))
+    intake.offer(failure(), classified("v1:known"))
+    await intake.finish()
+    for n in range(10_000):
+        intake.offer(failure(client=f"c{n % 50}"), classified(f"v1:{n:016x}"))
+        intake.offer(failure(), classified("v1:known"))
+    await intake.finish()
+    assert store.writes < 100
+    intake.overflow(failure())
+    for n in range(500):
+        intake.offer(failure(), classified(f"v1:f{n:015x}"))
+    writes = store.writes
+    await intake.finish()
+    assert store.writes - writes < 10
+    found = {job.signature_text: job for job in await store.jobs()}
+    by_signature = {job.signature: job for job in await store.jobs()}
+    storm = found["storm of new failures"]
+    assert len(by_signature) == 21
+    assert by_signature["v1:known"].occurrences == 10_001
+    assert storm.severity == "critical"
+    assert storm.occurrences + 19 + 10_001 == 20_502
+    assert intake.dropped == 0
+    assert "fires when it is over" in (storm.reason or "")
+    clock.advance(STORM_S)
+    intake.offer(failure(), classified("v1:after-the-storm"))
+    intake.reload(Healing(storm_signatures=10_000))
+    await intake.finish()
+    assert "v1:after-the-storm" in {job.signature for job in await store.jobs()}
+
+
+async def test_noise_makes_a_storm_of_its_own(store: Store) -> None:
+    intake = Intake(store.as_sidecar, clock=ManualClock(), settings=Healing(storm_signatures=2))
+    for n in range(9):
+        intake.offer(failure(), classified(f"v1:{n:016x}", noise=True))
+    await intake.finish()
+    assert await store.jobs() == []
+    async with acting(store.pool, AS_PROXY) as conn:
+        noise = (await jobs.list_jobs(conn, JobQuery(noise=True))).jobs
+    assert sorted(job.occurrences for job in noise) == [1, 1, 7]
+
+
+async def test_who_is_hit_raises_the_severity(store: Store) -> None:
+    intake = Intake(store.as_sidecar, clock=ManualClock(), settings=Healing(blast_clients=10))
+    said = classified(severity=Severity.LOW)
+    for n in range(9):
+        intake.offer(failure(client=f"c{n}"), said)
+    await intake.finish()
+    (job,) = await store.jobs()
+    assert (job.distinct_clients, job.severity) == (9, "low")
+    intake.offer(failure(client="one more"), said)
+    await intake.finish()
+    (job,) = await store.jobs()
+    assert (job.distinct_clients, job.severity, job.told_severity) == (10, "medium", "low")
+
+
+async def test_failures_of_a_split_bug_go_where_they_belong_even_when_they_come_at_once(
+    store: Store, database: TestDatabase
+) -> None:
+    intake = Intake(store.as_sidecar, clock=ManualClock())
+    intake.offer(failure(), classified())
+    await intake.finish()
+    intake.offer(failure(route="/refund"), classified())
+    await intake.finish()
+    (job,) = await store.jobs()
+    founder = await database.connect_as("founder")
+    async with acting(founder, database.actor("founder")) as conn:
+        newest, first = await jobs.job_events(conn, job.id)
+        facet = telling(newest.failure, [first.failure])
+        assert facet is not None
+        made = await grouping.split(conn, job.id, [newest.id], facet, None)
+    await founder.close()
+    fresh = Intake(store.as_sidecar, clock=ManualClock())
+    fresh.offer(failure(), classified())
+    await fresh.finish()
+    for _ in range(5):
+        fresh.offer(failure(), classified())
+        fresh.offer(failure(route="/refund"), classified())
+    await fresh.finish()
+    assert {j.id: j.occurrences for j in await store.jobs()} == {job.id: 7, made: 6}
 
 
 def shelf_at(path: Path, bytes_max: int = 1 << 20) -> Spool:
@@ -212,6 +299,7 @@ def test_an_entry_survives_its_line() -> None:
         classified(evidence=(Evidence("r", "message", "boom"),), reason="why"),
         3,
         (uuid4(),),
+        (7, 9),
     )
     assert decode_entry(json.loads(json.dumps(encode_entry(entry)))) == entry
 
@@ -268,7 +356,7 @@ def test_a_daily_drizzle_becomes_usual_and_a_jump_above_it_tells() -> None:
         clock.advance(WINDOW_S)
     assert sum(told) == 0
     jump = [errors.due(client_error(), unknown) for _ in range(120)]
-    assert jump.index(max(jump)) + 1 == pytest.approx(19 * RATIO, rel=0.05)
+    assert jump.index(max(jump)) + 1 == pytest.approx(19 * Healing().jump_ratio, rel=0.05)
     assert sum(jump) == 120
 
 
