@@ -226,11 +226,12 @@ def _config_explain(args: argparse.Namespace) -> int:
 
 def _config_check(args: argparse.Namespace) -> int:
     from proxy.config import load
+    from proxy.dataplane.tls import read_pem
     from proxy.founder.cases import check_rules, is_rules
 
     if args.cases is not None or is_rules(args.file):
         return check_rules(args.file, args.cases, as_json=args.json)
-    load(args.file)
+    read_pem(load(args.file).config)
     print(json.dumps({"file": str(args.file), "ok": True}) if args.json else f"{args.file}: good")
     return 0
 

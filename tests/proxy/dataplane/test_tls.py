@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.__main__ import main
 from proxy.config import Config
 from proxy.dataplane.tls import PEM_BYTES_MAX, Pem, ServerTls, read_pem
 from proxy.domain.exchange import Outcome
@@ -409,3 +410,15 @@ def test_a_key_alone_and_a_bundle_of_nobody(tmp_path: Path) -> None:
             read_pem(Config.model_validate({"upstream": {"ca_file": str(file)}}))
     file.write_text(AUTHORITY.text + Authority().text)
     assert read_pem(Config.model_validate({"upstream": {"ca_file": str(file)}})).upstream_ca
+
+
+def test_config_check_proves_the_files_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certificate, key = written(PAIR, tmp_path)
+    file = tmp_path / "my.toml"
+    file.write_text(f"[listen]\ntls_certificate = '{certificate}'\ntls_key = '{key}'\n")
+    assert main(["config", "check", str(file)]) == 0
+    key.write_text(Authority().pair().key)
+    assert main(["config", "check", str(file)]) == 78
+    assert "does not belong to the key" in capsys.readouterr().err
