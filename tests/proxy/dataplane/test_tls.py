@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.__main__ import main
+from proxy.cli import main
 from proxy.config import Config
 from proxy.dataplane.tls import PEM_BYTES_MAX, Pem, ServerTls, read_pem
 from proxy.domain.exchange import Outcome
