@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from proxy.store.embedded import Cluster
+from tests.support.client_app import client_app
+from tests.support.clients import Ways
 from tests.support.sidecar import until
+from tests.support.worker import data_worker
 
 APP = Path(__file__).parent.parent / "support" / "upstream_app.py"
 
@@ -24,6 +27,14 @@ def upstream() -> Iterator[str]:
     process.kill()
     process.wait()
     process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
+    """An app for real clients, and a data worker in front of it."""
+    files, home = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("worker")
+    with client_app(files) as app, data_worker(home, app.port) as worker:
+        yield Ways(app, f"http://127.0.0.1:{app.port}", f"http://127.0.0.1:{worker.port}")
 
 
 def removed(home: Path) -> bool:

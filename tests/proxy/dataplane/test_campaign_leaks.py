@@ -14,7 +14,7 @@ from tests.support.websocket import HANDSHAKE
 from tests.support.worker import DataWorker, data_worker, until_descriptors
 
 VISITORS = 8
-REQUESTS = amount(800, 100_000)
+REQUESTS = amount(480, 100_000)
 BAD_EVERY = 40
 """One in so many visitors' turns is somebody who breaks off, lies, or talks nonsense."""
 GROWTH_KIB = amount(6144, 2048)

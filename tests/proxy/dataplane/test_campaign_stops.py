@@ -39,12 +39,11 @@ def processes_below(pid: int) -> list[int]:
 async def slow(crowd: Crowd, app: LedgerApp, number: int, kind: str) -> Asked:
     """One question that is under way when the stop comes."""
     client = Client(*await asyncio.open_connection("127.0.0.1", crowd.port))
-    dice = random.Random(number)
-    asked = await crowd.ask(
-        client, b"slow-%d-%d" % (crowd.seed, number), kind, dice, wait_ms=SLOW_MS
-    )
-    client.close()
-    return asked
+    dice, name = random.Random(number), b"slow-%d-%d" % (crowd.seed, number)
+    try:
+        return await crowd.ask(client, name, kind, dice, wait_ms=SLOW_MS)
+    finally:
+        client.close()
 
 
 async def reached(app: LedgerApp, numbers: set[bytes]) -> None:
