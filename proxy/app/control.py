@@ -36,6 +36,7 @@ from proxy.healing.classifier import ErrorClassifier
 from proxy.healing.healer import Healer
 from proxy.healing.rules import RuleSet
 from proxy.healing.service import SelfHealingService
+from proxy.healing.live_rules import LiveRules
 from proxy.log import setup
 from proxy.store import incidents, jobs, metrics
 from proxy.tasks import cancel, spawn
@@ -70,6 +71,7 @@ class Control:
         self._service = SelfHealingService(
             self._database.as_sidecar,
             self._classifier,
+        self._rules = LiveRules(self._classifier, config.healing.rules)
             config,
             clock=self._clock,
             traffic_share=self._live.traffic_share,
@@ -110,6 +112,7 @@ class Control:
             spawn(self._keep_head(), name="chain-head"),
         ]
         if self._start["database"] is not None:
+            spawn(self._rules.run(), name="rules"),
             self._connect(self._start["database"])
         channel.send({"type": "ready"})
         await self._stopped.wait()
@@ -181,6 +184,7 @@ class Control:
         self._head.reload(config)
         setup(config.log.level, self._start["name"])
 
+        self._rules.path = config.healing.rules
     def _connect(self, message: Message) -> None:
         _ = spawn(self._database.connect(message), name="database")
 

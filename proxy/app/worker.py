@@ -53,6 +53,7 @@ from proxy.tasks import cancel, spawn
 
 if TYPE_CHECKING:
     from proxy.healing.intake import Intake
+    from proxy.healing.live_rules import LiveRules
 
 _log = logging.getLogger("selfheal.worker")
 
@@ -91,6 +92,8 @@ class Worker:
         )
         self._hash_client = client_hasher(self._files.path / "client.key")
         self._intake: Intake | None = None
+        self._rules: LiveRules | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._delivering: asyncio.Task[None] | None = None
         self._ingest: web.AppRunner | None = None
         self._accepting = False
@@ -195,6 +198,8 @@ class Worker:
         self._desk.forget()
         if self._intake is not None:
             self._intake.reload(config.healing)
+        if self._rules is not None:
+            self._rules.path = config.healing.rules
         setup(config.log.level, self.name)
         _log.info("settings reloaded")
 
@@ -221,7 +226,7 @@ class Worker:
             self._database.close()
         except Exception:
             _log.exception("the last flush did not end well")
-        await cancel(flushing, rooms, self._delivering, incidents)
+        await cancel(flushing, rooms, self._delivering, self._watching, incidents)
         self._incidents.give_up()
         if self._intake is not None:
             self._intake.save()
@@ -241,6 +246,7 @@ class Worker:
         from proxy.healing.classifier import ErrorClassifier
         from proxy.healing.extract import failure_from_exchange
         from proxy.healing.intake import Intake
+        from proxy.healing.live_rules import LiveRules
         from proxy.healing.rules import RuleSet
         from proxy.healing.shelf import decode_entry, encode_entry
 
@@ -274,7 +280,11 @@ class Worker:
             )
             return replace(failure, client=self._hash_client(exchange.client))
 
-        self._desk.open(Reader(read, ErrorClassifier(rules), intake, self._hash_client))
+        classifier = ErrorClassifier(rules)
+        self._rules = LiveRules(classifier, self.config.healing.rules, self._desk.forget)
+        await self._rules.look()
+        self._watching = spawn(self._rules.run(), name="rules")
+        self._desk.open(Reader(read, classifier, intake, self._hash_client))
         heap.settle()
 
     def _orphans(self, kind: str) -> list[Path]:
@@ -451,6 +461,7 @@ def _import_heavy() -> None:
         "proxy.healing.classifier",
         "proxy.healing.extract",
         "proxy.healing.intake",
+        "proxy.healing.live_rules",
         "proxy.ingest.app",
         "proxy.store.pool",
         "proxy.store.metrics",

@@ -78,6 +78,7 @@ class Rule:
     reason: str | None = None
     must: tuple[Example, ...] = ()
     must_not: tuple[Example, ...] = ()
+    founder: bool = False
     rank: int = 0
     """Position in the whole order; the lowest that matches decides."""
 
@@ -161,7 +162,9 @@ def _read_all(paths: Iterable[Path], *, founder: bool) -> list[Rule]:
     rules = [rule for path in paths for rule in read_rules(path)]
     # Founder's rules keep the order they are written in within a tier, and ours too: the sort is
     # stable.
-    return sorted(rules, key=lambda rule: TIERS.index(rule.tier)) if not founder else rules
+    if founder:
+        return [replace(rule, founder=True) for rule in rules]
+    return sorted(rules, key=lambda rule: TIERS.index(rule.tier))
 
 
 def read_rules(path: Path) -> list[Rule]:
