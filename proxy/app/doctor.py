@@ -17,7 +17,7 @@ from proxy.app.operations import settings_of
 from proxy.config import Config
 from proxy.errors import SelfHealError
 from proxy.locations import DataDir
-from proxy.version import VERSION
+from proxy.version import VERSION, data_plane
 
 State = Literal["ok", "reduced", "missing", "broken"]
 
@@ -37,6 +37,7 @@ def doctor(args: argparse.Namespace) -> int:
     findings = [
         _loop(),
         _parser(),
+        Finding("data plane", "ok", data_plane()),
         _database_binaries(bool(config.database.url)),
         asyncio.run(_rights(config, data_dir)),
         _founder_token(DataDir(data_dir)),
@@ -52,7 +53,8 @@ def doctor(args: argparse.Namespace) -> int:
         "platform": platform.platform(),
         "loop": findings[0].text,
         "parser": findings[1].text,
-        "data_plane": "plain",
+        "data_plane": data_plane(),
+        "compiled": data_plane() == "compiled",
         "findings": [finding._asdict() for finding in findings],
     }
     if args.json:

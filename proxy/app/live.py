@@ -15,7 +15,7 @@ from proxy.config import Config
 from proxy.contract import Health, RouteStats, TrafficMinute, WhyTerm
 from proxy.domain.anomaly import AnomalyKind
 from proxy.observability.snapshot import MergedSnapshot, merge_snapshots
-from proxy.version import VERSION
+from proxy.version import VERSION, data_plane
 
 CACHE_S = 0.25
 """Merging costs milliseconds; several readers within a quarter of a second share one merge."""
@@ -204,6 +204,8 @@ def exposition(reports: list[Report], snapshot: MergedSnapshot, *, accepting: bo
 
     score = snapshot.health()
     put("up", "gauge", [({}, 1 if accepting else 0)])
+    compiled = str(data_plane() == "compiled").lower()
+    put("build_info", "gauge", [({"version": VERSION, "compiled": compiled}, 1)])
     put(
         "requests_total",
         "counter",

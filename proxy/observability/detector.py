@@ -31,7 +31,8 @@ class MLDetector:
     """One per process. Series beyond ``TEMPLATES_MAX`` are counted together as ``other``."""
 
     def __init__(self, settings: DetectorSettings | None = None) -> None:
-        self.settings = settings or DetectorSettings()
+        # not called plainly: where this is compiled no plugin tells mypy of the defaults
+        self.settings = settings or DetectorSettings.model_validate({})
         self.situation = Situation()
         self._series: dict[Key, Series] = {}
         self._recent: deque[Anomaly] = deque(maxlen=RECENT_MAX)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
-from proxy.config import Detector as DetectorSettings
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import APP_OUTCOMES, Exchange, Outcome
 from proxy.observability.buffer import MetricsBuffer
@@ -56,7 +55,7 @@ class Recorder:
     ) -> None:
         # "or" would throw away what is given: an empty buffer is false
         self.buffer = MetricsBuffer() if buffer is None else buffer
-        self.detector = MLDetector(DetectorSettings()) if detector is None else detector
+        self.detector = MLDetector() if detector is None else detector
         self.routes = RouteTable() if routes is None else routes
         self.redirects = RedirectTracker()
         self.on_failure = on_failure
