@@ -7,8 +7,7 @@ a data worker several times as much per request, and holds up its loop as long. 
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from math import modf
+from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any
 from uuid import UUID
@@ -46,19 +45,20 @@ _FIXED = Struct(">hiQQiqidi")
 """Field count, id, created_at, latency_ms, and the length of trace_id."""
 _LENGTH = Struct(">i")
 _STATUS = Struct(">ii")
-_EPOCH_US = 946_684_800_000_000
-"""PostgreSQL counts microseconds from 2000-01-01."""
-_LOW = (1 << 64) - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_2000_US = 946_684_800_000_000
+"""PostgreSQL counts microseconds from there."""
 
 
 class LogRows:
-    """``first_id`` is the id of sequence 0: every other id is it plus the sequence. ``redact`` is
-    asked for every error text.
+    """``first_id`` is the id of sequence 0: every other id is it plus the sequence, and only the
+    lower half of its bits changes. ``redact`` is asked for every error text.
     """
 
     def __init__(self, service: str, first_id: UUID, redact: Callable[[str], str]) -> None:
         self._service = service
         self._first_id = first_id.int
+        self._high, self._low = divmod(first_id.int, 1 << 64)
         self._redact = redact
         self._labels: dict[tuple[str, str, int, int], bytes] = {}
 
@@ -67,7 +67,7 @@ class LogRows:
         log_id, error = UUID(int=self._first_id + exchange.sequence), exchange.error
         return (
             log_id,
-            datetime.fromtimestamp(exchange.started_at, UTC),
+            _EPOCH + timedelta(microseconds=_micros(exchange.started_at)),
             self._service,
             exchange.route,
             exchange.method,
@@ -83,18 +83,16 @@ class LogRows:
 
     def pack(self, exchanges: Sequence[Exchange]) -> bytearray:
         """One whole binary COPY of ``PACKED_COLUMNS``."""
-        first_id, fixed, labels = self._first_id, _FIXED.pack, self._labels
+        high, first_low, fixed, labels = self._high, self._low, _FIXED.pack, self._labels
+        upper_hex = b"%016x" % high
         parts = [_BEGIN]
         add = parts.append
         for exchange in exchanges:
-            log_id = first_id + exchange.sequence
-            # rounded as datetime rounds: a replayed row is recognised by id and time
-            part, whole = modf(exchange.started_at)
-            since_2000_us = int(whole) * 1_000_000 + round(part * 1e6) - _EPOCH_US
+            low = first_low + exchange.sequence
             trace = exchange.trace_id
-            trace_id = storable(trace).encode() if trace else b"%032x" % log_id
-            high, low, length = log_id >> 64, log_id & _LOW, len(trace_id)
-            add(fixed(10, 16, high, low, 8, since_2000_us, 8, exchange.duration_ms, length))
+            trace_id = storable(trace).encode() if trace else upper_hex + b"%016x" % low
+            at_us = _micros(exchange.started_at) - _YEAR_2000_US
+            add(fixed(10, 16, high, low, 8, at_us, 8, exchange.duration_ms, len(trace_id)))
             add(trace_id)
             key = (exchange.route, exchange.method, exchange.status, exchange.outcome)
             label = labels.get(key)
@@ -119,6 +117,11 @@ class LogRows:
 
     def _redacted(self, error: str) -> str:
         return self._redact(error)[:ERROR_CHARS]
+
+
+def _micros(seconds: float) -> int:
+    """One rounding for both forms: a replayed row is recognised by its id and its time."""
+    return round(seconds * 1e6)
 
 
 def _text(text: str) -> bytes:
