@@ -73,6 +73,7 @@ test-compiled: wheel
 shows: $(STAMP) jail
 	SELFHEAL_CAMPAIGN=full $(BIN)/python -m pytest -q --timeout 1800 $(ARGS)
 
+## CPU, latency, memory and stalls beside every peer installed; ARGS="--quick --only get200"
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
 

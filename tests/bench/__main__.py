@@ -51,6 +51,8 @@ QUICK = Options(rounds=3, seconds=1, connections=32)
 
 def main() -> int:
     args = _arguments()
+    if not Path("/proc/self/stat").exists():
+        raise SystemExit("this benchmark reads /proc: run it on Linux")
     cores = plan()
     report = Report(machine(cores))
     with tempfile.TemporaryDirectory(prefix="selfheal-bench-") as name, ExitStack() as stack:

@@ -41,6 +41,9 @@ class Nothing:
     def record(self, exchange: Exchange) -> None:
         pass
 
+    def answered(self, *values: object) -> None:
+        """As bare values, or an ``Exchange`` would be built for nothing."""
+
 
 def observing(config: Config) -> Recorder:
     """As ``proxy.app.worker`` wires it; the buffer is emptied on fill, as a flush empties it."""

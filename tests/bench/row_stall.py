@@ -30,8 +30,8 @@ def measure_stall(session: Session, row: str) -> None:
         for build in session.builds:
             found = _probe(session, build, dsn, home)
             session.report.add(
-                Finding(row, build.name, "", "ms", [f["wall_ms"] for f in found]),
-                Finding(row, build.name, "(CPU)", "ms", [f["cpu_ms"] for f in found]),
+                Finding(row, build.name, "", "ms", [f["own_ms"] for f in found]),
+                Finding(row, build.name, "(wall)", "ms", [f["wall_ms"] for f in found]),
                 Finding(row, build.name, "(row)", "us CPU", [f["row_us"] for f in found]),
             )
     finally:
