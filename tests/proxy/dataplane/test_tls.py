@@ -14,7 +14,7 @@ from proxy.dataplane.tls import PEM_BYTES_MAX, Pem, ServerTls, read_pem
 from proxy.domain.exchange import Outcome
 from proxy.errors import ConfigError
 from tests.support.certificates import Authority, serving, written
-from tests.support.dataplane import GET, Peer, config_for, replying, rig
+from tests.support.dataplane import GET, OK, Peer, config_for, replying, rig
 
 AUTHORITY = Authority()
 PAIR = AUTHORITY.pair()
@@ -422,3 +422,71 @@ def test_config_check_proves_the_files_too(
     key.write_text(Authority().pair().key)
     assert main(["config", "check", str(file)]) == 78
     assert "does not belong to the key" in capsys.readouterr().err
+
+
+# -- back-pressure
+
+FAST_BYTES = 64 << 20
+HELD_BYTES_MAX = 24 << 20
+"""What four sockets' buffers and ours may hold of it; the kernel's make up nearly all."""
+
+
+async def settled(count: list[int]) -> int:
+    """The count once it has stopped growing: the line is full."""
+    before = -1
+    while before != count[0] or not count[0]:
+        before = count[0]
+        await asyncio.sleep(0.3)
+    return before
+
+
+async def pour(writer: asyncio.StreamWriter, count: list[int]) -> None:
+    block = b"z" * 65536
+    while count[0] < FAST_BYTES:
+        writer.write(block)
+        await writer.drain()
+        count[0] += len(block)
+
+
+async def test_a_client_that_does_not_read_stops_the_upstream() -> None:
+    count = [0]
+
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % FAST_BYTES)
+        await pour(peer.writer, count)
+
+    async with rig(behave, pem=PAIR) as r:
+        client = await r.connect(AUTHORITY.trusting())
+        client.stop_reading()
+        await client.send(GET)
+        assert await settled(count) < HELD_BYTES_MAX
+        client.read_on()
+        await client.reader.readuntil(b"\r\n\r\n")
+        got = 0
+        while got < FAST_BYTES:
+            got += len(await client.reader.read(1 << 20))
+        assert (got, (await r.recorded())[0].response_bytes) == (FAST_BYTES, FAST_BYTES)
+
+
+async def test_an_upstream_that_does_not_read_stops_the_client() -> None:
+    count = [0]
+    go = asyncio.Event()
+
+    async def behave(peer: Peer) -> None:
+        await peer.head()
+        await go.wait()
+        got = len(peer.raw.partition(b"\r\n\r\n")[2])
+        while got < FAST_BYTES:
+            got += len(await peer.reader.read(1 << 20))
+        await peer.send(OK if got == FAST_BYTES else b"")
+
+    async with rig(behave, pem=PAIR) as r:
+        client = await r.connect(AUTHORITY.trusting())
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % FAST_BYTES)
+        pouring = asyncio.ensure_future(pour(client.writer, count))
+        assert await settled(count) < HELD_BYTES_MAX
+        go.set()
+        await pouring
+        assert (await client.got(b"POST")).body == b"ok"
+        assert (await r.recorded())[0].request_bytes == FAST_BYTES
