@@ -8,6 +8,7 @@ from console.deeds import new_key, plan_break_glass
 from console.doing import confirm, environment_of, planned
 from console.output import as_json, note, say, table
 from console.reading import patch_number
+from console.signing import sign
 from proxy.clock import SystemClock
 from proxy.contract import AcknowledgeRequest, AlertView, BreakGlassRequest
 from proxy.errors import NotFound, UsageError
@@ -79,6 +80,7 @@ async def break_glass(client: Client, args: argparse.Namespace) -> int:
         idempotency_key=new_key(),
         reason=args.reason.strip(),
         interactive=interactive,
+        signature=None if args.sign is None else sign(args.sign, patch),
     )
     done = await client.break_glass(plan.patch, body)
     say(as_json(done.patch) if args.json else done.message)

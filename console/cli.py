@@ -50,6 +50,7 @@ _YES = _flag(
     metavar="DIGEST",
 )
 _REASON = _flag("--reason", "why; kept in the audit", metavar="TEXT")
+_SIGN = _flag("--sign", "sign the yes with this SSH key (Ed25519)", metavar="KEYFILE")
 _WAIT = _flag(
     "--wait",
     "how long to wait for the outcome (default %(default)s)",
@@ -110,7 +111,7 @@ COMMANDS: tuple[Command, ...] = (
         "pass gate main (moves nothing), or say yes to an item",
         "console.doing:approve",
         reads=False,
-        flags=(_ITEM, _YES, _REASON),
+        flags=(_ITEM, _YES, _REASON, _SIGN),
     ),
     Command(
         "apply",
@@ -147,6 +148,7 @@ COMMANDS: tuple[Command, ...] = (
             _PATCH,
             _flag("--reason", "why; at least ten characters", metavar="TEXT", required=True),
             _YES,
+            _SIGN,
         ),
     ),
     Command("alerts", "what must be seen and nobody acknowledged", "console.alerts:alerts"),

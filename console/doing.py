@@ -28,6 +28,7 @@ from console.output import as_json, note, say
 from console.proof import evidence_lines, failed_output, verdict_line
 from console.reading import job_number, patch_number
 from console.sending import send_decision, send_deed
+from console.signing import sign
 from console.wording import in_words
 from proxy.clock import Clock, SystemClock
 from proxy.contract import (
@@ -226,9 +227,11 @@ async def _decide(
 ) -> int:
     plan = planned(await _plan_decision(client, args.item, verb))
     digest, interactive = confirm(plan, args.yes_digest, asks=plan.tier == 3)
+    signature = await _signature(client, plan, getattr(args, "sign", None))
     outcome = await send_decision(
         client,
         plan,
+        signature=signature,
         digest=digest,
         interactive=interactive,
         reason=args.reason,
@@ -244,6 +247,15 @@ async def _decide(
     if verb == "approve" and plan.patch is not None and outcome.ok:
         note(f"nothing has moved yet; next: selfheal apply {plan.subject}")
     return 0 if outcome.ok else 1
+
+
+async def _signature(client: Client, plan: Plan, key_file: str | None) -> str | None:
+    """Over what stands now; a patch that changed since it was shown is refused by its digest."""
+    if key_file is None:
+        return None
+    if plan.patch is None:
+        raise UsageError("--sign is for a patch at gate main")
+    return sign(key_file, await client.patch(plan.patch))
 
 
 async def _plan_decision(

@@ -42,6 +42,7 @@ async def send_decision(
     reason: str | None,
     keep_open: bool = False,
     unseen: int = 0,
+    signature: str | None = None,
     tell: Callable[[str], None] = _quiet,
 ) -> Outcome:
     """As ``send_deed``, for a yes or no of the approval engine. A rejected patch is told by the
@@ -56,6 +57,7 @@ async def send_decision(
         interactive=interactive,
         unseen_hunks=unseen,
         keep_job_open=keep_open,
+        signature=signature,
     )
     for _ in range(TRIES_MAX - 1):
         try:

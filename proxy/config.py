@@ -205,6 +205,7 @@ _JUMP_NAMES = {*(category.value for category in Category), "other"}
 class Founder(Section):
     auto_approve_sandbox: bool = False
     approval_days: float = Field(7.0, gt=0)
+    signers: str = ""
 
 
 _QUIET = re.compile(r"(?:(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d)?")

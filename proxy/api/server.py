@@ -110,6 +110,7 @@ def _engine(deps: ApiDeps) -> FounderApprovalEngine:
         clock=deps.clock,
         approval_days=deps.config.founder.approval_days,
         auto_approve_sandbox=lambda: deps.config.founder.auto_approve_sandbox,
+        signers=deps.config.founder.signers,
     )
 
 

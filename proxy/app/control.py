@@ -24,9 +24,11 @@ from proxy.app.chain_head import HeadKeeper
 from proxy.app.channel import Channel, Message
 from proxy.app.client_key import client_hasher
 from proxy.app.database import Database
+from proxy.app.escalation import Escalation
 from proxy.app.incidents import sidecar_name
 from proxy.app.live import LiveStatus
 from proxy.app.reach import Reach
+from proxy.app.push import Push
 from proxy.app.status_link import Desk
 from proxy.clock import SystemClock
 from proxy.config import Config
@@ -65,6 +67,7 @@ class Control:
         self._desk = Desk(Path(start["run_dir"]), self._clock)
         self._database = Database(config.database.schema_, max_size=POOL_SIZE)
         self._app: web.Application | None = None
+        self._alerts = Escalation(self._database.as_sidecar, config, Push(), self._clock)
         self._head = HeadKeeper(self._database.as_sidecar, config, self._clock)
         self._live = LiveStatus(config, self._clock, self._desk.reports, self._storage)
         self._classifier = ErrorClassifier(RuleSet.load())
@@ -110,6 +113,7 @@ class Control:
             spawn(self._adopt(), name="adoption"),
             spawn(self._measure_reach(), name="reach"),
             spawn(self._keep_head(), name="chain-head"),
+            spawn(self._escalate(), name="alerts"),
         ]
         if self._start["database"] is not None:
             spawn(self._rules.run(), name="rules"),
@@ -132,7 +136,7 @@ class Control:
                 live=self._live,
                 service=self._service,
                 ask=OrchestratorRouter(facts, clock=self._clock),
-                wake=self._healer.wake,
+                wake=self._woken,
                 listen_dsn=lambda: self._database.dsn,
                 clock=self._clock,
             )
@@ -182,6 +186,7 @@ class Control:
         self._adoption.reload(config)
         self._reach.config = config
         self._head.reload(config)
+        self._alerts.reload(config)
         setup(config.log.level, self._start["name"])
 
         self._rules.path = config.healing.rules
@@ -199,6 +204,14 @@ class Control:
     async def _keep_head(self) -> None:
         await self._database.ready.wait()
         await self._head.run()
+
+    async def _escalate(self) -> None:
+        await self._database.ready.wait()
+        await self._alerts.run()
+
+    def _woken(self) -> None:
+        self._healer.wake()
+        self._alerts.wake()
 
     def _storage(self) -> dict[str, Any]:
         state = self._database.state()

@@ -42,6 +42,7 @@ def doctor(args: argparse.Namespace) -> int:
         asyncio.run(_rights(config, data_dir)),
         _founder_token(DataDir(data_dir)),
         _jail(),
+        _push(config),
         Finding("git", "ok", "found")
         if shutil.which("git")
         else Finding("git", "missing", "no git"),
@@ -153,6 +154,15 @@ def _jail() -> Finding:
         if reason is None
         else Finding("jail", "missing", reason)
     )
+
+
+def _push(config: Config) -> Finding:
+    from proxy.app.push import missing
+
+    if reason := missing(config.alerts.push):
+        return Finding("push", "missing", reason)
+    told = f"{len(config.alerts.push)} places" if config.alerts.push else "nobody: alerts.push"
+    return Finding("push", "ok", f"alerts are pushed to {told}")
 
 
 async def _sidecar(url: str | None) -> Finding:

@@ -36,6 +36,7 @@ from proxy.errors import Conflict, NotPermitted
 from proxy.founder import control as control_rules
 from proxy.founder.control import Firing, FounderControlConfig, Subject
 from proxy.founder.policy import Switches, may_decide, verdict
+from proxy.founder.signed import check_decision
 from proxy.store import approvals as approval_store
 from proxy.store import audit as audit_store
 from proxy.store import control as control_store
@@ -72,6 +73,7 @@ class Answered:
     interactive: bool = True
     unseen_hunks: int = 0
     keep_job_open: bool = False
+    signature: str | None = None
 
 
 class RuleRefused(NotPermitted):
@@ -121,10 +123,13 @@ class FounderApprovalEngine:
         clock: Clock | None = None,
         approval_days: float = 7.0,
         auto_approve_sandbox: Callable[[], bool] = lambda: False,
+        signers: str = "",
     ) -> None:
+        """``signers``: the file of keys, where a yes at gate main is signed."""
         self._clock = clock or SystemClock()
         self._life = timedelta(days=approval_days)
         self._auto_approve_sandbox = auto_approve_sandbox
+        self._signers = signers
 
     async def request(self, conn: asyncpg.Connection, actor: Actor, item: Item) -> Approval:
         """File an item. Its risk is the requester's score, raised by the founder's rules; never
@@ -196,6 +201,8 @@ class FounderApprovalEngine:
             return await self._repeated(conn, approval, patch, answered)
         _check_digests(approval, patch, answered)
         firing = await self._check_may(conn, actor, approval, patch, answered)
+        if approval.item_type is ItemType.PATCH_MAIN and answered.decision == "approve" and patch:
+            check_decision(self._signers, patch, actor.name, answered.signature)
         if approval.status in UNDECIDED:
             approval = await approval_store.decide(
                 conn,
@@ -207,6 +214,7 @@ class FounderApprovalEngine:
                 idempotency_key=answered.idempotency_key,
                 interactive=answered.interactive,
                 details={"unseen_hunks": answered.unseen_hunks, **_named(firing)},
+                signature=answered.signature,
             )
         if patch is None or answered.decision == "defer":
             return Decided(approval, patch)

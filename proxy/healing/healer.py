@@ -23,8 +23,17 @@ from proxy.domain.failure import Failure, Signature
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import LIVE_PATCH_STATUSES, Patch, PatchStatus
 from proxy.domain.redact import Redactor
-from proxy.errors import Conflict, Invalid, NotFound, NotPermitted, SelfHealError, Unavailable
+from proxy.errors import (
+    ConfigError,
+    Conflict,
+    Invalid,
+    NotFound,
+    NotPermitted,
+    SelfHealError,
+    Unavailable,
+)
 from proxy.founder.approvals import FounderApprovalEngine
+from proxy.founder.signed import check_before_apply
 from proxy.healing import plan
 from proxy.healing.applier import Applied, Applier
 from proxy.healing.evidence import confidence
@@ -384,8 +393,10 @@ class Healer:
                     return False
                 done = Applied(patch.base_commit or "", commit, True, "the branch was merged")
             else:
+                async with self._as_sidecar() as conn:
+                    await check_before_apply(conn, self._config.founder.signers, patch)
                 done = await self._applier.apply(patch)
-        except (Conflict, Invalid, NotFound, NotPermitted) as error:
+        except (ConfigError, Conflict, Invalid, NotFound, NotPermitted) as error:
             await self._refuse(order_id, error)
             return True
         if not done.moved:

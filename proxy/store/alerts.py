@@ -55,3 +55,10 @@ async def acknowledge(
         sql("alerts.acknowledge"), kind, subject, clip(note, NOTE_CHARS_MAX) or ""
     )
     return at
+
+
+async def tell(
+    conn: asyncpg.Connection, kind: str, subject: str, change: str, severity: Severity
+) -> None:
+    """One event to everybody who listens."""
+    await conn.fetchval(sql("alerts.tell"), kind, subject, change, severity.value)

@@ -98,6 +98,7 @@ async def decide(
     idempotency_key: str,
     interactive: bool = True,
     details: dict[str, Any] | None = None,
+    signature: str | None = None,
 ) -> Approval:
     """Decide once. Moves the approval and no patch: the caller steps the patch in the same
     transaction.
@@ -125,6 +126,7 @@ async def decide(
         evidence_digest,
         idempotency_key,
         jsonable(details or {}),
+        signature,
     )
     return await get_approval(conn, approval_id)
 
@@ -167,6 +169,7 @@ async def record_deed(
     idempotency_key: str,
     reason: str | None = None,
     interactive: bool = True,
+    signature: str | None = None,
 ) -> Deed:
     """An order, on the founder's own login (an admin's for ``sandbox`` where the switch is on).
 
@@ -187,8 +190,15 @@ async def record_deed(
         idempotency_key,
         clip(reason, REASON_CHARS_MAX),
         interactive,
+        signature,
     )
     return _deed(row)
+
+
+async def signature_at_main(conn: asyncpg.Connection, patch_id: int) -> tuple[str, str] | None:
+    """Who let this patch past gate main, and with what signature; None when nobody signed."""
+    row = await conn.fetchrow(sql("approvals.signature_at_main"), patch_id)
+    return None if row is None else (row["actor"], row["signature"])
 
 
 async def pending_deeds(conn: asyncpg.Connection) -> list[Deed]:

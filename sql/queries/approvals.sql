@@ -9,8 +9,9 @@ returning id
 select id from approval_requests where idempotency_key = $1
 
 -- name: decide
-insert into approval_decisions (approval_id, decision, reason, interactive, digest, evidence_digest, idempotency_key, details)
-values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
+insert into approval_decisions (approval_id, decision, reason, interactive, digest, evidence_digest, idempotency_key,
+  details, signature)
+values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9)
 returning id
 
 -- name: decision_by_key
@@ -31,8 +32,8 @@ select expire_approvals($1) as id
 select void_stale_approvals($1) as id
 
 -- name: record_deed
-insert into founder_decisions (kind, patch_id, digest, evidence_digest, idempotency_key, reason, interactive)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into founder_decisions (kind, patch_id, digest, evidence_digest, idempotency_key, reason, interactive, signature)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 returning *
 
 -- name: pending_deeds
@@ -46,3 +47,11 @@ select * from founder_decisions where idempotency_key = $1
 
 -- name: deeds_of
 select * from founder_decisions where patch_id = $1 order by id
+
+-- name: signature_at_main
+select actor, signature from (
+  select d.actor, d.signature, d.decided_at from approval_decisions d join approval_requests r on r.id = d.approval_id
+  where r.patch_id = $1 and r.item_type = 'patch_main' and r.status = 'approved' and d.decision = 'approve'
+  union all
+  select f.actor, f.signature, f.decided_at from founder_decisions f where f.patch_id = $1 and f.kind = 'break_glass'
+) signed where signature is not null order by decided_at desc limit 1

@@ -14,6 +14,7 @@ from proxy.contract import (
 )
 from proxy.domain.patch import PatchStatus
 from proxy.errors import Conflict
+from proxy.founder.signed import check_decision
 from proxy.store import alerts as alert_store
 from proxy.store import approvals as approval_store
 from proxy.store import patches as patch_store
@@ -61,6 +62,7 @@ async def break_glass(call: Call) -> DeedResult:
                 f"P-{patch.id} is not what was shown; look again, then decide",
                 code="digest_changed",
             )
+        check_decision(call.deps.config.founder.signers, patch, call.who.name, body.signature)
         deed = await approval_store.record_deed(
             conn,
             "break_glass",
@@ -70,6 +72,7 @@ async def break_glass(call: Call) -> DeedResult:
             body.idempotency_key,
             body.reason,
             body.interactive,
+            body.signature,
         )
         if known is None:
             await patch_store.step_patch(

@@ -93,6 +93,7 @@ async def decide(call: Call) -> ApprovalView:
         body.interactive,
         body.unseen_hunks,
         body.keep_job_open,
+        body.signature,
     )
     try:
         async with call.deed() as conn:
