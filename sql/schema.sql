@@ -208,6 +208,73 @@ begin
   return null;
 end $$;
 ALTER FUNCTION selfheal.audit_profiles() OWNER TO sh_owner;
+CREATE TABLE selfheal.self_healing_jobs (
+    id bigint NOT NULL,
+    service text NOT NULL,
+    environment text DEFAULT 'production'::text NOT NULL,
+    method text,
+    route text,
+    error_signature text NOT NULL,
+    signature_text text DEFAULT ''::text NOT NULL,
+    error_category text NOT NULL,
+    severity text NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    occurrences bigint DEFAULT 1 NOT NULL,
+    first_seen timestamp with time zone NOT NULL,
+    last_seen timestamp with time zone NOT NULL,
+    rule text DEFAULT ''::text NOT NULL,
+    evidence text[] DEFAULT '{}'::text[] NOT NULL,
+    reason text,
+    regression boolean DEFAULT false NOT NULL,
+    regressed_at timestamp with time zone,
+    noise boolean DEFAULT false NOT NULL,
+    snoozed_until timestamp with time zone,
+    trace_id text,
+    related_observability_log_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    related_anomaly_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    ai_summary text,
+    ai_recommended_actions text[] DEFAULT '{}'::text[] NOT NULL,
+    closed_reason text,
+    applied_at timestamp with time zone,
+    resolved_at timestamp with time zone,
+    sampled_at timestamp with time zone,
+    replayable boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    clients bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    affected_share real,
+    told_severity text,
+    releases text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT self_healing_jobs_affected_share_check CHECK (((affected_share >= (0)::double precision) AND (affected_share <= (1)::double precision))),
+    CONSTRAINT self_healing_jobs_clients_check CHECK ((cardinality(clients) <= 64)),
+    CONSTRAINT self_healing_jobs_error_category_check CHECK ((error_category = ANY (ARRAY['RLS_VIOLATION'::text, 'AUTH_FAILURE'::text, 'SSR_HYDRATION'::text, 'API_SCHEMA'::text, 'PERFORMANCE'::text, 'UI_BUG'::text, 'REDIRECT_LOOP'::text, 'DB_ERROR'::text, 'UNKNOWN'::text]))),
+    CONSTRAINT self_healing_jobs_occurrences_check CHECK ((occurrences >= 1)),
+    CONSTRAINT self_healing_jobs_releases_check CHECK ((cardinality(releases) <= 20)),
+    CONSTRAINT self_healing_jobs_severity_check CHECK ((severity = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
+    CONSTRAINT self_healing_jobs_status_check CHECK ((status = ANY (ARRAY['open'::text, 'patch_proposed'::text, 'sandboxed'::text, 'approved'::text, 'applied'::text, 'resolved'::text, 'snoozed'::text, 'closed'::text]))),
+    CONSTRAINT self_healing_jobs_told_severity_check CHECK ((told_severity = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text])))
+);
+ALTER TABLE ONLY selfheal.self_healing_jobs FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_jobs OWNER TO sh_owner;
+CREATE FUNCTION selfheal.check_grouping(p_job bigint) RETURNS selfheal.self_healing_jobs
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  job self_healing_jobs;
+begin
+  if not may_act() or acting_role() not in ('founder', 'admin') then
+    raise exception 'what is one bug is for the founder or an admin to say' using errcode = '42501';
+  end if;
+  select * into job from self_healing_jobs where id = p_job for update;
+  if not found then
+    raise exception 'there is no job J-%', p_job using errcode = 'SH007';
+  elsif job.status = 'closed' then
+    raise exception 'J-% is closed; reopen it first', p_job using errcode = 'SH001';
+  end if;
+  return job;
+end $$;
+ALTER FUNCTION selfheal.check_grouping(p_job bigint) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.check_step(noun text, allowed text[], old text, new text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -709,10 +776,40 @@ begin
   return new;
 end $$;
 ALTER FUNCTION selfheal.guard_request_update() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.is_straggler(p_job selfheal.self_healing_jobs, p_release text, p_at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  -- Where nobody tells builds apart, time alone decides. A build that had the bug before proves nothing, once a newer
+  -- one is known; for an hour the newer one may just not have spoken yet. After that a name that never changes is none.
+  select case
+    when p_release is not null then p_release = any (p_job.releases) and (
+      p_at < p_job.applied_at + interval '1 hour'
+      or exists (select from self_healing_releases r where (r.service, r.environment) = (p_job.service, p_job.environment)
+                 and r.release <> p_release and r.first_seen > p_job.applied_at)
+      or exists (select from observability_deploys d where d.service = p_job.service
+                 and d.version not in ('', p_release) and d.created_at > p_job.applied_at))
+    else exists (select from observability_deploys d where d.service = p_job.service and d.created_at <= p_job.applied_at
+                 and d.created_at > p_job.applied_at - interval '30 days')
+      and p_at < coalesce((select min(d.created_at) from observability_deploys d
+                 where d.service = p_job.service and d.created_at > p_job.applied_at), p_job.applied_at + interval '1 hour')
+  end
+$$;
+ALTER FUNCTION selfheal.is_straggler(p_job selfheal.self_healing_jobs, p_release text, p_at timestamp with time zone) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.json_text(value text) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$ select coalesce(to_json(value)::text, 'null') $$;
 ALTER FUNCTION selfheal.json_text(value text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.kmv_count(sketch bigint[]) RETURNS bigint
+    LANGUAGE sql IMMUTABLE
+    AS $$ select case when cardinality(sketch) < 64 then cardinality(sketch)
+               else round(63 * 9223372036854775807.0 / greatest(sketch[64], 1))::bigint end $$;
+ALTER FUNCTION selfheal.kmv_count(sketch bigint[]) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.kmv_join(one bigint[], other bigint[]) RETURNS bigint[]
+    LANGUAGE sql IMMUTABLE
+    AS $$ select coalesce(array_agg(h order by h), '{}') from (
+          select distinct h from unnest(one || other) h where h is not null order by h limit 64) kept $$;
+ALTER FUNCTION selfheal.kmv_join(one bigint[], other bigint[]) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.may_act() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -745,6 +842,64 @@ CREATE FUNCTION selfheal.may_decide(item_type text, decision text, risk_level te
     else false end
 $$;
 ALTER FUNCTION selfheal.may_decide(item_type text, decision text, risk_level text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  keep self_healing_jobs;
+  other self_healing_jobs;
+begin
+  if p_keep = p_other then
+    raise exception 'J-% and itself are one job already', p_keep using errcode = 'SH001';
+  end if;
+  -- always in the same order: two people merge the same pair both ways round
+  perform 1 from self_healing_jobs where id in (p_keep, p_other) order by id for update;
+  keep := check_grouping(p_keep);
+  other := check_grouping(p_other);
+  if (keep.service, keep.environment) <> (other.service, other.environment) then
+    raise exception 'J-% and J-% belong to different services or environments', p_keep, p_other using errcode = 'SH001';
+  end if;
+  delete from self_healing_aliases a
+    where (a.service, a.environment, a.error_signature) = (keep.service, keep.environment, keep.error_signature);
+  update self_healing_aliases a set stands_for = keep.error_signature
+    where (a.service, a.environment, a.stands_for) = (other.service, other.environment, other.error_signature);
+  insert into self_healing_aliases as a (service, environment, error_signature, stands_for, counted)
+    values (other.service, other.environment, other.error_signature, keep.error_signature, other.occurrences)
+    on conflict (service, environment, error_signature)
+    do update set stands_for = excluded.stands_for, counted = excluded.counted;
+  update self_healing_jobs j set
+    occurrences = j.occurrences + other.occurrences,
+    first_seen = least(j.first_seen, other.first_seen),
+    last_seen = greatest(j.last_seen, other.last_seen),
+    severity = case when severity_rank(other.severity) > severity_rank(j.severity) then other.severity else j.severity end,
+    noise = j.noise and other.noise,
+    related_observability_log_ids =
+      (other.related_observability_log_ids || j.related_observability_log_ids)[greatest(1,
+        cardinality(other.related_observability_log_ids) + cardinality(j.related_observability_log_ids) - 49):],
+    related_anomaly_ids = (other.related_anomaly_ids || j.related_anomaly_ids)[greatest(1,
+        cardinality(other.related_anomaly_ids) + cardinality(j.related_anomaly_ids) - 49):]
+  where j.id = p_keep;
+  insert into self_healing_links (job_id, kind, ref, at)
+    select p_keep, l.kind, l.ref, l.at from self_healing_links l where l.job_id = p_other on conflict do nothing;
+  update self_healing_jobs set status = 'closed',
+    closed_reason = left(format('merged into J-%s', p_keep) || coalesce(': ' || nullif(p_reason, ''), ''), 2000)
+  where id = p_other;
+end $$;
+ALTER FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.move_samples(p_from bigint, p_to bigint, p_events bigint[], p_back bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  moved bigint;
+begin
+  update self_healing_events set job_id = p_to where job_id = p_from and id = any (p_events);
+  get diagnostics moved = row_count;
+  update self_healing_jobs set occurrences = greatest(1, occurrences - moved - p_back) where id = p_from;
+  return moved;
+end $$;
+ALTER FUNCTION selfheal.move_samples(p_from bigint, p_to bigint, p_events bigint[], p_back bigint) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.note_foreign_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -937,6 +1092,20 @@ begin
   return null;
 end $$;
 ALTER FUNCTION selfheal.record_job() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.record_merge() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  merge self_healing_aliases := case when tg_op = 'DELETE' then old else new end;
+begin
+  perform audit_append(case tg_op when 'DELETE' then 'job.unmerged' else 'job.merged' end,
+    coalesce((select 'J-' || max(j.id) from self_healing_jobs j where (j.service, j.environment, j.error_signature)
+      = (merge.service, merge.environment, merge.stands_for)), merge.stands_for),
+    null, to_jsonb(merge), null);
+  return null;
+end $$;
+ALTER FUNCTION selfheal.record_merge() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.record_patch() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -980,6 +1149,28 @@ begin
   return null;
 end $$;
 ALTER FUNCTION selfheal.record_request() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.record_split() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  perform audit_append('job.split', new.error_signature, null, to_jsonb(new), null);
+  return null;
+end $$;
+ALTER FUNCTION selfheal.record_split() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.resolve_signature(p_service text, p_environment text, p_signature text, p_facets text[]) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select coalesce(
+    (select a.stands_for from self_healing_aliases a
+     where (a.service, a.environment, a.error_signature) = (p_service, p_environment, own.signature)), own.signature)
+  from (select coalesce(
+    (select s.stands_for from self_healing_splits s
+     where (s.service, s.environment, s.error_signature) = (p_service, p_environment, p_signature)
+       and s.facet = any (p_facets) order by s.id limit 1), p_signature) as signature) own
+$$;
+ALTER FUNCTION selfheal.resolve_signature(p_service text, p_environment text, p_signature text, p_facets text[]) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.role_name(short text) RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -1081,11 +1272,84 @@ CREATE FUNCTION selfheal.severity_rank(word text) RETURNS smallint
     LANGUAGE sql IMMUTABLE
     AS $$ select case word when 'low' then 0 when 'medium' then 1 when 'high' then 2 when 'critical' then 3 end::smallint $$;
 ALTER FUNCTION selfheal.severity_rank(word text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  job self_healing_jobs := check_grouping(p_job);
+  own text := 'v1:' || left(encode(sha256(convert_to(job.error_signature || chr(10) || p_facet, 'UTF8')), 'hex'), 24);
+  made bigint;
+  moved bigint;
+begin
+  select id into made from self_healing_jobs j
+    where (j.service, j.environment, j.error_signature) = (job.service, job.environment, own) and j.status <> 'closed';
+  if made is not null then
+    raise exception 'J-% has been split off J-% already', made, p_job using errcode = 'SH001';
+  end if;
+  insert into self_healing_splits (service, environment, error_signature, facet, said, stands_for)
+    values (job.service, job.environment, job.error_signature, p_facet, left(p_said, 300), own)
+    on conflict do nothing;
+  insert into self_healing_jobs (service, environment, method, route, error_signature, signature_text, error_category,
+      severity, first_seen, last_seen, rule, evidence, reason, noise, sampled_at)
+    select job.service, job.environment, coalesce(e.failure ->> 'method', job.method), coalesce(e.failure ->> 'route', job.route),
+      own, left(job.signature_text || ' | ' || p_said, 8192), job.error_category, job.severity, e.occurred_at, e.occurred_at,
+      job.rule, job.evidence, coalesce(nullif(p_reason, ''), job.reason), job.noise, now()
+    from self_healing_events e where e.job_id = p_job and e.id = p_events[1]
+    returning id into made;
+  if made is null then
+    raise exception 'J-% has no such event', p_job using errcode = 'SH007';
+  end if;
+  moved := move_samples(p_job, made, p_events, 0);
+  update self_healing_jobs j set occurrences = moved, first_seen = e.first_at, last_seen = e.last_at, replayable = e.replayable
+    from (select min(occurred_at) as first_at, max(occurred_at) as last_at, bool_or(request is not null) as replayable
+          from self_healing_events where job_id = made) e
+    where j.id = made;
+  return made;
+end $$;
+ALTER FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.switch_on(switch text) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
     AS $$ select coalesce((select enabled from gate_switches where name = switch), false) $$;
 ALTER FUNCTION selfheal.switch_on(switch text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.unmerge_job(p_job bigint, p_signature text, p_events bigint[]) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  job self_healing_jobs := check_grouping(p_job);
+  back bigint;
+  former self_healing_jobs;
+begin
+  delete from self_healing_aliases a where (a.service, a.environment, a.error_signature, a.stands_for)
+    = (job.service, job.environment, p_signature, job.error_signature) returning counted into back;
+  select * into former from self_healing_jobs j
+    where (j.service, j.environment, j.error_signature) = (job.service, job.environment, p_signature)
+    order by j.id desc limit 1 for update;
+  if back is null or former.id is null then
+    raise exception 'nothing of this signature was merged into J-%', p_job using errcode = 'SH007';
+  end if;
+  if former.status = 'closed' then
+    update self_healing_jobs set status = 'open' where id = former.id;
+  end if;
+  update self_healing_jobs set
+    occurrences = occurrences + move_samples(p_job, former.id, p_events, back),
+    last_seen = greatest(last_seen, (select max(occurred_at) from self_healing_events where job_id = former.id))
+  where id = former.id;
+  return former.id;
+end $$;
+ALTER FUNCTION selfheal.unmerge_job(p_job bigint, p_signature text, p_events bigint[]) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.unmerge_reopened() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  delete from self_healing_aliases a
+    where (a.service, a.environment, a.error_signature) = (new.service, new.environment, new.error_signature);
+  return null;
+end $$;
+ALTER FUNCTION selfheal.unmerge_reopened() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.void_stale_approvals(of_patch bigint) RETURNS SETOF bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -1395,7 +1659,8 @@ CREATE TABLE selfheal.self_healing_events (
     failure jsonb NOT NULL,
     request jsonb,
     request_body bytea,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    error_signature text
 );
 ALTER TABLE ONLY selfheal.self_healing_events FORCE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.self_healing_events OWNER TO sh_owner;
@@ -1414,7 +1679,8 @@ CREATE VIEW selfheal.job_events AS
         CASE
             WHEN ( SELECT selfheal.sees_content() AS sees_content) THEN request_body
             ELSE NULL::bytea
-        END AS request_body
+        END AS request_body,
+    error_signature
    FROM selfheal.self_healing_events
   WHERE ( SELECT selfheal.may_act() AS may_act);
 ALTER VIEW selfheal.job_events OWNER TO sh_owner;
@@ -1424,46 +1690,6 @@ CREATE TABLE selfheal.job_steps (
     role text NOT NULL
 );
 ALTER TABLE selfheal.job_steps OWNER TO sh_owner;
-CREATE TABLE selfheal.self_healing_jobs (
-    id bigint NOT NULL,
-    service text NOT NULL,
-    environment text DEFAULT 'production'::text NOT NULL,
-    method text,
-    route text,
-    error_signature text NOT NULL,
-    signature_text text DEFAULT ''::text NOT NULL,
-    error_category text NOT NULL,
-    severity text NOT NULL,
-    status text DEFAULT 'open'::text NOT NULL,
-    occurrences bigint DEFAULT 1 NOT NULL,
-    first_seen timestamp with time zone NOT NULL,
-    last_seen timestamp with time zone NOT NULL,
-    rule text DEFAULT ''::text NOT NULL,
-    evidence text[] DEFAULT '{}'::text[] NOT NULL,
-    reason text,
-    regression boolean DEFAULT false NOT NULL,
-    regressed_at timestamp with time zone,
-    noise boolean DEFAULT false NOT NULL,
-    snoozed_until timestamp with time zone,
-    trace_id text,
-    related_observability_log_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    related_anomaly_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    ai_summary text,
-    ai_recommended_actions text[] DEFAULT '{}'::text[] NOT NULL,
-    closed_reason text,
-    applied_at timestamp with time zone,
-    resolved_at timestamp with time zone,
-    sampled_at timestamp with time zone,
-    replayable boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT self_healing_jobs_error_category_check CHECK ((error_category = ANY (ARRAY['RLS_VIOLATION'::text, 'AUTH_FAILURE'::text, 'SSR_HYDRATION'::text, 'API_SCHEMA'::text, 'PERFORMANCE'::text, 'UI_BUG'::text, 'REDIRECT_LOOP'::text, 'DB_ERROR'::text, 'UNKNOWN'::text]))),
-    CONSTRAINT self_healing_jobs_occurrences_check CHECK ((occurrences >= 1)),
-    CONSTRAINT self_healing_jobs_severity_check CHECK ((severity = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
-    CONSTRAINT self_healing_jobs_status_check CHECK ((status = ANY (ARRAY['open'::text, 'patch_proposed'::text, 'sandboxed'::text, 'approved'::text, 'applied'::text, 'resolved'::text, 'snoozed'::text, 'closed'::text])))
-);
-ALTER TABLE ONLY selfheal.self_healing_jobs FORCE ROW LEVEL SECURITY;
-ALTER TABLE selfheal.self_healing_jobs OWNER TO sh_owner;
 CREATE VIEW selfheal.jobs AS
  SELECT id,
     service,
@@ -1494,7 +1720,11 @@ CREATE VIEW selfheal.jobs AS
     ai_recommended_actions,
     closed_reason,
     applied_at,
-    resolved_at
+    resolved_at,
+    selfheal.kmv_count(clients) AS distinct_clients,
+    affected_share,
+    told_severity,
+    releases
    FROM selfheal.self_healing_jobs
   WHERE ( SELECT selfheal.may_act() AS may_act);
 ALTER VIEW selfheal.jobs OWNER TO sh_owner;
@@ -1709,6 +1939,7 @@ CREATE TABLE selfheal.self_healing_aliases (
     environment text NOT NULL,
     error_signature text NOT NULL,
     stands_for text NOT NULL,
+    counted bigint DEFAULT 0 NOT NULL,
     CONSTRAINT self_healing_aliases_check CHECK ((error_signature <> stands_for))
 );
 ALTER TABLE ONLY selfheal.self_healing_aliases FORCE ROW LEVEL SECURITY;
@@ -1740,6 +1971,37 @@ ALTER TABLE ONLY selfheal.self_healing_links FORCE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.self_healing_links OWNER TO sh_owner;
 ALTER TABLE selfheal.self_healing_patches ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME selfheal.self_healing_patches_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE selfheal.self_healing_releases (
+    service text NOT NULL,
+    environment text NOT NULL,
+    release text NOT NULL,
+    first_seen timestamp with time zone NOT NULL,
+    CONSTRAINT self_healing_releases_release_check CHECK ((length(release) <= 200))
+);
+ALTER TABLE ONLY selfheal.self_healing_releases FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_releases OWNER TO sh_owner;
+CREATE TABLE selfheal.self_healing_splits (
+    id bigint NOT NULL,
+    service text NOT NULL,
+    environment text NOT NULL,
+    error_signature text NOT NULL,
+    facet text NOT NULL,
+    said text DEFAULT ''::text NOT NULL,
+    stands_for text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT self_healing_splits_check CHECK ((error_signature <> stands_for)),
+    CONSTRAINT self_healing_splits_facet_check CHECK (((length(facet) >= 3) AND (length(facet) <= 200)))
+);
+ALTER TABLE ONLY selfheal.self_healing_splits FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_splits OWNER TO sh_owner;
+ALTER TABLE selfheal.self_healing_splits ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.self_healing_splits_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -1815,6 +2077,12 @@ ALTER TABLE ONLY selfheal.self_healing_links
     ADD CONSTRAINT self_healing_links_pkey PRIMARY KEY (job_id, kind, ref);
 ALTER TABLE ONLY selfheal.self_healing_patches
     ADD CONSTRAINT self_healing_patches_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.self_healing_releases
+    ADD CONSTRAINT self_healing_releases_pkey PRIMARY KEY (service, environment, release);
+ALTER TABLE ONLY selfheal.self_healing_splits
+    ADD CONSTRAINT self_healing_splits_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY selfheal.self_healing_splits
+    ADD CONSTRAINT self_healing_splits_service_environment_error_signature_fac_key UNIQUE (service, environment, error_signature, facet);
 CREATE INDEX acknowledgements_of ON selfheal.acknowledgements USING btree (kind, subject, at DESC);
 CREATE INDEX approval_decisions_of ON selfheal.approval_decisions USING btree (approval_id, id);
 CREATE UNIQUE INDEX approval_decisions_once ON selfheal.approval_decisions USING btree (approval_id) WHERE (decision <> 'defer'::text);
@@ -1835,6 +2103,7 @@ CREATE INDEX observability_logs_default_trace_id_idx ON selfheal.observability_l
 CREATE INDEX self_healing_events_job ON selfheal.self_healing_events USING btree (job_id, id DESC);
 CREATE INDEX self_healing_jobs_list ON selfheal.self_healing_jobs USING btree (selfheal.severity_rank(severity) DESC, last_seen DESC, id DESC) WHERE ((status = ANY (ARRAY['open'::text, 'patch_proposed'::text, 'sandboxed'::text, 'approved'::text, 'applied'::text, 'snoozed'::text])) AND (NOT noise));
 CREATE UNIQUE INDEX self_healing_jobs_one_open ON selfheal.self_healing_jobs USING btree (service, environment, error_signature) WHERE (status <> 'closed'::text);
+CREATE INDEX self_healing_jobs_opened ON selfheal.self_healing_jobs USING btree (service, environment, created_at);
 CREATE INDEX self_healing_jobs_resolved ON selfheal.self_healing_jobs USING btree (resolved_at) WHERE (status = 'resolved'::text);
 CREATE INDEX self_healing_jobs_snoozed ON selfheal.self_healing_jobs USING btree (snoozed_until) WHERE (status = 'snoozed'::text);
 CREATE INDEX self_healing_links_at ON selfheal.self_healing_links USING btree (at);
@@ -1881,10 +2150,13 @@ CREATE TRIGGER record AFTER INSERT ON selfheal.approval_decisions FOR EACH ROW E
 CREATE TRIGGER record AFTER INSERT OR UPDATE ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.record_request();
 CREATE TRIGGER record AFTER INSERT ON selfheal.control_versions FOR EACH ROW EXECUTE FUNCTION selfheal.record_control();
 CREATE TRIGGER record AFTER INSERT OR UPDATE ON selfheal.founder_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.record_deed();
+CREATE TRIGGER record AFTER INSERT OR DELETE OR UPDATE ON selfheal.self_healing_aliases FOR EACH ROW EXECUTE FUNCTION selfheal.record_merge();
 CREATE TRIGGER record AFTER INSERT OR UPDATE ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.record_patch();
+CREATE TRIGGER record AFTER INSERT ON selfheal.self_healing_splits FOR EACH ROW EXECUTE FUNCTION selfheal.record_split();
 CREATE TRIGGER record_deploys BEFORE INSERT ON selfheal.observability_deploys FOR EACH ROW EXECUTE FUNCTION selfheal.record_deploy();
 CREATE TRIGGER record_insert AFTER INSERT ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.record_job();
 CREATE TRIGGER record_update AFTER UPDATE ON selfheal.self_healing_jobs FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.severity IS DISTINCT FROM new.severity) OR (old.ai_summary IS DISTINCT FROM new.ai_summary) OR (old.ai_recommended_actions IS DISTINCT FROM new.ai_recommended_actions))) EXECUTE FUNCTION selfheal.record_job();
+CREATE TRIGGER unmerge AFTER UPDATE OF status ON selfheal.self_healing_jobs FOR EACH ROW WHEN (((old.status = 'closed'::text) AND (new.status = 'open'::text))) EXECUTE FUNCTION selfheal.unmerge_reopened();
 CREATE TRIGGER void_stale AFTER UPDATE ON selfheal.self_healing_patches FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.evidence_digest IS DISTINCT FROM new.evidence_digest))) EXECUTE FUNCTION selfheal.void_with_patch();
 CREATE TRIGGER wake AFTER INSERT OR UPDATE ON selfheal.observability_anomalies FOR EACH ROW EXECUTE FUNCTION selfheal.notify_anomaly();
 ALTER TABLE ONLY selfheal.approval_decisions
@@ -1937,6 +2209,8 @@ CREATE POLICY owner_all ON selfheal.self_healing_events TO sh_owner USING (true)
 CREATE POLICY owner_all ON selfheal.self_healing_jobs TO sh_owner USING (true) WITH CHECK (true);
 CREATE POLICY owner_all ON selfheal.self_healing_links TO sh_owner USING (true) WITH CHECK (true);
 CREATE POLICY owner_all ON selfheal.self_healing_patches TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.self_healing_releases TO sh_owner USING (true) WITH CHECK (true);
+CREATE POLICY owner_all ON selfheal.self_healing_splits TO sh_owner USING (true) WITH CHECK (true);
 CREATE POLICY people ON selfheal.self_healing_aliases TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY people ON selfheal.self_healing_events FOR SELECT TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY people ON selfheal.self_healing_jobs TO sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
@@ -1952,11 +2226,14 @@ CREATE POLICY readers ON selfheal.control_versions FOR SELECT TO sh_proxy, sh_ad
 CREATE POLICY readers ON selfheal.founder_decisions FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY readers ON selfheal.gate_switches FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY readers ON selfheal.profiles FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY readers ON selfheal.self_healing_splits FOR SELECT TO sh_proxy, sh_admin, sh_founder USING (( SELECT selfheal.may_act() AS may_act));
 ALTER TABLE selfheal.self_healing_aliases ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.self_healing_events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.self_healing_jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.self_healing_links ENABLE ROW LEVEL SECURITY;
 ALTER TABLE selfheal.self_healing_patches ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_releases ENABLE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_splits ENABLE ROW LEVEL SECURITY;
 CREATE POLICY sidecar ON selfheal.adopted_inbox TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY sidecar ON selfheal.adopted_seen TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY sidecar ON selfheal.self_healing_aliases TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
@@ -1964,6 +2241,7 @@ CREATE POLICY sidecar ON selfheal.self_healing_events TO sh_proxy USING (( SELEC
 CREATE POLICY sidecar ON selfheal.self_healing_jobs TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY sidecar ON selfheal.self_healing_links TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY sidecar ON selfheal.self_healing_patches TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
+CREATE POLICY sidecar ON selfheal.self_healing_releases TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY write_rules ON selfheal.control_versions FOR INSERT TO sh_proxy, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 GRANT USAGE ON SCHEMA selfheal TO PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.adopted_columns(p_source regclass) FROM PUBLIC;
@@ -1986,6 +2264,54 @@ REVOKE ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_befo
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_proxy;
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_founder;
+GRANT SELECT,INSERT ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.self_healing_jobs TO sh_admin;
+GRANT SELECT ON TABLE selfheal.self_healing_jobs TO sh_founder;
+GRANT SELECT(id) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT SELECT(service) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(method) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(route) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(signature_text) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(error_category) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT(error_category) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(severity) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT(severity) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_jobs TO sh_admin;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_jobs TO sh_founder;
+GRANT SELECT(status) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(occurrences) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(first_seen) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(last_seen) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(rule) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(evidence) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(reason) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(regression) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(regressed_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(noise) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(snoozed_until) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(snoozed_until) ON TABLE selfheal.self_healing_jobs TO sh_admin;
+GRANT UPDATE(snoozed_until) ON TABLE selfheal.self_healing_jobs TO sh_founder;
+GRANT UPDATE(trace_id) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(related_observability_log_ids) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(related_anomaly_ids) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(ai_summary) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT(ai_summary),UPDATE(ai_summary) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(ai_recommended_actions) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT SELECT(ai_recommended_actions),UPDATE(ai_recommended_actions) ON TABLE selfheal.self_healing_jobs TO sh_agent;
+GRANT UPDATE(closed_reason) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(closed_reason) ON TABLE selfheal.self_healing_jobs TO sh_admin;
+GRANT UPDATE(closed_reason) ON TABLE selfheal.self_healing_jobs TO sh_founder;
+GRANT UPDATE(applied_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(resolved_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(sampled_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(replayable) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(updated_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(clients) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(affected_share) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(told_severity) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+GRANT UPDATE(releases) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.check_grouping(p_job bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.drop_log_partitions(before date) FROM PUBLIC;
@@ -1996,6 +2322,10 @@ REVOKE ALL ON FUNCTION selfheal.expire_approvals(moment timestamp with time zone
 GRANT ALL ON FUNCTION selfheal.expire_approvals(moment timestamp with time zone) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.forget_adopted(p_source text) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.forget_adopted(p_source text) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) TO sh_admin;
+GRANT ALL ON FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.move_samples(p_from bigint, p_to bigint, p_events bigint[], p_back bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.note_foreign_row() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.open_alerts(warn_before interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_proxy;
@@ -2004,8 +2334,17 @@ GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_founder;
 REVOKE ALL ON FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.record_deploy() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.record_merge() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.record_split() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) TO sh_admin;
+GRANT ALL ON FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.unmerge_job(p_job bigint, p_signature text, p_events bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.unmerge_job(p_job bigint, p_signature text, p_events bigint[]) TO sh_admin;
+GRANT ALL ON FUNCTION selfheal.unmerge_job(p_job bigint, p_signature text, p_events bigint[]) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.unmerge_reopened() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.acknowledgements TO sh_proxy;
@@ -2154,49 +2493,6 @@ GRANT SELECT ON TABLE selfheal.job_steps TO sh_agent;
 GRANT SELECT ON TABLE selfheal.job_steps TO sh_viewer;
 GRANT SELECT ON TABLE selfheal.job_steps TO sh_admin;
 GRANT SELECT ON TABLE selfheal.job_steps TO sh_founder;
-GRANT SELECT,INSERT ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT SELECT ON TABLE selfheal.self_healing_jobs TO sh_admin;
-GRANT SELECT ON TABLE selfheal.self_healing_jobs TO sh_founder;
-GRANT SELECT(id) ON TABLE selfheal.self_healing_jobs TO sh_agent;
-GRANT SELECT(service) ON TABLE selfheal.self_healing_jobs TO sh_agent;
-GRANT UPDATE(method) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(route) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(signature_text) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(error_category) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT SELECT(error_category) ON TABLE selfheal.self_healing_jobs TO sh_agent;
-GRANT UPDATE(severity) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT SELECT(severity) ON TABLE selfheal.self_healing_jobs TO sh_agent;
-GRANT UPDATE(status) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(status) ON TABLE selfheal.self_healing_jobs TO sh_admin;
-GRANT UPDATE(status) ON TABLE selfheal.self_healing_jobs TO sh_founder;
-GRANT SELECT(status) ON TABLE selfheal.self_healing_jobs TO sh_agent;
-GRANT UPDATE(occurrences) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(first_seen) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(last_seen) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(rule) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(evidence) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(reason) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(regression) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(regressed_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(noise) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(snoozed_until) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(snoozed_until) ON TABLE selfheal.self_healing_jobs TO sh_admin;
-GRANT UPDATE(snoozed_until) ON TABLE selfheal.self_healing_jobs TO sh_founder;
-GRANT UPDATE(trace_id) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(related_observability_log_ids) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(related_anomaly_ids) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(ai_summary) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT SELECT(ai_summary),UPDATE(ai_summary) ON TABLE selfheal.self_healing_jobs TO sh_agent;
-GRANT UPDATE(ai_recommended_actions) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT SELECT(ai_recommended_actions),UPDATE(ai_recommended_actions) ON TABLE selfheal.self_healing_jobs TO sh_agent;
-GRANT UPDATE(closed_reason) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(closed_reason) ON TABLE selfheal.self_healing_jobs TO sh_admin;
-GRANT UPDATE(closed_reason) ON TABLE selfheal.self_healing_jobs TO sh_founder;
-GRANT UPDATE(applied_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(resolved_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(sampled_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(replayable) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
-GRANT UPDATE(updated_at) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.jobs TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.jobs TO sh_agent;
 GRANT SELECT ON TABLE selfheal.jobs TO sh_viewer;
@@ -2317,3 +2613,7 @@ GRANT SELECT,INSERT,DELETE ON TABLE selfheal.self_healing_aliases TO sh_founder;
 GRANT SELECT,INSERT,DELETE ON TABLE selfheal.self_healing_links TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.self_healing_links TO sh_admin;
 GRANT SELECT ON TABLE selfheal.self_healing_links TO sh_founder;
+GRANT SELECT,INSERT ON TABLE selfheal.self_healing_releases TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.self_healing_splits TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.self_healing_splits TO sh_admin;
+GRANT SELECT ON TABLE selfheal.self_healing_splits TO sh_founder;
