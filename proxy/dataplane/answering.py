@@ -5,7 +5,7 @@ the head is read; from there on only content passes.
 """
 
 from proxy.dataplane import headers
-from proxy.dataplane.bodies import BodyReader
+from proxy.dataplane.bodies import BodyReader, reader_of
 from proxy.dataplane.chunks import LAST_CHUNK, frame
 from proxy.dataplane.copies import BodyCopy
 from proxy.dataplane.faults import BadAnswer
@@ -62,7 +62,7 @@ class Answering:
     def begin(self, head: ResponseHead, minor: int) -> None:
         """``head`` is final; the client speaks HTTP/1.``minor``."""
         self.head = head
-        self.body = BodyReader(head.kind, head.length, head.judge, self._plane.header_bytes)
+        self.body = reader_of(head, self._plane.header_bytes)
         self.chunk_out = head.kind in (CHUNKED, UNTIL_CLOSE) and minor == 1
         if head.status >= 400:
             self._copy = BodyCopy(self._plane.capture_bytes)

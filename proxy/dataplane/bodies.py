@@ -1,7 +1,7 @@
 """One body, read to its exact end by our own count and by llhttp. Used for both directions."""
 
 from proxy.dataplane.chunks import BadChunk, ChunkReader
-from proxy.dataplane.framing import CHUNKED, LENGTH, NO_BODY, UNTIL_CLOSE
+from proxy.dataplane.framing import CHUNKED, LENGTH, NO_BODY, UNTIL_CLOSE, Head
 from proxy.dataplane.judge import Judge
 
 _DISAGREE = "the two readers disagree about the end of the message"
@@ -71,3 +71,13 @@ class BodyReader:
             judge.retire()
         elif judge.complete and self.kind != UNTIL_CLOSE and not judge.retired:
             raise ValueError(_DISAGREE)
+
+
+def reader_of(head: Head, trailer_bytes_max: int) -> BodyReader:
+    """What reads the body that ``head`` announces; one serves every message without."""
+    if head.kind == NO_BODY:
+        return _NOTHING
+    return BodyReader(head.kind, head.length, head.judge, trailer_bytes_max)
+
+
+_NOTHING = BodyReader(NO_BODY, 0, Judge(), 0)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from proxy.dataplane import headers
 from proxy.dataplane.additions import Additions, additions
 from proxy.dataplane.answering import Answering
-from proxy.dataplane.bodies import BodyReader
+from proxy.dataplane.bodies import reader_of
 from proxy.dataplane.chunks import LAST_CHUNK, frame
 from proxy.dataplane.copies import BodyCopy
 from proxy.dataplane.faults import BadAnswer, Fault, Refused, answer, is_ours, own_fault
@@ -88,7 +88,7 @@ class Forwarding:
         self.request = request
         self.started, self.started_at = started, started_at
         self.up_at = started
-        self.body = BodyReader(request.kind, request.length, request.judge, plane.header_bytes)
+        self.body = reader_of(request, plane.header_bytes)
         self.copy = BodyCopy(plane.capture_bytes)
         self.trace = headers.trace_id(request)
         self.is_over = False

@@ -34,6 +34,7 @@ _NOTABLE = frozenset(
 )
 """Fields every head is asked about; found in one pass."""
 _NONE: list[bytes] = []
+_NAMES = re.compile(rb"([^:]+):[^\n]*\n")
 
 
 class Head:
@@ -53,15 +54,17 @@ class Head:
 
     judge: Judge
 
-    def __init__(self, minor: int, lines: list[bytes]) -> None:
+    def __init__(self, minor: int, block: bytes) -> None:
+        """``block`` is nothing but valid field lines, each with its CRLF."""
         self.minor = minor
-        self.lines = lines
+        self.lines = lines = block.split(b"\r\n")
+        lines.pop()
+        self.names = names = _NAMES.findall(block.lower())
         self.kind = NO_BODY
         self.length = 0
         self._notable: dict[bytes, list[bytes]] = {}
-        self.names = [line[: line.index(b":")].lower() for line in lines]
-        if not _NOTABLE.isdisjoint(self.names):
-            for name, line in zip(self.names, lines, strict=True):
+        if not _NOTABLE.isdisjoint(names):
+            for name, line in zip(names, lines, strict=True):
                 if name in _NOTABLE:
                     self._notable.setdefault(name, []).append(value_of(line))
         self._read_connection()
@@ -90,14 +93,12 @@ def value_of(line: bytes) -> bytes:
     return line.partition(b":")[2].strip(b" \t")
 
 
-def read_lines(head: bytes, start: int, malformed: Callable[[str], Fault]) -> list[bytes]:
-    """The raw field lines of ``head`` from ``start`` on. Raises ``malformed`` with the reason."""
+def read_block(head: bytes, start: int, malformed: Callable[[str], Fault]) -> bytes:
+    """The field lines of ``head`` from ``start`` on. Raises ``malformed`` with the reason."""
     block = head[start:-2]
     if not valid_block(block):
         raise malformed(_what_is_wrong(block))
-    lines = block.split(b"\r\n")
-    lines.pop()
-    return lines
+    return block
 
 
 def _what_is_wrong(block: bytes) -> str:

@@ -18,7 +18,7 @@ from proxy.dataplane.framing import (
     for_the_judge,
     is_chunked,
     plain_length,
-    read_lines,
+    read_block,
 )
 from proxy.dataplane.judge import Judge
 
@@ -53,8 +53,8 @@ class RequestHead(Head):
         "target",
     )
 
-    def __init__(self, method: bytes, target: bytes, minor: int, lines: list[bytes]) -> None:
-        super().__init__(minor, lines)
+    def __init__(self, method: bytes, target: bytes, minor: int, block: bytes) -> None:
+        super().__init__(minor, block)
         self.method = method
         self.target = target
         self.keep_alive_asked = minor == 0 and b"keep-alive" in self.connection
@@ -113,10 +113,10 @@ def read_request(head: bytes, bytes_max: int, count_max: int) -> RequestHead:
     method, target = line[1], line[2]
     if len(method) > METHOD_MAX:
         raise Refused("the method is too long", 501)
-    lines = read_lines(head, line.end(), Refused)
-    if len(lines) > count_max:
+    block = read_block(head, line.end(), Refused)
+    if block.count(b"\n") > count_max:
         raise Refused("there are too many header fields", 431)
-    request = RequestHead(method, target, 1 if line[4] == b"1" else 0, lines)
+    request = RequestHead(method, target, 1 if line[4] == b"1" else 0, block)
     _check_target(request)
     _check_host(request)
     _decide_length(request)

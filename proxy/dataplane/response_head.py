@@ -16,7 +16,7 @@ from proxy.dataplane.framing import (
     for_the_judge,
     is_chunked,
     plain_length,
-    read_lines,
+    read_block,
 )
 from proxy.dataplane.judge import Judge
 
@@ -31,8 +31,8 @@ _TOO_LARGE = "http_response_header_section_size"
 class ResponseHead(Head):
     __slots__ = ("reason", "status")
 
-    def __init__(self, status: int, reason: bytes, minor: int, lines: list[bytes]) -> None:
-        super().__init__(minor, lines)
+    def __init__(self, status: int, reason: bytes, minor: int, block: bytes) -> None:
+        super().__init__(minor, block)
         self.status = status
         self.reason = reason
 
@@ -54,13 +54,15 @@ def read_response(head: bytes, method: bytes, bytes_max: int, count_max: int) ->
     line = _STATUS_LINE.match(head)
     if line is None or line[2] < b"100":
         raise BadAnswer("the status line is malformed")
-    lines = read_lines(head, line.end(), BadAnswer)
-    if len(lines) > count_max:
+    block = read_block(head, line.end(), BadAnswer)
+    if block.count(b"\n") > count_max:
         raise BadAnswer("the answer has too many header fields", _TOO_LARGE)
-    response = ResponseHead(int(line[2]), line[3] or b"", 1 if line[1] == b"1" else 0, lines)
+    response = ResponseHead(int(line[2]), line[3] or b"", 1 if line[1] == b"1" else 0, block)
     _decide_length(response, method)
     response.judge = Judge(response=True)
-    judged = for_the_judge(head, lines, response.names) if response.kind == CHUNKED else head
+    judged = (
+        for_the_judge(head, response.lines, response.names) if response.kind == CHUNKED else head
+    )
     try:
         response.judge.feed(judged)
     except ValueError as error:
