@@ -230,6 +230,9 @@ class Got:
 class Client:
     """A raw client connection that reads answers with h11."""
 
+    patience_s = WAIT_S
+    """Between two pieces of an answer; a campaign on a busy machine has more."""
+
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
@@ -255,7 +258,7 @@ class Client:
                 return got
             if event is h11.NEED_DATA:
                 try:
-                    data = await asyncio.wait_for(self.reader.read(65536), WAIT_S)
+                    data = await asyncio.wait_for(self.reader.read(65536), self.patience_s)
                 except ConnectionError:
                     return got
                 got.raw += data
@@ -279,7 +282,7 @@ class Client:
         """Whatever still comes until the proxy closes; a reset counts as an end."""
         data = self._rest
         with contextlib.suppress(ConnectionError):
-            while chunk := await asyncio.wait_for(self.reader.read(65536), WAIT_S):
+            while chunk := await asyncio.wait_for(self.reader.read(65536), self.patience_s):
                 data += chunk
         return data
 

@@ -1,7 +1,8 @@
 """An app that remembers: `python ledger_upstream.py PORT LEDGER` writes down every request it got,
 whole, before it answers it. What stands there survives a SIGKILL.
 
-A request says in its own headers what it wants: ``X-Id``, ``X-Wait`` (ms before the answer),
+A request says in its own headers what it wants: ``X-Id``, ``X-Wait`` (ms before the answer, or
+``gate``: until a file called as the ledger with ``.gate`` behind it is there),
 ``X-Size`` (bytes of the answer's body after its id), ``X-Framing`` (``length`` or ``chunked``).
 Lean, because campaigns start it hundreds of times; strict parsing is other tests' business.
 """
@@ -11,9 +12,11 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any
 
 Write = Callable[[bytes, bytes], None]
 """``(method, id)`` of a whole request."""
+LOOK_S = 0.02
 
 
 def _unchunked(data: bytes) -> tuple[bytes, bytes] | None:
@@ -32,8 +35,9 @@ def _unchunked(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 class Visit(asyncio.Protocol):
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, gate: str) -> None:
         self._write = write
+        self._gate = gate
         self._data = b""
         self._is_answering = False
 
@@ -64,8 +68,18 @@ class Visit(asyncio.Protocol):
         method = lines[0].split(b" ", 1)[0]
         self._is_answering = True
         self._write(method, fields[b"x-id"])
-        wait_s = int(fields.get(b"x-wait", b"0")) / 1000
-        asyncio.get_running_loop().call_later(wait_s, self._answer, method, fields, body)
+        wait = fields.get(b"x-wait", b"0")
+        if wait == b"gate":
+            self._answer_when_open(method, fields, body)
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(int(wait) / 1000, self._answer, method, fields, body)
+
+    def _answer_when_open(self, *what: Any) -> None:
+        if os.path.exists(self._gate):
+            self._answer(*what)
+        else:
+            asyncio.get_running_loop().call_later(LOOK_S, self._answer_when_open, *what)
 
     def _answer(self, method: bytes, fields: dict[bytes, bytes], body: bytes) -> None:
         said = fields[b"x-id"] + b" " + body + b"." * int(fields.get(b"x-size", b"0"))
@@ -94,7 +108,7 @@ async def main(port: int, ledger: str) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     server = await asyncio.get_running_loop().create_server(
-        lambda: Visit(write), sock=listener, backlog=1024
+        lambda: Visit(write, ledger + ".gate"), sock=listener, backlog=1024
     )
     print(listener.getsockname()[1], flush=True)
     await server.serve_forever()

@@ -20,6 +20,7 @@ from tests.support.dataplane import Client, Got
 LEDGER_APP = Path(__file__).parent / "ledger_upstream.py"
 HOT = ("get", "post", "put")
 GENERAL = ("chunked post", "chunked answer", "head", "close", "old", "patch")
+PATIENCE_S = 60.0
 KINDS = (*HOT, *HOT, *GENERAL)
 """Half of what is asked is plain, so that both planes, and the way between them, are busy."""
 
@@ -82,14 +83,15 @@ class Crowd:
                     await client.writer.wait_closed()
 
     async def ask(
-        self, client: Client, number: bytes, kind: str, dice: random.Random, *, wait_ms: int = -1
+        self, client: Client, number: bytes, kind: str, dice: random.Random, *, wait: bytes = b""
     ) -> Asked:
-        """One question on an open connection."""
-        wait = dice.randrange(self.wait_ms + 1) if wait_ms < 0 else wait_ms
+        """One question on an open connection. ``wait`` is what the app should wait for."""
+        wait = wait or b"%d" % dice.randrange(self.wait_ms + 1)
         size = dice.choice((0, 10, 200, 3000, 70000))
         method, raw = question(kind, number, wait, size, dice)
         asked = Asked(number, kind, method, time.monotonic())
         self.asked.append(asked)
+        client.patience_s = PATIENCE_S
         got = Got()
         with contextlib.suppress(OSError):
             await client.send(raw)
@@ -103,7 +105,7 @@ class Crowd:
 
 
 def question(
-    kind: str, number: bytes, wait_ms: int, size: int, dice: random.Random
+    kind: str, number: bytes, wait: bytes, size: int, dice: random.Random
 ) -> tuple[bytes, bytes]:
     """Method and raw bytes of one request."""
     method = {"post": b"POST", "chunked post": b"POST", "put": b"PUT", "head": b"HEAD"}.get(
@@ -112,8 +114,8 @@ def question(
     version = b"1.0" if kind == "old" else b"1.1"
     framing = b"chunked" if kind in ("chunked answer", "old") else b"length"
     head = (
-        b"%b /page/%d HTTP/%b\r\nHost: a\r\nX-Id: %b\r\nX-Wait: %d\r\nX-Size: %d\r\n"
-        b"X-Framing: %b\r\n" % (method, dice.randrange(40), version, number, wait_ms, size, framing)
+        b"%b /page/%d HTTP/%b\r\nHost: a\r\nX-Id: %b\r\nX-Wait: %b\r\nX-Size: %d\r\n"
+        b"X-Framing: %b\r\n" % (method, dice.randrange(40), version, number, wait, size, framing)
     )
     if kind == "close":
         head += b"Connection: close\r\n"
@@ -149,6 +151,17 @@ class LedgerApp:
         self._process.kill()
         self._process.wait()
         self._process.stdout.close()
+
+    def open_gate(self) -> None:
+        """Let everything that waits for it be answered."""
+        self._gate.touch()
+
+    def close_gate(self) -> None:
+        self._gate.unlink(missing_ok=True)
+
+    @property
+    def _gate(self) -> Path:
+        return self.ledger.with_name(self.ledger.name + ".gate")
 
     def lines(self) -> Counter[tuple[bytes, bytes]]:
         """How often each ``(method, id)`` reached it."""

@@ -59,7 +59,7 @@ async def live(crowd: Crowd, visitor: int, share: int) -> None:
         if client is None:
             client = Client(*await asyncio.open_connection("127.0.0.1", crowd.port))
         number = b"%d-%d-%d" % (len(crowd.asked), visitor, turn)
-        asked = await crowd.ask(client, number, dice.choice(KINDS), dice, wait_ms=0)
+        asked = await crowd.ask(client, number, dice.choice(KINDS), dice, wait=b"0")
         assert asked.is_good, asked
         if asked.says_close or asked.kind in ("close", "old"):
             client.close()

@@ -20,8 +20,8 @@ from tests.support.visitors import Asked, Crowd, LedgerApp, ledger_app
 VISITORS = 10
 STOPS = amount(1, 50)
 ASKED_BEFORE = 60
-SLOW_MS = 700
-"""Longer than a drain leaves idle connections open: these answers come while it goes on."""
+SETTLE_S = 0.3
+"""From closed listeners to an answer that comes in the midst of the drain."""
 
 
 def processes_below(pid: int) -> list[int]:
@@ -41,7 +41,7 @@ async def slow(crowd: Crowd, app: LedgerApp, number: int, kind: str) -> Asked:
     client = Client(*await asyncio.open_connection("127.0.0.1", crowd.port))
     dice, name = random.Random(number), b"slow-%d-%d" % (crowd.seed, number)
     try:
-        return await crowd.ask(client, name, kind, dice, wait_ms=SLOW_MS)
+        return await crowd.ask(client, name, kind, dice, wait=b"gate")
     finally:
         client.close()
 
@@ -50,6 +50,18 @@ async def reached(app: LedgerApp, numbers: set[bytes]) -> None:
     async with asyncio.timeout(60):
         while not numbers <= {number for _, number in app.lines()}:
             await asyncio.sleep(0.02)
+
+
+async def refusal(port: int) -> None:
+    """Until nobody listens any more."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                client = Client(*await asyncio.open_connection("127.0.0.1", port))
+            except OSError:
+                return
+            client.close()
+            await asyncio.sleep(0.01)
 
 
 async def stop_under_load(sidecar: Sidecar, app: LedgerApp, seed: int) -> Crowd:
@@ -64,11 +76,12 @@ async def stop_under_load(sidecar: Sidecar, app: LedgerApp, seed: int) -> Crowd:
         kinds = ("get", "post", "chunked answer", "chunked post")
         slows = [group.create_task(slow(crowd, app, n, kind)) for n, kind in enumerate(kinds)]
         await reached(app, {b"slow-%d-%d" % (seed, n) for n in range(len(kinds))})
-        if seed % 2:
-            for pid in processes_below(sidecar.process.pid):
-                os.kill(pid, signal.SIGTERM)
-        else:
-            sidecar.process.send_signal(signal.SIGTERM)
+        everybody = processes_below(sidecar.process.pid)
+        for pid in everybody if seed % 2 else everybody[:1]:
+            os.kill(pid, signal.SIGTERM)
+        await refusal(crowd.port)
+        await asyncio.sleep(SETTLE_S)
+        app.open_gate()
     told = [(task.result().is_good, task.result().says_close) for task in slows]
     assert told == [(True, True)] * len(slows), "in flight: answered whole, and told to go"
     return crowd
@@ -81,6 +94,7 @@ async def test_a_stop_loses_no_request_that_reached_the_app(tmp_path: Path) -> N
     asked: list[Asked] = []
     with ledger_app(tmp_path / "ledger") as app:
         for number in range(STOPS):
+            app.close_gate()
             with run_sidecar(
                 tmp_path, f"http://127.0.0.1:{app.port}", "--database-url", nowhere
             ) as sidecar:
