@@ -27,8 +27,8 @@ from proxy.app.database import Database
 from proxy.app.escalation import Escalation
 from proxy.app.incidents import sidecar_name
 from proxy.app.live import LiveStatus
-from proxy.app.reach import Reach
 from proxy.app.push import Push
+from proxy.app.reach import Reach
 from proxy.app.status_link import Desk
 from proxy.clock import SystemClock
 from proxy.config import Config
@@ -36,9 +36,9 @@ from proxy.domain.failure import Classification, Failure
 from proxy.errors import SelfHealError
 from proxy.healing.classifier import ErrorClassifier
 from proxy.healing.healer import Healer
+from proxy.healing.live_rules import LiveRules
 from proxy.healing.rules import RuleSet
 from proxy.healing.service import SelfHealingService
-from proxy.healing.live_rules import LiveRules
 from proxy.log import setup
 from proxy.store import incidents, jobs, metrics
 from proxy.tasks import cancel, spawn
@@ -71,10 +71,10 @@ class Control:
         self._head = HeadKeeper(self._database.as_sidecar, config, self._clock)
         self._live = LiveStatus(config, self._clock, self._desk.reports, self._storage)
         self._classifier = ErrorClassifier(RuleSet.load())
+        self._rules = LiveRules(self._classifier, config.healing.rules)
         self._service = SelfHealingService(
             self._database.as_sidecar,
             self._classifier,
-        self._rules = LiveRules(self._classifier, config.healing.rules)
             config,
             clock=self._clock,
             traffic_share=self._live.traffic_share,
@@ -112,11 +112,11 @@ class Control:
             spawn(self._upkeep(), name="upkeep"),
             spawn(self._adopt(), name="adoption"),
             spawn(self._measure_reach(), name="reach"),
+            spawn(self._rules.run(), name="rules"),
             spawn(self._keep_head(), name="chain-head"),
             spawn(self._escalate(), name="alerts"),
         ]
         if self._start["database"] is not None:
-            spawn(self._rules.run(), name="rules"),
             self._connect(self._start["database"])
         channel.send({"type": "ready"})
         await self._stopped.wait()
@@ -184,12 +184,12 @@ class Control:
             reload_app(self._app, config)
         self._healer.reload(config)
         self._adoption.reload(config)
+        self._rules.path = config.healing.rules
         self._reach.config = config
         self._head.reload(config)
         self._alerts.reload(config)
         setup(config.log.level, self._start["name"])
 
-        self._rules.path = config.healing.rules
     def _connect(self, message: Message) -> None:
         _ = spawn(self._database.connect(message), name="database")
 
