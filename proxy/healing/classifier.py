@@ -12,12 +12,12 @@ from proxy.healing.phrases import PREFIX_CHARS, Phrase
 from proxy.healing.rules import Candidate, Rule, RuleSet
 from proxy.healing.signature import signature_of
 
-TRIES_MAX = 100
+TRIES_MAX = 80
 """Cost of the phrases tried on one failure (plain 1, pattern 4); only a text made of our own
 words needs more.
 """
-CANDIDATES_MAX = 400
-"""Phrases looked at by their words; a real error page of 16 KiB needs below 300."""
+CANDIDATES_MAX = 200
+"""Phrases looked at by their words; a real error page needs below 150."""
 EVIDENCE_MAX = 3
 EXCERPT_CHARS = 160
 

@@ -15,11 +15,11 @@ from proxy.healing.facts.text import FIELD_CHARS_MAX, View, view
 
 __all__ = ["Code", "Facts", "Frame", "Side", "View", "gather"]
 
-TOTAL_CHARS_MAX = 16384
+TOTAL_CHARS_MAX = 6144
 """All fields together: message first, then body, then stack; the later ones get what the earlier
 ones left.
 """
-MESSAGE_CHARS_MAX = 8192
+MESSAGE_CHARS_MAX = 3072
 """A longer message is a page or a dump; what names the error stands at its beginning."""
 
 

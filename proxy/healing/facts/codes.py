@@ -15,8 +15,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-CANDIDATES_MAX = 12
-LOOKED_AT_MAX = 100
+CANDIDATES_MAX = 8
+LOOKED_AT_MAX = 60
 _WINDOW = 48
 
 

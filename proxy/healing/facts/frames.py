@@ -6,6 +6,7 @@ the prose and signatures read the frames. Refuses to know which error it is.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 
@@ -13,9 +14,13 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-LINES_MAX = 200
+LINES_MAX = 120
 ATTEMPTS_MAX = 40
 """Lines looked at as frames; the first in-app frame stands among them."""
+FAILED_MAX = 10
+"""Lines that looked like a frame and were none; a real stack has a few between its frames."""
+FRAMES_KEPT = 2048
+"""The frames of one stack are those of the next: most lines are read once."""
 LINE_CHARS_MAX = 320
 
 Side = Literal["browser", "server", ""]
@@ -142,7 +147,7 @@ def split_frames(text: str) -> tuple[str, tuple[Frame, ...], Side]:
     lines = text.split("\n", LINES_MAX)
     rest = lines.pop() if len(lines) > LINES_MAX else ""
     skip_source = False
-    attempts = 0
+    attempts = failed = 0
     for raw in lines:
         line = raw.strip()
         if len(line) > LINE_CHARS_MAX or not line:
@@ -155,11 +160,13 @@ def split_frames(text: str) -> tuple[str, tuple[Frame, ...], Side]:
         frame = None
         if _may_be_frame(line):
             attempts += 1
-            if attempts > ATTEMPTS_MAX:
-                if not line.startswith(_FRAME_HEADS):
+            is_head = line.startswith(_FRAME_HEADS)
+            if attempts > ATTEMPTS_MAX or (failed >= FAILED_MAX and not is_head):
+                if not is_head:
                     prose.append(line)
                 continue
             frame = _frame(line)
+            failed += frame is None
         skip_source = frame is not None and frame.language == "python"
         if frame is None:
             prose.append(line)
@@ -204,6 +211,7 @@ def _may_be_frame(line: str) -> bool:
     )
 
 
+@lru_cache(maxsize=FRAMES_KEPT)
 def _frame(line: str) -> Frame | None:
     if line.startswith('File "') and (m := _PYTHON.match(line)):
         return _make(m["file"], m["fn"] or "", "python")

@@ -157,8 +157,8 @@ def test_hostile_text_costs_little(name: str, field: str) -> None:
     assert len(candidates) <= CANDIDATES_MAX + len(RULES.rules)
     started = time.process_time()
     CLASSIFIER.classify(failure)
-    # ten times what a quiet machine needs: this catches quadratic work, not a slow neighbour
-    assert time.process_time() - started < 0.03
+    # ten times the promise of 1 ms: this catches quadratic work, not a slow neighbour
+    assert time.process_time() - started < 0.01
 
 
 def test_a_try_has_a_price_and_the_budget_ends() -> None:
