@@ -319,18 +319,6 @@ async def reopen(client: Client, args: argparse.Namespace) -> int:
     return _said(job, args, f"{job.id} is {job.status}")
 
 
-async def deploy(client: Client, args: argparse.Namespace) -> int:
-    made = await client.deploy(args.version)
-    if args.json:
-        say(as_json(made))
-        return 0
-    named = f" {made.version}" if made.version else ""
-    say(f"deploy{named} of {made.service} marked at {text.stamp(made.at)} UTC")
-    return 0
-
-
-async def attach(client: Client, args: argparse.Namespace) -> int:
-    if args.diff is None and args.sql is None:
 async def merge(client: Client, args: argparse.Namespace) -> int:
     keep, other = job_number(args.job), job_number(args.other)
     job = await client.merge(keep, other, args.reason)
@@ -344,6 +332,18 @@ async def split(client: Client, args: argparse.Namespace) -> int:
     return _said(job, args, f"{job.id} stands for it now: {job.signature_text}")
 
 
+async def deploy(client: Client, args: argparse.Namespace) -> int:
+    made = await client.deploy(args.version)
+    if args.json:
+        say(as_json(made))
+        return 0
+    named = f" {made.version}" if made.version else ""
+    say(f"deploy{named} of {made.service} marked at {text.stamp(made.at)} UTC")
+    return 0
+
+
+async def attach(client: Client, args: argparse.Namespace) -> int:
+    if args.diff is None and args.sql is None:
         raise UsageError("attach wants --diff FILE or --sql FILE")
     request = AttachPatchRequest(
         patch_type=args.patch_type,
