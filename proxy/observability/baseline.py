@@ -7,6 +7,7 @@ told what to learn.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate
 from math import exp, log, sqrt
@@ -18,9 +19,18 @@ STEP_S = 300.0
 """Fading happens at multiples of this."""
 LATENCY_HALF_LIFE_S = 9000.0
 ERROR_HALF_LIFE_S = 86400.0
+READABLE, READABLE_MAX, READABLE_TO = 12.0, 60.0, 0.12
+"""Fewer requests tell no level: one visit to a slow mode would look like a jump."""
+TURNED_BACK_STEPS = 12
+"""A clock set back by more than an hour is believed, or nothing would fade till it caught up."""
+COMPANY_PRIOR, COMPANY_ERRORS = 0.4, 5.0
+COMPANY_MIN, COMPANY_MAX = 0.2, 0.6
+"""Errors come in twos and threes; that belief weighs like five errors."""
+CLUMPING_RUNS, CLUMPING_MAX = 25.0, 5.0
+SCATTER_MAX = 2.5
 ERROR_PRIOR_SHARE = 0.0025
 ERROR_PRIOR_REQUESTS = 400.0
-ERROR_DOUBT = 1.0
+ERROR_DOUBT = 1.5
 """A route nobody knows yet fails 0.25 % of the time, and that belief weighs like 400 requests."""
 SHIFT_STEP = 5
 """Buckets between two hypotheses: a factor of 1.16."""
@@ -49,13 +59,17 @@ class Baseline:
 
     __slots__ = (
         "_table",
+        "counts_step",
         "errors",
         "p25",
         "p50",
         "p75",
         "p95",
         "p99",
+        "readable",
         "requests",
+        "runs",
+        "scatter",
         "step",
         "tail_from",
         "tail_share",
@@ -69,31 +83,48 @@ class Baseline:
         self.total = 0.0
         self.requests = 0.0
         self.errors = 0.0
+        self.runs = 0.0
+        self.scatter = 0.0
         self.step: int | None = None
+        self.counts_step: int | None = None
         self._table: array[float] = array("f")
         self.p25 = self.p50 = self.p75 = self.p95 = self.p99 = 0
+        self.readable = READABLE
         self.tail_from = BUCKETS
         self.tail_share = 0.01
         self.top = BUCKETS
 
     # --- learning --------------------------------------------------------------------------------
 
-    def learn(self, durations: Mapping[int, float], requests: float, errors: float) -> None:
+    def learn(
+        self,
+        durations: Mapping[int, float],
+        requests: float,
+        errors: float,
+        runs: float | None = None,
+    ) -> None:
+        """``runs`` of errors without a good answer between them; unknown: each came alone."""
         for bucket, weight in durations.items():
             self.weights[bucket] += weight
             self.total += weight
         self.requests += requests
         self.errors += errors
+        self.runs += errors if runs is None else runs
+
+    def learn_counts(self, requests: int, errors: int, runs: int) -> None:
+        """One window's requests and errors, and by how much they scatter around the usual."""
+        expected = requests * self.runs / self.requests if self.requests else 0.0
+        # bounded: what is left of an incident is no habit
+        strayed = min(abs(runs - expected), SCATTER_MAX * (1.0 + expected**0.5))
+        self.scatter += strayed**2 - expected
+        self.learn({}, requests, errors, runs)
 
     def fade_to(self, now: float) -> None:
         """Fade to the last step boundary before ``now``; nothing happens within one step."""
-        step = int(now // STEP_S)
-        if self.step is None or step <= self.step:
-            self.step = step if self.step is None else self.step
+        self.fade_counts_to(now)
+        self.step, steps = _stepped(self.step, now)
+        if not steps:
             return
-        steps, self.step = step - self.step, step
-        self.requests *= 0.5 ** (steps * STEP_S / ERROR_HALF_LIFE_S)
-        self.errors *= 0.5 ** (steps * STEP_S / ERROR_HALF_LIFE_S)
         factor = 0.5 ** (steps * STEP_S / LATENCY_HALF_LIFE_S)
         # a silent night must not erase what is usual: below this weight nothing fades
         if self.total * factor < FADE_STOPS_AT:
@@ -101,6 +132,16 @@ class Baseline:
         if factor < 1.0:
             self.weights = array("d", [w * factor for w in self.weights])
             self.total *= factor
+
+    def fade_counts_to(self, now: float) -> None:
+        """The same for requests and errors alone: durations fade when the table is made anew."""
+        self.counts_step, steps = _stepped(self.counts_step, now)
+        if steps:
+            rare = 0.5 ** (steps * STEP_S / ERROR_HALF_LIFE_S)
+            self.requests *= rare
+            self.errors *= rare
+            self.runs *= rare
+            self.scatter *= rare
 
     def replace(self, durations: Mapping[int, float]) -> None:
         """A new level became normal: forget the old durations, keep the error history."""
@@ -114,13 +155,29 @@ class Baseline:
     def error_share(self) -> float:
         weight = self.requests + ERROR_PRIOR_REQUESTS
         share = (self.errors + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS) / weight
-        # one standard error above: what little is known must not accuse
+        # one and a half standard errors above: what little is known must not accuse
         return share + ERROR_DOUBT * sqrt(share / weight)
+
+    @property
+    def company(self) -> float:
+        """How often one error is followed by another."""
+        following = max(0.0, self.errors - self.runs)
+        share = (following + COMPANY_PRIOR * COMPANY_ERRORS) / (self.errors + COMPANY_ERRORS)
+        return min(COMPANY_MAX, max(COMPANY_MIN, share))
+
+    @property
+    def clumping(self) -> float:
+        """By how much windows scatter more than chance has it: what one error proves is divided
+        by this.
+        """
+        extra = self.scatter / (self.runs + CLUMPING_RUNS)
+        return min(CLUMPING_MAX, max(1.0, 1.0 + extra))
 
     def rebuild(self) -> None:
         """Make the table of log-likelihoods anew; about 0.2 ms, so once in minutes."""
-        used = [b for b, w in enumerate(self.weights) if w > WEIGHT_MIN]
-        first, last = (used[0], used[-1]) if used else (0, 0)
+        weights = self.weights
+        first = next((b for b in range(BUCKETS) if weights[b] > WEIGHT_MIN), 0)
+        last = next((b for b in range(BUCKETS - 1, -1, -1) if weights[b] > WEIGHT_MIN), 0)
         self._ranks(first, last)
         radius = self._radius(first, last)
         margin = radius + 2
@@ -138,15 +195,12 @@ class Baseline:
         self._table = table
 
     def _ranks(self, first: int, last: int) -> None:
-        found: list[int] = []
-        seen = 0.0
-        for bucket in range(first, last + 1):
-            seen += self.weights[bucket]
-            while len(found) < len(_MARKS) and seen > _MARKS[len(found)] * self.total:
-                found.append(bucket)
-        found += [last] * (len(_MARKS) - len(found))
+        sums = list(accumulate(self.weights[first : last + 1]))
+        found = [min(last, first + bisect_right(sums, mark * self.total)) for mark in _MARKS]
         self.p25, self.p50, self.p75, self.p95, self.p99, top = found
         self.top = min(BUCKETS - 1, top + SHIFT_FIRST + SPAN - SHIFT_STEP)
+        spread = (self.p75 - self.p25) / 1.35 * LOG_GAMMA
+        self.readable = max(READABLE, min(READABLE_MAX, (spread / READABLE_TO) ** 2))
         # half as slow again, and by enough to be noticed
         self.tail_from = min(BUCKETS, max(self.p99 + 14, bucket_of(VALUES[self.p99] + NOTICED_MS)))
         beyond = sum(self.weights[self.tail_from : last + 1])
@@ -177,9 +231,12 @@ class Baseline:
     def to_json(self) -> dict[str, Any]:
         return {
             "step": self.step,
+            "counts_step": self.counts_step,
             "durations": {str(b): w for b, w in sparse(self.weights).items()},
             "requests": self.requests,
             "errors": self.errors,
+            "runs": self.runs,
+            "scatter": self.scatter,
         }
 
     @classmethod
@@ -187,10 +244,14 @@ class Baseline:
         """Raises ``KeyError``, ``ValueError`` or ``IndexError`` for what is no baseline."""
         made = cls()
         made.step = None if data["step"] is None else int(data["step"])
+        counts_step = data.get("counts_step", made.step)
+        made.counts_step = None if counts_step is None else int(counts_step)
         durations = {int(b): float(w) for b, w in data["durations"].items()}
         if any(b < 0 or not 0 <= w < 1e15 for b, w in durations.items()):
             raise ValueError("weights are counts")
-        made.learn(durations, float(data["requests"]), float(data["errors"]))
+        errors = float(data["errors"])
+        made.learn(durations, float(data["requests"]), errors, float(data.get("runs", errors)))
+        made.scatter = float(data.get("scatter", 0.0))
         return made
 
     def add(self, other: "Baseline") -> None:
@@ -207,9 +268,19 @@ class Baseline:
         self.total += other.total
         self.requests += other.requests
         self.errors += other.errors
+        self.runs += other.runs
+        self.scatter += other.scatter
 
 
 FADE_STOPS_AT = 150.0
+
+
+def _stepped(last: int | None, now: float) -> tuple[int, int]:
+    """The step that ``now`` lies in, and how many have passed since ``last``."""
+    step = int(now // STEP_S)
+    if last is None or step < last - TURNED_BACK_STEPS:
+        return step, 0
+    return max(step, last), max(0, step - last)
 
 
 def _box(values: list[float], radius: int) -> list[float]:

@@ -16,7 +16,8 @@ from proxy.observability.health import HealthInput, HealthScore, health_score
 from proxy.observability.incident import IncidentEnd, OpenIncident
 from proxy.observability.rollup import RoutePerformance, WindowCounts, performance
 from proxy.observability.routes import OTHER, TEMPLATES_MAX
-from proxy.observability.series import Series, Situation
+from proxy.observability.series import Series
+from proxy.observability.situation import Situation
 from proxy.observability.sketch import bucket_of
 
 RECENT_MAX = 200
@@ -38,7 +39,7 @@ class MLDetector:
         self._recent: deque[Anomaly] = deque(maxlen=RECENT_MAX)
         self._ends: list[IncidentEnd] = []
         self._now = 0.0
-        self._waiting: set[Series] = set()
+        self._wheel: dict[int, list[Series]] = {}
         self._rested = 0.0
 
     # --- every request ---------------------------------------------------------------------------
@@ -77,10 +78,17 @@ class MLDetector:
         if now > self._now:
             self._now = now
         series.minutes.add(bucket, status, failed, now)
-        if not series.take(bucket, status, failed, now):
-            self._waiting.add(series)
-            return None
-        return self._weigh(series, now)
+        if series.take(bucket, status, failed, now):
+            return self._weigh(series, now)
+        if not series.is_queued:
+            self._queue(series)
+        return None
+
+    def _queue(self, series: Series) -> None:
+        """Look at it again when it is due, or late when it is calm by then."""
+        series.is_queued = True
+        at = series.due if self._now < series.due else series.late
+        self._wheel.setdefault(int(at) + 1, []).append(series)
 
     def _open(self, method: str, route: str, now: float) -> Series:
         if len(self._series) >= TEMPLATES_MAX:
@@ -93,7 +101,6 @@ class MLDetector:
         return made
 
     def _weigh(self, series: Series, now: float) -> Anomaly | None:
-        self._waiting.discard(series)
         if not self.settings.enabled:
             series.discard()
             return None
@@ -110,7 +117,7 @@ class MLDetector:
         """
         self._now = max(now, self._now)
         found: list[Anomaly | IncidentEnd] = []
-        for series in [s for s in self._waiting if s.is_due(now)]:
+        for series in self._due(now):
             anomaly = self._weigh(series, now)
             if anomaly is not None:
                 found.append(anomaly)
@@ -121,6 +128,20 @@ class MLDetector:
         found += self._ends
         self._ends.clear()
         return found
+
+    def _due(self, now: float) -> list[Series]:
+        """Series whose slice has waited long enough; each waits at one place of the wheel."""
+        due: list[Series] = []
+        for second in [s for s in self._wheel if s <= now]:
+            for series in self._wheel.pop(second):
+                series.is_queued = False
+                if not series.is_waiting:
+                    continue
+                if series.ripe_at <= now:
+                    due.append(series)
+                else:
+                    self._queue(series)
+        return due
 
     def deploy(self, now: float, version: str = "") -> None:
         """A release was announced; shown beside what begins soon after it."""
@@ -173,16 +194,14 @@ class MLDetector:
 
     @property
     def open_incidents(self) -> list[OpenIncident]:
-        return [i for s in self._series.values() for i in s.open.values() if i.quiet_until is None]
+        opened = [i for s in self._series.values() for i in s.ledger.open.values()]
+        return [i for i in opened if i.quiet_until is None]
 
     # --- baselines -------------------------------------------------------------------------------
 
     def export_baselines(self) -> dict[str, Any]:
         """JSON-able counts: ``{"v": 1, "routes": {"GET /x": {...}}}``."""
-        return {
-            "v": 1,
-            "routes": dict(self.learned()),
-        }
+        return {"v": 1, "routes": dict(self.learned())}
 
     def learned(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The routes of ``export_baselines``, one at a time."""
@@ -204,7 +223,10 @@ class MLDetector:
             except (KeyError, ValueError, IndexError, TypeError, AttributeError):
                 continue
             self._series[(method, route)] = series
+            if series.is_waiting:
+                self._queue(series)
             taken += 1
+        self.situation.habits.join(s.ledger.habits for s in self._series.values())
         return taken
 
 

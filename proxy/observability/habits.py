@@ -6,7 +6,7 @@ never a habit.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,12 @@ class Habits:
             and anomaly.ratio <= WORSE * p.ratio
             and 0.0 <= anomaly.onset - p.onset <= REMEMBER_S
         ]
+
+    def join(self, others: Iterable["Habits"]) -> None:
+        """Become the latest of what all ``others`` remember."""
+        every = [past for other in others for past in other._past]
+        self._past.clear()
+        self._past.extend(sorted(every, key=lambda p: p.ended))
 
     def to_json(self) -> list[list[Any]]:
         return [[p.kind, p.onset, p.ended, p.ratio] for p in self._past]

@@ -7,78 +7,108 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.observability.evidence import (
-    CREDIT_MAX,
     FIRST_SLOW,
     NEEDED,
-    SLICES_NEEDED,
-    LatencySums,
     ShareSum,
-    null_penalties,
+    SlowRun,
+    failing_gain,
+    share_gain,
+    weighed,
 )
+from proxy.observability.latency import CLIP_SLICES
+from proxy.observability.level import LOGS
 from proxy.observability.sketch import bucket_of
 from tests.support.observability import known_baseline
 
 BASE = known_baseline()
-PENALTIES = null_penalties(0.15)
+COSTS = [0.5 * (max(0.0, x) / 0.1) ** 2 for x in LOGS[:FIRST_SLOW]]
 
 
-def weigh(sums: LatencySums, factor: float, n: int, seed: int, credit: float = 1.0) -> float:
+def slice_of(factor: float, n: int, seed: int) -> dict[int, int]:
     rng, durations = random.Random(seed), dict[int, int]()
     for _ in range(n):
         bucket = bucket_of(rng.lognormvariate(4.0, 0.4) * factor)
         durations[bucket] = durations.get(bucket, 0) + 1
-    sums.add(BASE, durations, float(seed), credit, NEEDED, PENALTIES, FIRST_SLOW, 0)
-    return sums.best
+    return durations
 
 
-@given(st.floats(1, 50), st.integers(1, 300), st.floats(0, CREDIT_MAX))
-def test_one_slice_never_suffices(factor: float, n: int, credit: float) -> None:
-    assert weigh(LatencySums(), factor, n, 1, credit) <= NEEDED * credit / min(SLICES_NEEDED)
-    assert min(SLICES_NEEDED) > CREDIT_MAX
+def weigh(
+    run: SlowRun, factor: float, n: int, seed: int, clip: float = NEEDED / CLIP_SLICES
+) -> float:
+    durations = slice_of(factor, n, seed)
+    run.add(weighed(BASE, durations, 0), durations, float(seed), clip, COSTS)
+    return run.evidence
+
+
+@given(st.floats(1, 50), st.integers(1, 300), st.floats(0, NEEDED))
+def test_a_slice_tells_no_more_than_its_clip(factor: float, n: int, clip: float) -> None:
+    assert weigh(SlowRun(), factor, n, 1, clip) <= clip + 1e-9
 
 
 def test_usual_traffic_adds_up_to_nothing() -> None:
-    sums = LatencySums()
-    assert max(weigh(sums, 1.0, 20, n) for n in range(300)) < 0.5 * NEEDED
+    run = SlowRun()
+    assert max(weigh(run, 1.0, 20, n) for n in range(300)) < 0.5 * NEEDED
 
 
-@pytest.mark.parametrize(("factor", "slices"), [(10.0, 6), (3.0, 9), (1.8, 30)])
+@pytest.mark.parametrize(("factor", "slices"), [(10.0, 5), (3.0, 5), (1.8, 10)])
 def test_a_slowdown_is_proved_in_time(factor: float, slices: int) -> None:
-    sums = LatencySums()
+    run = SlowRun()
     for n in range(slices):
-        weigh(sums, factor, 20, n)
-    assert sums.best >= NEEDED
-    assert sums.rising
+        weigh(run, factor, 20, n)
+    assert run.evidence >= NEEDED
+    assert run.rising
+    assert run.since == 0.0
     for n in range(60):
-        weigh(sums, 1.0, 20, n)
-    assert sums.best < 0.25 * NEEDED
+        weigh(run, 1.0, 20, n)
+    assert run.evidence < 0.25 * NEEDED
 
 
 def test_a_mild_slowdown_is_still_normal() -> None:
-    sums = LatencySums()
-    assert max(weigh(sums, 1.2, 20, n) for n in range(200)) < NEEDED
+    run = SlowRun()
+    assert max(weigh(run, 1.2, 20, n) for n in range(200)) < NEEDED
 
 
-def test_sums_go_through_json() -> None:
-    sums = LatencySums()
+def test_an_hour_of_mild_slowness_does_not_hide_what_comes_then() -> None:
+    run = SlowRun()
+    for n in range(360):
+        weigh(run, 1.4, 5, n)
+    for n in range(12):
+        weigh(run, 4.0, 5, 1000 + n)
+    assert run.evidence >= NEEDED
+
+
+def test_runs_go_through_json() -> None:
+    run = SlowRun()
     for n in range(4):
-        weigh(sums, 3.0, 10, n)
-    again = LatencySums.from_json(sums.to_json())
-    assert weigh(again, 3.0, 10, 9) == weigh(sums, 3.0, 10, 9)
+        weigh(run, 3.0, 10, n)
+    again = SlowRun.from_json(run.to_json())
+    assert weigh(again, 3.0, 10, 9) == weigh(run, 3.0, 10, 9)
     with pytest.raises(ValueError, match="hypotheses"):
-        LatencySums.from_json([[1.0], [1.0], 0.0, [], False])
+        SlowRun.from_json([[1.0], 1.0, False, 0.0, 1, {}])
+
+
+def add(share: ShareSum, requests: int, hits: int, at: float) -> None:
+    gain = share_gain(requests, hits, 0.001, 0.1)
+    share.add(requests, hits, hits, gain, 3.0, 13.5, at, at + 0.5)
 
 
 def test_shares() -> None:
     share = ShareSum()
     for n in range(50):
-        share.add(20, 0, 0.0, 0.001, 0.1, 3.0, 9.0, n, n)
+        add(share, 20, 0, n)
     assert share.total == 0.0
     for n in range(4):
-        share.add(20, 4, 4.0, 0.001, 0.1, 3.0, 9.0, 100.0 + n, 100.5 + n)
+        add(share, 20, 4, 100.0 + n)
     assert share.total >= 9.0
     assert (share.hits, share.requests, share.since, share.first_hit) == (16, 80, 100.0, 100.5)
     assert ShareSum.from_json(share.to_json()).to_json() == share.to_json()
     for n in range(20):
-        share.add(200, 0, 0.0, 0.001, 0.1, 3.0, 9.0, n, n)
+        add(share, 200, 0, n)
     assert (share.total, share.hits, share.first_hit) == (0.0, 0, None)
+
+
+def test_errors_in_company_prove_less_than_as_many_alone() -> None:
+    alone = failing_gain(20, 4, 4, 0.01, 0.1, 0.4)
+    together = failing_gain(20, 4, 1, 0.01, 0.1, 0.4)
+    assert together < 0.4 * alone
+    assert failing_gain(20, 4, 4, 0.01, 0.1, 0.4) == pytest.approx(share_gain(20, 4, 0.01, 0.1))

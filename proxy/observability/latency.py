@@ -1,0 +1,247 @@
+"""Is one route slow? Its run of evidence, its tail, and what either must show before it is told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.observability.baseline import SHIFTS, Baseline, poisson_sigma, shift_factor
+from proxy.observability.evidence import (
+    FIRST_SLOW,
+    NEEDED,
+    SUM_MAX,
+    ShareSum,
+    SlowRun,
+    share_gain,
+    weighed,
+)
+from proxy.observability.level import Level, peak
+from proxy.observability.sketch import BUCKETS, VALUES, quantiles
+
+SLOWER_MS = 10.0
+"""Nobody notices less, whatever the ratio."""
+CLIP_SLICES = 3.6
+"""Of the evidence needed one slice gives at most one part in so many."""
+REQUESTS_MIN = 4
+FEW, YOUNG, FEW_NEED = 12, 200.0, 1.25
+"""Few requests, or a baseline of few, must prove more: a streak of misses is no incident."""
+SPANS_S = ((2.6, 34.0), (2.2, 44.0), (2.0, 70.0), (1.85, 145.0), (1.7, 185.0))
+"""How long a run must last, by how many times slower it is: small ones look like a normal day."""
+MILD_SPAN_S = 260.0
+TENSE = 0.15
+"""Share of the evidence needed from which every slice counts."""
+TAIL_SPAN_S = 38.0
+TAIL_HITS_MIN = 8
+TAIL_KNOWN = 300.0
+"""Requests after which a p99 means something."""
+TAIL_SLICES, TAIL_CREDIT_MAX = 6.0, 1.5
+TAIL_SHARE_MIN, TAIL_SHARE_MAX = 0.03, 0.5
+TAIL_RATIO = 5.0
+TAIL_USUAL_MAX = 0.1
+RECOVERY_NEEDED = 6.0
+RECOVERY_SLICES = 3.0
+RECOVERED = 0.25
+MIDDLE_RATIO = 1.4
+CREDIBLE = 3.0
+"""Natural log of the odds within which a factor is still credible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """What was found: durations in ms, ``what`` is the sentence's verb."""
+
+    since: float
+    baseline: float
+    observed: float
+    sigma: float
+    samples: int
+    what: str
+    least: float
+    """How many times slower at least: what few requests leave open is left out."""
+
+
+class LatencyWatch:
+    """The evidence of one route; ``needed`` grows in proportion to ``latency_sigma``."""
+
+    __slots__ = (
+        "_back",
+        "_normal_to",
+        "_slow_at",
+        "_tail_counts",
+        "needed",
+        "ratio_floor",
+        "run",
+        "sigma_min",
+        "tail",
+    )
+
+    def __init__(self, sigma_min: float, ratio_floor: float) -> None:
+        self.sigma_min = sigma_min
+        self.ratio_floor = ratio_floor
+        self.needed = NEEDED * sigma_min / 3.0
+        self.run = SlowRun()
+        self.tail = ShareSum()
+        self._tail_counts: dict[int, float] = {}
+        self._slow_at, self._normal_to = -1, FIRST_SLOW
+        self._back = 0.0
+
+    @property
+    def is_tense(self) -> bool:
+        """Every slice counts now."""
+        return self.run.evidence > TENSE * self.needed
+
+    @property
+    def strongest(self) -> float:
+        return max(self.run.evidence, self.tail.total)
+
+    def add(
+        self,
+        base: Baseline,
+        level: Level,
+        durations: Mapping[int, int],
+        n: int,
+        began: float,
+        credit: float,
+        now: float,
+    ) -> list[float]:
+        """Weigh one slice of ``n`` durations; returns its log-likelihoods."""
+        found = weighed(base, durations, level.shift)
+        scale = level.scale(now - self.run.since) if self.run.slices else 0
+        clip = self.needed * credit / CLIP_SLICES
+        self.run.add(found, durations, began, clip, level.costs[scale])
+        if base.total >= TAIL_KNOWN:
+            self._add_tail(base, level, durations, n, began, credit)
+        return found
+
+    def _add_tail(
+        self,
+        base: Baseline,
+        level: Level,
+        durations: Mapping[int, int],
+        n: int,
+        began: float,
+        credit: float,
+    ) -> None:
+        beyond = base.tail_from + level.shift + level.tail_margin
+        slow = 0
+        for bucket, count in durations.items():
+            if bucket >= beyond:
+                slow += count
+        if not slow and not self.tail.total:
+            return
+        usual = min(base.tail_share, TAIL_USUAL_MAX)
+        to = min(TAIL_SHARE_MAX, max(TAIL_SHARE_MIN, TAIL_RATIO * base.tail_share))
+        gain = share_gain(n, slow, usual, to)
+        cap = self.needed * min(credit, TAIL_CREDIT_MAX) / TAIL_SLICES
+        self.tail.add(n, slow, slow, gain, cap, SUM_MAX * self.needed, began, began)
+        counts = self._tail_counts
+        if not self.tail.total:
+            counts.clear()
+            return
+        for bucket, count in durations.items():
+            counts[bucket] = counts.get(bucket, 0) + count
+
+    # --- verdicts --------------------------------------------------------------------------------
+
+    def verdict(self, base: Baseline, level: Level, now: float) -> Slow | None:
+        """What may be told now, if anything."""
+        if self.run.evidence >= self.needed and self.run.rising:
+            found = self._shifted(base, level, now)
+            if found is not None:
+                return found
+        if self.tail.total >= self.needed and self.tail.hits >= TAIL_HITS_MIN:
+            return self._tailed(base, level, now)
+        return None
+
+    def _shifted(self, base: Baseline, level: Level, now: float) -> Slow | None:
+        run = self.run
+        span = now - run.since
+        n = sum(run.counts.values())
+        if n < REQUESTS_MIN or span < SPANS_S[0][1]:
+            return None
+        if (n < FEW or base.total < YOUNG) and run.evidence < FEW_NEED * self.needed:
+            return None
+        position = peak(run.profile, SHIFTS)
+        factor = shift_factor(position)
+        if factor < level.least[level.scale(span)] or span < _span_needed(factor):
+            return None
+        p50, p95 = quantiles(run.counts, (0.5, 0.95))
+        assert p50 is not None
+        assert p95 is not None
+        usual_p50, usual_p95 = _usual(base.p50, level), _usual(base.p95, level)
+        if p95 - usual_p95 < SLOWER_MS and p50 - usual_p50 < SLOWER_MS:
+            return None
+        shift = level.shift
+        rank = sum(c * base.rank_share(b - shift) for b, c in run.counts.items()) / n
+        sigma = (rank - 0.5) * (12.0 * n) ** 0.5
+        if sigma < self.sigma_min:
+            return None
+        self._slow_at, self._back = max(FIRST_SLOW, round(position) - 2), 0.0
+        self._normal_to = min(self._slow_at, level.first_slow[0])
+        baseline, observed, what = usual_p50, p50, "takes"
+        if p50 < MIDDLE_RATIO * usual_p50:
+            # two-humped durations: the middle may stay while the rest moves
+            baseline, observed, what = usual_p95, p95, "takes (p95)"
+        least = min(observed / baseline, _least_factor(run.profile))
+        return Slow(run.since, baseline, observed, sigma, round(n), what, least)
+
+    def _tailed(self, base: Baseline, level: Level, now: float) -> Slow | None:
+        tail = self.tail
+        if now - tail.since < TAIL_SPAN_S:
+            return None
+        share = tail.hits / tail.requests
+        sigma = poisson_sigma(tail.hits, base.tail_share * tail.requests)
+        p99 = quantiles(self._tail_counts, (0.99,))[0]
+        usual = _usual(base.p99, level)
+        if p99 is None or p99 - usual < SLOWER_MS:
+            return None
+        if share < self.ratio_floor * base.tail_share or sigma < self.sigma_min:
+            return None
+        self._slow_at, self._back = -1, 0.0
+        what = f"has {share:.0%} slow answers, p99"
+        return Slow(tail.since, usual, p99, sigma, tail.requests, what, p99 / usual)
+
+    def is_back(self, found: list[float], credit: float) -> bool:
+        """Evidence that durations are the usual ones rather than near the incident's."""
+        if self._slow_at < 0:
+            return self.tail.total <= RECOVERED * self.needed
+        gain = max(found[: self._normal_to]) - max(found[self._slow_at :])
+        cap = RECOVERY_NEEDED * credit / RECOVERY_SLICES
+        self._back = max(0.0, self._back + max(-cap, min(cap, gain)))
+        return self._back >= RECOVERY_NEEDED
+
+    def forget(self) -> None:
+        self.run.reset()
+        self.tail.reset()
+        self._tail_counts = {}
+
+    # --- moving ----------------------------------------------------------------------------------
+
+    def to_json(self) -> list[Any]:
+        counts = {str(b): c for b, c in self._tail_counts.items()}
+        back = [self._slow_at, self._normal_to, self._back]
+        return [self.run.to_json(), self.tail.to_json(), counts, back]
+
+    def restore(self, data: Sequence[Any]) -> None:
+        """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what is no watch."""
+        run, tail, counts, (slow_at, normal_to, back) = data
+        self.run, self.tail = SlowRun.from_json(run), ShareSum.from_json(tail)
+        self._tail_counts = {int(b): float(c) for b, c in counts.items()}
+        self._slow_at, self._normal_to, self._back = int(slow_at), int(normal_to), float(back)
+
+
+def _least_factor(profile: Sequence[float]) -> float:
+    """The least slow hypothesis that explains the run nearly as well as the best."""
+    good = max(profile) - CREDIBLE
+    return shift_factor(next(k for k in range(FIRST_SLOW, SHIFTS) if profile[k] >= good))
+
+
+def _span_needed(factor: float) -> float:
+    for least, seconds in SPANS_S:
+        if factor >= least:
+            return seconds
+    return MILD_SPAN_S
+
+
+def _usual(bucket: int, level: Level) -> float:
+    """The usual duration in ms at a rank's bucket, at the level of now."""
+    return VALUES[max(0, min(BUCKETS - 1, bucket + level.shift))]

@@ -1,0 +1,122 @@
+"""What one route has seen and not learned yet. Learning lags, so an onset never teaches. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from proxy.observability.baseline import Baseline
+
+LEARN_S = 300.0
+ERRORS_LEARN_S = 1800.0
+"""Errors are rare: what is usual is learned from days, so it may lag by half an hour and more."""
+ERRORS_KNOWN = 600.0
+"""A route of which less is known learns its errors as fast as its durations."""
+WORTH, WINDOWS_MAX = 0.06, 6
+"""A window is learned when it holds such a share of what is known, or after so many windows."""
+HOLD_MAX_S = 3600.0
+ERRORS_HOLD_MAX_S = 7200.0
+"""Suspicion without an incident keeps back learning at most so long."""
+
+
+class _Errors:
+    """Requests, errors and runs of errors."""
+
+    __slots__ = ("fresh", "since", "waiting")
+
+    def __init__(self, now: float) -> None:
+        self.fresh = [0, 0, 0]
+        self.waiting = [0, 0, 0]
+        self.since = now
+
+
+class Lessons:
+    """Two windows: one that fills, and the full one before it, learned when this one is full."""
+
+    __slots__ = ("_errors", "_fresh", "_waiting", "_windows")
+
+    def __init__(self, now: float) -> None:
+        self._fresh: dict[int, float] = {}
+        self._waiting: dict[int, float] = {}
+        self._windows = 0
+        self._errors = _Errors(now)
+
+    def add_durations(self, durations: Mapping[int, int]) -> None:
+        fresh = self._fresh
+        for bucket, count in durations.items():
+            fresh[bucket] = fresh.get(bucket, 0) + count
+
+    def add_counts(self, requests: int, errors: int, runs: int) -> None:
+        fresh = self._errors.fresh
+        fresh[0] += requests
+        if errors:
+            fresh[1] += errors
+            fresh[2] += runs
+
+    def drop_durations(self) -> None:
+        """An incident was told: what was lately seen is part of it."""
+        self._fresh, self._waiting, self._windows = {}, {}, 0
+
+    def drop_counts(self, now: float) -> None:
+        self._errors = _Errors(now)
+
+    @property
+    def seen(self) -> float:
+        return sum(self._fresh.values()) + sum(self._waiting.values())
+
+    def latest(self) -> dict[int, float]:
+        """What was seen in the last windows, taken out."""
+        latest = self._waiting
+        for bucket, count in self._fresh.items():
+            latest[bucket] = latest.get(bucket, 0) + count
+        self.drop_durations()
+        return latest
+
+    def teach_durations(self, base: Baseline, now: float) -> None:
+        """Learn the window before the last, once this one is worth a new table."""
+        self._windows += 1
+        enough = WORTH * base.total
+        if self._windows < WINDOWS_MAX and sum(self._fresh.values()) < enough:
+            return
+        base.fade_to(now)
+        base.learn(self._waiting, 0, 0)
+        base.rebuild()
+        self._waiting, self._fresh, self._windows = self._fresh, {}, 0
+
+    def is_time_for_errors(self, base: Baseline, now: float) -> bool:
+        usual = ERRORS_LEARN_S if base.requests >= ERRORS_KNOWN else LEARN_S
+        return now - self._errors.since >= usual
+
+    def teach_errors(self, base: Baseline, is_suspicious: bool, now: float) -> None:
+        errors = self._errors
+        if is_suspicious and now - errors.since < ERRORS_HOLD_MAX_S:
+            return
+        base.fade_counts_to(now)
+        base.learn_counts(*errors.waiting)
+        errors.waiting, errors.fresh, errors.since = errors.fresh, [0, 0, 0], now
+
+    # --- moving ----------------------------------------------------------------------------------
+
+    def to_json(self) -> list[Any]:
+        errors = self._errors
+        return [
+            {str(b): c for b, c in self._fresh.items()},
+            {str(b): c for b, c in self._waiting.items()},
+            self._windows,
+            errors.fresh,
+            errors.waiting,
+            errors.since,
+        ]
+
+    def restore(self, data: Sequence[Any]) -> None:
+        """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what are no lessons."""
+        fresh, waiting, windows, seen, held, errors_since = data
+        self._fresh = {int(b): float(c) for b, c in fresh.items()}
+        self._waiting = {int(b): float(c) for b, c in waiting.items()}
+        self._windows = int(windows)
+        self._errors.since = float(errors_since)
+        self._errors.fresh = _three(seen)
+        self._errors.waiting = _three(held)
+
+
+def _three(row: Sequence[Any]) -> list[int]:
+    requests, errors, runs = row
+    return [int(requests), int(errors), int(runs)]

@@ -1,0 +1,404 @@
+"""The level of one route: it follows the day's load, and knows how far it usually strays. Pure.
+
+Levels are natural logs of a factor on the baseline's durations. At three time scales two things are
+learned, with what chance explains taken off: the *wander*, how far the level strays from the usual
+one, and the *step*, how far it gets from where it was just before. A slowdown of a minute is
+weighed against minutes, and one of half an hour against half hours.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import exp, log
+from operator import add
+from typing import Any
+
+from proxy.observability.baseline import LOG_GAMMA, NEUTRAL, SHIFT_FIRST, SHIFT_STEP, SHIFTS
+from proxy.observability.evidence import FIRST_SLOW, RATIO_MIN
+from proxy.observability.situation import Situation
+
+SCALES_S = (60.0, 300.0, 1200.0)
+SPANS_S = (180.0, 720.0)
+"""Runs up to so long are weighed against the first and the second scale."""
+KEEP = (0.995, 0.985, 0.96)
+"""Share of what is known about each scale kept from window to window: three to eight hours."""
+PRIOR_WINDOWS = (8.0, 3.0, 2.0)
+"""The coarser scales are believed to be like the finer, the finest like the other routes."""
+WANDER_MIN, WANDER_MAX = 0.1, 0.7
+STRAY_MAX = 0.9
+STRAY_SIGMA = 3.4
+"""A route is slow when it strays so many times its usual wander; more while little is known."""
+DOUBT, DOUBT_WINDOWS = 1.8, 4.0
+SHARED, SHARED_MAX = 0.06, 24.0
+"""What the other routes' minutes count for in this: a quiet route sees few windows of its own."""
+FASTER, FASTER_WINDOWS = -0.37, 4
+"""A level so far below the usual for twenty minutes is the usual one from now on."""
+USUAL_GAIN = 0.12
+"""The level that straying is measured from: a memory of forty minutes."""
+STEP_SHARE = 0.7
+"""A step is believed to be so much of the wander before anything is known."""
+STEP_MIN = 0.08
+RECENT_KEEP = 0.85
+"""Share of the recent level's evidence kept from minute to minute: a memory of six minutes."""
+RECENT_MIN, RECENT_MAX = -0.2, 0.26
+PENDING_S = 300.0
+PENDING_MAX = 60
+"""What was seen so shortly before an incident belongs to it and is not learned."""
+LEVEL_STEP = 0.5
+"""Buckets that the level may move in one window: 1.5 % in five minutes follows a day's load."""
+LEVEL_MAX, LEVEL_UP_MAX = 8.0, 5.0
+LEVEL_KEEP = 0.9
+"""Share of the level's evidence kept from window to window: a memory of about fifty minutes."""
+GRID = SHIFT_STEP * LOG_GAMMA
+"""Natural log between two hypotheses."""
+LOGS = tuple((SHIFT_FIRST + SHIFT_STEP * k) * LOG_GAMMA for k in range(SHIFTS))
+
+Strayed = tuple[float, int, float, float, float]
+"""When, at which scale, wander and step squared (chance taken off), and chance's variance."""
+
+
+class Level:
+    """``shift`` is the level in whole buckets; ``costs``, ``first_slow`` and ``least`` hold one
+    entry per scale: the price of each still normal hypothesis, the first that is not, its factor.
+    """
+
+    __slots__ = (
+        "_faster",
+        "_from",
+        "_lately",
+        "_n",
+        "_pending",
+        "_profile",
+        "_recent",
+        "_recent_chance",
+        "_references",
+        "_situation",
+        "_step_sums",
+        "_step_weights",
+        "_sums",
+        "_unfollowed",
+        "_usual",
+        "_vectors",
+        "_weights",
+        "costs",
+        "drift",
+        "first_slow",
+        "least",
+        "shift",
+        "step",
+        "tail_margin",
+        "wander",
+    )
+
+    def __init__(self, situation: Situation, now: float) -> None:
+        self._situation = situation
+        self.shift = 0
+        self.drift = 0.0
+        self.wander = [situation.wander] * len(SCALES_S)
+        self._weights = [0.0] * len(SCALES_S)
+        self._sums = [0.0] * len(SCALES_S)
+        self.step = [STEP_SHARE * w for w in self.wander]
+        self._step_weights = [0.0] * len(SCALES_S)
+        self._step_sums = [0.0] * len(SCALES_S)
+        self._vectors: list[list[float] | None] = [None] * len(SCALES_S)
+        self._n = [0] * len(SCALES_S)
+        self._from = [now] * len(SCALES_S)
+        self._usual: float | None = None
+        self._faster = 0
+        self._pending: list[Strayed] = []
+        self._unfollowed: list[float] | None = None
+        self._lately = [0.0] * SHIFTS
+        self._recent, self._recent_chance = 0.0, 0.0
+        self._references = [(0.0, 0.0)] * len(SCALES_S)
+        self._profile = [0.0] * SHIFTS
+        self._price()
+
+    # --- every slice -----------------------------------------------------------------------------
+
+    def add(self, found: list[float], n: int, readable: float, now: float, is_calm: bool) -> None:
+        """``found``: the log-likelihood of ``n`` durations under each hypothesis; ``readable`` of
+        them tell a level. Unless all is calm, nothing is learned for good.
+        """
+        if not self._n[0]:
+            self._vectors[0] = found
+            self._n[0] = n
+            if self._from[0] < now - SCALES_S[0]:
+                self._from[0] = now
+        else:
+            self._vectors[0] = list(map(add, self._vectors[0] or found, found))
+            self._n[0] += n
+        if self._n[0] >= readable and now - self._from[0] >= SCALES_S[0]:
+            self._close(0, now)
+            if is_calm:
+                self._calm(now)
+
+    def scale(self, span_s: float) -> int:
+        """Which scale a run of this length is weighed against."""
+        return 0 if span_s <= SPANS_S[0] else 1 if span_s <= SPANS_S[1] else 2
+
+    # --- every minute ----------------------------------------------------------------------------
+
+    def _close(self, window: int, now: float) -> None:
+        vector, n = self._vectors[window], self._n[window]
+        assert vector is not None
+        age = now - self._from[window]
+        self._vectors[window], self._n[window], self._from[window] = None, 0, now
+        if window == 0:
+            old = self._unfollowed
+            self._unfollowed = vector if old is None else list(map(add, old, vector))
+            self._lately = [RECENT_KEEP * x + y for x, y in zip(self._lately, vector, strict=True)]
+        self._measure(window, vector, age, now)
+        coarser = window + 1
+        if coarser == len(SCALES_S):
+            return
+        if not self._n[coarser]:
+            self._vectors[coarser], self._from[coarser] = vector, now - age
+        else:
+            self._vectors[coarser] = list(map(add, self._vectors[coarser] or vector, vector))
+        self._n[coarser] += n
+        if now - self._from[coarser] >= SCALES_S[coarser]:
+            self._close(coarser, now)
+
+    def _measure(self, window: int, vector: list[float], age: float, now: float) -> None:
+        read = _read(vector)
+        reference, reference_chance = self._references[window]
+        self._references[window] = (self._recent + self.drift * LOG_GAMMA, self._recent_chance)
+        if window == 1:
+            at = LOGS[vector.index(max(vector))] + self.shift * LOG_GAMMA
+            self._faster = self._faster + 1 if at <= FASTER else 0
+        if read is None:
+            return
+        level, chance = read
+        level += self.shift * LOG_GAMMA
+        if self._usual is None:
+            self._usual = level
+            return
+        strayed = _bounded(level - self._usual)
+        if window == 1:
+            self._usual += USUAL_GAIN * strayed
+        stepped = _bounded(level - reference)
+        # a quiet route's window lasts longer than its name says
+        scale = max(window, self.scale(0.7 * age))
+        self._pending.append(
+            (now, scale, strayed**2 - chance, stepped**2 - chance - reference_chance, chance)
+        )
+        del self._pending[:-PENDING_MAX]
+
+    def _calm(self, now: float) -> None:
+        """Where the level is now, and what has been seen and no incident came of."""
+        w = self.wander[0]
+        seen = [p - 0.5 * (x / w) ** 2 for p, x in zip(self._lately, LOGS, strict=True)]
+        read = _read(seen)
+        if read is not None:
+            self._recent = max(RECENT_MIN, min(RECENT_MAX, read[0]))
+            self._recent_chance = min(w * w, read[1])
+        ripe = [p for p in self._pending if p[0] <= now - PENDING_S]
+        self._pending = self._pending[len(ripe) :]
+        for _, scale, squared, step_squared, chance in ripe:
+            self._learn(scale, squared, chance)
+            weight = 1.0 / (self.step[scale] ** 2 + chance) ** 2
+            self._step_weights[scale] = KEEP[scale] * self._step_weights[scale] + weight
+            self._step_sums[scale] = KEEP[scale] * self._step_sums[scale] + weight * step_squared
+        self._price()
+
+    def _learn(self, scale: int, squared: float, chance: float) -> None:
+        known = self.wander[scale] ** 2
+        weight = 1.0 / (known + chance) ** 2
+        self._weights[scale] = KEEP[scale] * self._weights[scale] + weight
+        self._sums[scale] = KEEP[scale] * self._sums[scale] + weight * squared
+        if scale == 0:
+            self._situation.stray(squared, (known / (known + chance)) ** 2)
+
+    def _price(self) -> None:
+        believed = self._situation.wander
+        for scale, windows in enumerate(PRIOR_WINDOWS):
+            believed = self.wander[scale] = _believed(
+                believed, windows, self._sums[scale], self._weights[scale], WANDER_MIN
+            )
+            self.step[scale] = _believed(
+                STEP_SHARE * believed,
+                windows,
+                self._step_sums[scale],
+                self._step_weights[scale],
+                STEP_MIN,
+            )
+        self._tables(DOUBT_WINDOWS + min(SHARED_MAX, SHARED * self._situation.minutes))
+
+    def _tables(self, shared: float) -> None:
+        far = [
+            STRAY_SIGMA * w * (1.0 + DOUBT / (shared + weight * w**4) ** 0.5)
+            for w, weight in zip(self.wander, self._weights, strict=True)
+        ]
+        self.least = [max(RATIO_MIN, exp(x)) for x in far]
+        self.first_slow = [max(FIRST_SLOW, round(NEUTRAL + x / GRID)) for x in far]
+        # a route that strays far must be slower by more than it strays
+        self.tail_margin = round(log(self.least[0] / RATIO_MIN) / LOG_GAMMA)
+        at = max(0.0, self._recent)
+        self.costs = [
+            [0.5 * (max(0.0, x - at) / w) ** 2 for x in LOGS[:first]]
+            for w, first in zip(self.step, self.first_slow, strict=True)
+        ]
+
+    # --- what the route's story tells it ---------------------------------------------------------
+
+    def began(self, now: float) -> None:
+        """An incident was told: what was just seen is no wander."""
+        self._pending = []
+        self.restart(now)
+
+    def came_back(self, ratio_log: float) -> None:
+        """A short slowdown went by itself: a route that strays so far is like that."""
+        self._learn(0, _bounded(ratio_log) ** 2, 0.0)
+        self._price()
+
+    @property
+    def is_stretched(self) -> bool:
+        """The level has risen as far as it is followed: what comes is learned with hesitation."""
+        return self.drift >= LEVEL_UP_MAX
+
+    @property
+    def is_faster(self) -> bool:
+        """So much and so long that this is the usual level from now on."""
+        return self._faster >= FASTER_WINDOWS
+
+    def new_normal(self, now: float) -> None:
+        self._usual = None
+        self._faster = 0
+        self._profile = [0.0] * SHIFTS
+        self.drift, self.shift, self._recent = 0.0, 0, 0.0
+        self.restart(now)
+
+    def restart(self, now: float) -> None:
+        """Begin all windows anew."""
+        self._vectors = [None] * len(SCALES_S)
+        self._n = [0] * len(SCALES_S)
+        self._from = [now] * len(SCALES_S)
+        self._references = [(self._recent + self.drift * LOG_GAMMA, 0.0)] * len(SCALES_S)
+        self._unfollowed = None
+        self._lately = [0.0] * SHIFTS
+
+    # --- following the day -----------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """The level of a day's load moves slowly; follow it, at most ``LEVEL_STEP`` a window."""
+        window, self._unfollowed = self._unfollowed, None
+        if window is None:
+            return
+        before = self.shift
+        self._profile = [LEVEL_KEEP * p + w for p, w in zip(self._profile, window, strict=True)]
+        w = self.wander[1]
+        seen = [
+            p - 0.5 * (x / w) ** 2
+            for p, x in zip(self._profile, LOGS[: FIRST_SLOW + 1], strict=False)
+        ]
+        target = SHIFT_FIRST + SHIFT_STEP * peak(seen, FIRST_SLOW + 1)
+        step = max(-LEVEL_STEP, min(LEVEL_STEP, target))
+        self.drift = max(-LEVEL_MAX, min(LEVEL_UP_MAX, self.drift + step))
+        self.shift = round(self.drift)
+        if self.shift != before:
+            by = (self.shift - before) / SHIFT_STEP
+            self._profile = moved(self._profile, by)
+            self._lately = moved(self._lately, by)
+            self._recent -= (self.shift - before) * LOG_GAMMA
+            self._vectors = [None if v is None else moved(v, by) for v in self._vectors]
+
+    # --- moving ----------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "drift": self.drift,
+            "wander": [self.wander, self._sums, self._weights],
+            "step": [self.step, self._step_sums, self._step_weights],
+            "vectors": self._vectors,
+            "n": self._n,
+            "from": self._from,
+            "usual": [self._usual, self._faster],
+            "pending": self._pending,
+            "recent": [self._recent, self._recent_chance, self._references],
+            "lately": self._lately,
+            "unfollowed": self._unfollowed,
+            "profile": self._profile,
+            "tables": [self.least, self.first_slow, self.tail_margin, self.costs],
+        }
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Raises ``KeyError``, ``TypeError`` or ``ValueError`` for what is no level."""
+        self.drift = float(data["drift"])
+        self.shift = round(self.drift)
+        self.wander, self._sums, self._weights = map(_floats, data["wander"])
+        self.step, self._step_sums, self._step_weights = map(_floats, data["step"])
+        self._from = _floats(data["from"])
+        self._n = [int(n) for n in data["n"]]
+        self._vectors = [_vector(v) for v in data["vectors"]]
+        recent, chance, references = data["recent"]
+        self._recent, self._recent_chance = float(recent), float(chance)
+        self._references = [(float(x), float(y)) for x, y in references]
+        if {len(self._vectors), len(self._n), len(self._references)} != {len(SCALES_S)}:
+            raise ValueError("one of each per scale")
+        usual, faster = data["usual"]
+        self._usual, self._faster = None if usual is None else float(usual), int(faster)
+        self._pending = [
+            (float(at), int(scale), float(far), float(step), float(chance))
+            for at, scale, far, step, chance in data["pending"]
+        ]
+        self._lately = _vector(data["lately"]) or [0.0] * SHIFTS
+        self._unfollowed = _vector(data["unfollowed"])
+        self._profile = _vector(data["profile"]) or [0.0] * SHIFTS
+        least, first_slow, margin, costs = data["tables"]
+        self.least, self.first_slow = _floats(least), [int(k) for k in first_slow]
+        self.tail_margin = int(margin)
+        self.costs = [[float(x) for x in row] for row in costs]
+        if [len(row) for row in self.costs] != self.first_slow:
+            raise ValueError("one price per normal hypothesis")
+
+
+def _bounded(strayed: float) -> float:
+    return max(-STRAY_MAX, min(STRAY_MAX, strayed))
+
+
+def _believed(belief: float, windows: float, total: float, weight: float, least: float) -> float:
+    """What was measured, and a first belief that weighs like so many windows."""
+    belief = max(least, min(WANDER_MAX, belief))
+    prior = windows / belief**4
+    known = max(0.0, (total + prior * belief**2) / (weight + prior))
+    return float(min(WANDER_MAX, max(least, known**0.5)))
+
+
+def _floats(row: Sequence[float]) -> list[float]:
+    if len(row) != len(SCALES_S):
+        raise ValueError("one of each per scale")
+    return [float(x) for x in row]
+
+
+def _vector(row: Sequence[float] | None) -> list[float] | None:
+    if row is None:
+        return None
+    if len(row) != SHIFTS:
+        raise ValueError("one value per hypothesis")
+    return [float(x) for x in row]
+
+
+def _read(vector: list[float]) -> tuple[float, float] | None:
+    """The likeliest level and the variance that chance alone gives it; None when it tells none."""
+    k = max(range(1, SHIFTS - 1), key=vector.__getitem__)
+    bend = (2 * vector[k] - vector[k - 1] - vector[k + 1]) / GRID**2
+    if bend <= 0:
+        return None
+    return (SHIFT_FIRST + SHIFT_STEP * peak(vector, SHIFTS)) * LOG_GAMMA, 1.0 / bend
+
+
+def peak(values: Sequence[float], end: int) -> float:
+    """The position of the greatest of ``values[:end]``, between the grid's points by a parabola."""
+    k = max(range(end), key=values.__getitem__)
+    if 0 < k < end - 1:
+        left, middle, right = values[k - 1 : k + 2]
+        bend = left - 2 * middle + right
+        if bend < 0:
+            return k + 0.5 * (left - right) / bend
+    return float(k)
+
+
+def moved(values: list[float], by: float) -> list[float]:
+    """``values`` read ``by`` places further on (less than one), between the points linearly."""
+    if by < 0:
+        return moved(values[::-1], -by)[::-1]
+    following = [*values[1:], values[-1]]
+    return [(1.0 - by) * x + by * y for x, y in zip(values, following, strict=True)]
