@@ -7,29 +7,26 @@ credential and speaks no SQL; what needs those runs in a child.
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
 import signal
 import socket
-import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from proxy.app.channel import Channel, Message
-from proxy.app.children import CONTROL, INSTALLER_DSN, WORKER, Child, abandon
+from proxy.app.children import CONTROL, WORKER, Child, abandon
 from proxy.app.home import Home
+from proxy.app.keeper import DatabaseKeeper
 from proxy.app.ports import bind_all, shown_url, unlink_unix
 from proxy.app.takeover import Offer, receive
 from proxy.clock import SystemClock
-from proxy.config import Config, Loaded, reloaded
+from proxy.config import Loaded, reloaded
 from proxy.dataplane.tls import read_pem
-from proxy.errors import ConfigError, SelfHealError
+from proxy.errors import SelfHealError
 from proxy.locations import DataDir
 from proxy.log import setup
-from proxy.store.embedded import Cluster
 from proxy.tasks import cancel, spawn
 
 _log = logging.getLogger("selfheal.supervisor")
@@ -41,19 +38,6 @@ HEALTHY_AFTER_S = 10.0
 """A child that lived this long starts again at once, without the growing pause."""
 STOP_GRACE_S = 10.0
 """Beyond drain_s: the last flush to the database, then the child is killed."""
-DATABASE_POLL_S = 0.5
-DATABASE_RETRY_MAX_S = 10.0
-
-
-def install_environ(config: Config) -> dict[str, str]:
-    """The three settings `proxy.app.migrate` reads; in the environment, because a DSN holds a
-    password.
-    """
-    return {
-        INSTALLER_DSN: config.database.url,
-        "SELFHEAL_DATABASE__SCHEMA": config.database.schema_,
-        "SELFHEAL_FOUNDER__AUTO_APPROVE_SANDBOX": str(config.founder.auto_approve_sandbox),
-    }
 
 
 class Supervisor:
@@ -82,9 +66,8 @@ class Supervisor:
         self._stop_now = asyncio.Event()
         self._forwarding = asyncio.Event()
         self._database: Message | None = None
-        self._cluster: Cluster | None = None
+        self._keeper = DatabaseKeeper(data_dir, lambda: self.config, self._database_found)
         self._offer: Offer | None = None
-        self._starting: asyncio.Future[Any] | None = None
         self._exit_code = 0
 
     # --- start --------------------------------------------------------------------------------
@@ -93,7 +76,7 @@ class Supervisor:
         """Serve until told to stop; the exit code of the command."""
         self._home.enter()
         try:
-            self._find_cluster()
+            self._keeper.check()
             self._bind()
             self._install_signals()
             self._announce()
@@ -102,7 +85,7 @@ class Supervisor:
             await self._first_byte()
             self._keep_all([c for c in self._children if not c.is_worker])
             background = [
-                spawn(self._keep_database(), name="database"),
+                spawn(self._keeper.run(), name="database"),
                 spawn(self._home.keep_lock(), name="lock"),
             ]
             await self._stopping.wait()
@@ -119,14 +102,6 @@ class Supervisor:
         ]
         await asyncio.wait(waits, timeout=FIRST_BYTE_TIMEOUT_S, return_when="FIRST_COMPLETED")
         await cancel(*waits)
-
-    def _find_cluster(self) -> None:
-        if not self.config.database.url:
-            self._cluster = Cluster(self.files.path)
-            try:
-                self._cluster.check()
-            except SelfHealError as error:
-                raise ConfigError(f"--data-dir {self.files.path}: {error}") from None
 
     def _bind(self) -> None:
         listen = self.config.listen
@@ -240,67 +215,14 @@ class Supervisor:
                 self._exit_code = int(message.get("exit_code", 1))
                 self._stopping.set()
 
+    def _database_found(self, message: Message) -> None:
+        self._database = message
+        self._broadcast({"type": "database", **message})
+
     def _broadcast(self, message: Message) -> None:
         for child in self._children:
             if child.channel is not None:
                 child.channel.send(message)
-
-    # --- database -----------------------------------------------------------------------------
-
-    async def _keep_database(self) -> None:
-        """Start (or find) the database, migrate it in a child, tell everybody; bring the embedded
-        one back.
-        """
-        pause = DATABASE_POLL_S
-        while not self._stopping.is_set():
-            try:
-                if self._cluster is not None:
-                    loop = asyncio.get_running_loop()
-                    self._starting = loop.run_in_executor(None, self._cluster.ensure_running)
-                    await asyncio.shield(self._starting)
-                if self._database is None:
-                    self._database = await self._migrate()
-                    self._broadcast({"type": "database", **self._database})
-                pause = DATABASE_POLL_S
-            except Exception as error:
-                # whatever it was, nobody else would ever start the database again
-                unexpected = not isinstance(error, SelfHealError | OSError)
-                _log.error(
-                    "database: %s; traffic flows on, trying again in %.1f s",
-                    error,
-                    pause,
-                    exc_info=error if unexpected else None,
-                )
-                pause = min(pause * 2, DATABASE_RETRY_MAX_S)
-            if self._cluster is None and self._database is not None:
-                return
-            await asyncio.sleep(pause)
-            while self._cluster and self._database and self._cluster.is_alive():  # noqa: ASYNC110 - a process has no event
-                await asyncio.sleep(DATABASE_POLL_S)
-            if self._database is not None:
-                _log.warning("the embedded database is gone; starting it again")
-
-    async def _migrate(self) -> Message:
-        """The installer's credential lives in this child only, and only as long as it runs."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy.app.migrate", str(self.files.path)),
-            env={**os.environ, **install_environ(self.config)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode != 0:
-            lines = err.decode(errors="replace").strip().splitlines()
-            raise SelfHealError(lines[-1] if lines else f"migrate ended with {process.returncode}")
-        if err:
-            sys.stderr.write(err.decode(errors="replace"))
-        result: Message = json.loads(out)
-        return result
 
     # --- signals and stop ---------------------------------------------------------------------
 
@@ -350,9 +272,7 @@ class Supervisor:
                 child.channel.send({"type": "stop"})
         await self._wait_for(control, STOP_GRACE_S)
         await cancel(*self._watchers)
-        if self._starting is not None:
-            # a thread cannot be cancelled; a server it starts after our last look would stay behind
-            await asyncio.wait({self._starting})
+        await self._keeper.settle()
 
     def _offer_no_more(self) -> None:
         if self._offer is not None:
@@ -389,6 +309,5 @@ class Supervisor:
                 child.process.wait()
             for sock in child.sockets:
                 self._let_go(sock)
-        if self._cluster is not None:
-            self._cluster.detach()
+        self._keeper.detach()
         self._home.leave()
