@@ -21,6 +21,7 @@ from proxy.clock import Clock, SystemClock
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import Exchange
 from proxy.domain.failure import Classification, Failure
+from proxy.observability.empties import Silence
 
 _log = logging.getLogger("selfheal.failures")
 
@@ -126,6 +127,29 @@ class FailureDesk:
                 latency_ms=exchange.duration_ms,
                 trace_id=exchange.trace_id or log_id.hex,
                 log_id=log_id,
+            )
+        )
+
+    def silence(self, silence: Silence) -> None:
+        """Nearly all answers of a route are empty now: rows may be hidden, and no status says so.
+
+        Numbers stand beside the sentence, not in it: it names the bug.
+        """
+        exchange = silence.exchange
+        place = f"{exchange.method} {exchange.route}"
+        shares = f"{silence.share:.0%} of the last answers are empty, usually {silence.usual:.0%}"
+        self.failure(
+            Failure(
+                service=self._service,
+                environment=self._environment,
+                occurred_at=datetime.fromtimestamp(exchange.started_at, UTC),
+                message=f"silent denial: nearly all answers of {place} are empty, few usually are",
+                method=exchange.method,
+                route=exchange.route,
+                status=exchange.status,
+                response_excerpt=shares,
+                origin="detector",
+                source_kind="server",
             )
         )
 

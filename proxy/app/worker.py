@@ -44,6 +44,7 @@ from proxy.locations import DataDir
 from proxy.log import setup
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
+from proxy.observability.empties import EmptyLists, Overlooked
 from proxy.observability.flusher import Flusher, decode_row, encode_row
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.recorder import Recorder
@@ -125,8 +126,9 @@ class Worker:
             encode=encode_row,
             decode=decode_row,
         )
+        empties = EmptyLists(self._desk.silence)
         self._flusher = Flusher(
-            self._recorder.buffer,
+            Overlooked(self._recorder.buffer, empties.see),
             lambda: self._log_writer if self._database.pool is not None else None,
             self._spool,
             row=self._log_rows.row,

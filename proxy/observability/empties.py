@@ -1,0 +1,114 @@
+"""Silent denials: row-level security that hides rows answers 200 with an empty list, and no status
+tells. A route whose answers suddenly are nearly all tiny, though they usually are not, is suspect.
+
+Reads sizes alone, never a body; fed where the flusher drains the buffer, so that it costs the
+forwarding nothing. Bounded: ``ROUTES_MAX`` routes, a handful of numbers each.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.domain.exchange import Exchange, Outcome
+
+EMPTY_BYTES_MAX = 64
+"""``[]``, ``{"data":[],"total":0}``, either of them compressed."""
+LARGER = 3.0
+"""So many times an empty answer is a usual one at least; else the route never says much."""
+WINDOW = 20
+"""Answers that are judged together."""
+WINDOWS_MIN = 3
+"""So many must have passed before a route has a habit to break."""
+USUAL_MAX, JUMP_MIN, OVER_BELOW = 0.2, 0.9, 0.5
+"""Share of empty answers that is usual at most, that is a jump, and that ends it."""
+MEMORY = 0.8
+ROUTES_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """``share`` of the last ``WINDOW`` answers was empty, ``usual`` of those before: 0-1."""
+
+    exchange: Exchange
+    share: float
+    usual: float
+
+
+@dataclass(slots=True)
+class _Route:
+    seen: int = 0
+    empty: int = 0
+    windows: int = 0
+    usual: float = 0.0
+    usual_bytes: float = 0.0
+    is_told: bool = False
+
+
+class EmptyLists:
+    """``see`` per drained exchange; ``on_silence`` once per jump."""
+
+    def __init__(self, on_silence: Callable[[Silence], None]) -> None:
+        self._on_silence = on_silence
+        self._routes: OrderedDict[str, _Route] = OrderedDict()
+
+    def see(self, exchange: Exchange) -> None:
+        if exchange.method != "GET" or exchange.status != 200:
+            return
+        if exchange.outcome is not Outcome.ANSWERED:
+            return
+        route = self._of(exchange.route)
+        size = exchange.response_bytes
+        is_small = size <= EMPTY_BYTES_MAX
+        if not is_small:
+            known = route.usual_bytes or size
+            route.usual_bytes = MEMORY * known + (1 - MEMORY) * size
+        route.seen += 1
+        route.empty += is_small and size * LARGER <= route.usual_bytes
+        if route.seen == WINDOW:
+            self._judge(route, exchange)
+
+    def _of(self, name: str) -> _Route:
+        route = self._routes.get(name)
+        if route is None:
+            if len(self._routes) >= ROUTES_MAX:
+                self._routes.popitem(last=False)
+            route = self._routes[name] = _Route()
+        else:
+            self._routes.move_to_end(name)
+        return route
+
+    def _judge(self, route: _Route, exchange: Exchange) -> None:
+        share = route.empty / route.seen
+        route.seen = route.empty = 0
+        if route.is_told:
+            route.is_told = share >= OVER_BELOW
+            return
+        if route.windows >= WINDOWS_MIN and route.usual <= USUAL_MAX and share >= JUMP_MIN:
+            route.is_told = True
+            self._on_silence(Silence(exchange, share, route.usual))
+            return
+        route.windows += 1
+        route.usual = share if route.windows == 1 else MEMORY * route.usual + (1 - MEMORY) * share
+
+
+class Buffer(Protocol):
+    def drain(self, n: int) -> list[Exchange]: ...
+    def __len__(self) -> int: ...
+
+
+class Overlooked:
+    """A buffer as the flusher sees it, whose exchanges pass ``see`` on their way out."""
+
+    def __init__(self, buffer: Buffer, see: Callable[[Exchange], None]) -> None:
+        self._buffer = buffer
+        self._see = see
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    def drain(self, n: int) -> list[Exchange]:
+        drained = self._buffer.drain(n)
+        for exchange in drained:
+            self._see(exchange)
+        return drained
