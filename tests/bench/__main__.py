@@ -9,6 +9,7 @@ finding, not a failure.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,8 @@ def main() -> int:
     args = _arguments()
     if not Path("/proc/self/stat").exists():
         raise SystemExit("this benchmark reads /proc: run it on Linux")
+    # told to stop, it still stops what it started
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     cores = plan()
     report = Report(machine(cores))
     with tempfile.TemporaryDirectory(prefix="selfheal-bench-") as name, ExitStack() as stack:

@@ -1,8 +1,8 @@
 """One flush of ``ROWS`` rows on a loop of its own, watched by a callback that runs in every
 iteration. ``python flush_probe.py DSN DATA_DIR ROUNDS`` prints the longest pauses in ms as JSON.
 
-Two figures: the wall's, and our own, in which a pause counts as CPU time where another process was
-given our core meanwhile: that one is the machine's pause, not ours.
+Two figures: the wall's, and our own, in which a pause without any waiting of ours counts as the CPU
+time it took: the rest of it the machine gave to others.
 """
 
 import asyncio
@@ -43,16 +43,16 @@ class Watch:
     def __init__(self) -> None:
         self.wall_ms = self.own_ms = 0.0
         self._loop = asyncio.get_running_loop()
-        self._wall, self._cpu, self._ousted = _clocks()
+        self._waits, self._wall, self._cpu = _waits(), time.perf_counter(), time.thread_time()
         self._on = True
         self._loop.call_soon(self._look)
 
     def _look(self) -> None:
-        wall, cpu, ousted = _clocks()
+        next_waits, wall, cpu = _waits(), time.perf_counter(), time.thread_time()
         wall_ms, cpu_ms = (wall - self._wall) * 1000, (cpu - self._cpu) * 1000
         self.wall_ms = max(self.wall_ms, wall_ms)
-        self.own_ms = max(self.own_ms, wall_ms if ousted == self._ousted else cpu_ms)
-        self._wall, self._cpu, self._ousted = wall, cpu, ousted
+        self.own_ms = max(self.own_ms, cpu_ms if _waits() == self._waits else wall_ms)
+        self._waits, self._wall, self._cpu = next_waits, wall, cpu
         if self._on:
             self._loop.call_soon(self._look)
 
@@ -60,10 +60,9 @@ class Watch:
         self._on = False
 
 
-def _clocks() -> tuple[float, float, int]:
-    """The wall, our thread's CPU, and how often others were given the core in our stead."""
-    ousted = resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
-    return time.perf_counter(), time.thread_time(), ousted
+def _waits() -> int:
+    """How often our thread gave up the core by itself: for a lock, a disk, another thread."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def exchange(number: int, now: float) -> Exchange:

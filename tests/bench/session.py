@@ -133,8 +133,10 @@ class Session:
                 try:
                     run = once(name, self.options.seconds if number else WARM_S)
                 except CannotMeasure as error:
-                    self.report.refuse(f"{row} {name}", str(error))
-                    del found[name]
+                    # a slow one may need more than the warm-up for its first answer
+                    if number:
+                        self.report.refuse(f"{row} {name}", str(error))
+                        del found[name]
                 else:
                     found[name] += [run] if number else []
         return found
