@@ -178,8 +178,6 @@ COMMANDS: tuple[Command, ...] = (
         "reopen", "open a job again", "console.doing:reopen", reads=False, flags=(_JOB, _REASON)
     ),
     Command(
-        "deploy",
-    Command(
         "merge",
         "two jobs are one bug: the second counts on the first",
         "console.doing:merge",
@@ -197,6 +195,8 @@ COMMANDS: tuple[Command, ...] = (
             _REASON,
         ),
     ),
+    Command(
+        "deploy",
         "mark a release of the app",
         "console.doing:deploy",
         reads=False,
