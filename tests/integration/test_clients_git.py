@@ -10,7 +10,7 @@ from tests.support.campaign import amount
 from tests.support.client_app import GIT_BACKEND
 from tests.support.clients import Ways, done, program
 
-PARTS = amount(10, 400)
+PARTS = amount(10, 100)
 PART_BYTES = 30_000
 SMALL_POST_BUFFER = "65536"
 """Bytes above which git sends a push in chunks instead of with a length."""

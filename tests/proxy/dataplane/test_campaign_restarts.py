@@ -14,7 +14,7 @@ from tests.support.visitors import Asked, Crowd, LedgerApp, ledger_app
 from tests.support.worker import data_worker
 
 VISITORS = 12
-RESTARTS = amount(4, 200)
+RESTARTS = amount(3, 200)
 GOOD_BETWEEN = 40
 """Answers awaited between a start and the next kill, so that every kill meets busy connections."""
 
