@@ -8,7 +8,6 @@ geometric middle, so a quantile is at most 1.5 % away from the value whose rank 
 (``RELATIVE_ERROR``), whatever the shape.
 """
 
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from math import log, sqrt
 
@@ -103,8 +102,3 @@ def quantiles(counts: Mapping[int, float], qs: Sequence[float]) -> list[float | 
 def sparse(counts: Iterable[float]) -> dict[int, float]:
     """A dense row of counts as ``{bucket: count}``."""
     return {i: c for i, c in enumerate(counts) if c}
-
-
-def dense_counts() -> "array[int]":
-    """An empty row of exact counts: 2.3 KB, whatever the shape."""
-    return array("I", bytes(4 * BUCKETS))

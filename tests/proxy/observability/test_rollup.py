@@ -17,6 +17,14 @@ def test_the_window_moves_on() -> None:
     assert list(minutes.series(9 * 60.0 + 30)) == [5, 6, 7, 8, 9]
 
 
+def test_a_minute_counts_as_many_as_there_are() -> None:
+    minutes, bucket = Minutes(), bucket_of(3.0)
+    for _ in range(70_000):
+        minutes.add(bucket, 200, False, 100.0)
+    minutes.add(bucket_of(9.0), 200, False, 100.0)
+    assert minutes.window(100.0).durations == {bucket: 70_000, bucket_of(9.0): 1}
+
+
 def test_errors_apart_from_client_errors_and_from_durations() -> None:
     minutes = Minutes()
     for status, failed, ms in (
