@@ -203,7 +203,9 @@ def known_baseline(seed: int = 1, n: int = 2000) -> Baseline:
 # --- kinds of days -------------------------------------------------------------------------------
 
 
-def _routes(rng: random.Random, families: tuple[str, ...] = ("lognormal", "cache")) -> list[Route]:
+def usual_routes(
+    rng: random.Random, families: tuple[str, ...] = ("lognormal", "cache")
+) -> list[Route]:
     names = ("/", "/api/items", "/api/items/{id}", "/login", "/search", "/report")
     rates = (1.2, 0.6, 0.3, 0.12, 0.06, 0.03)
     return [
@@ -234,14 +236,14 @@ def _usual_incidents(plan: Plan, rng: random.Random, after: float = 3 * 3600.0) 
 
 def families(rng: random.Random) -> Plan:
     """Shapes the bench does not have."""
-    plan = Plan(_routes(rng, ("gamma", "weibull", "pareto", "steps", "constant")))
+    plan = Plan(usual_routes(rng, ("gamma", "weibull", "pareto", "steps", "constant")))
     _usual_incidents(plan, rng)
     return plan
 
 
 def correlated(rng: random.Random) -> Plan:
     """The database gets slow, and most routes with it."""
-    plan = Plan(_routes(rng))
+    plan = Plan(usual_routes(rng))
     start, length, factor = rng.uniform(5, 20) * 3600, rng.uniform(600, 1500), rng.uniform(2.2, 5)
     hit = {r.name for r in plan.routes if rng.random() < 0.7} or {"/"}
     plan.slow.append(lambda r, t: factor if r in hit and start <= t < start + length else 1.0)
@@ -256,7 +258,7 @@ def correlated(rng: random.Random) -> Plan:
 
 def ramps(rng: random.Random) -> Plan:
     """A leak: slower and slower within half an hour to an hour."""
-    plan = Plan(_routes(rng))
+    plan = Plan(usual_routes(rng))
     for k in range(2):
         route = plan.routes[rng.randrange(4)].name
         start, grow = (4 + 9 * k + rng.uniform(0, 4)) * 3600, rng.uniform(1500, 3600)
@@ -281,7 +283,7 @@ def ramps(rng: random.Random) -> Plan:
 
 def bursts(rng: random.Random) -> Plan:
     """Ten times the visitors for a while, and a silent hour: neither is an incident."""
-    plan = Plan(_routes(rng))
+    plan = Plan(usual_routes(rng))
     usual = plan.load
     peaks = [rng.uniform(3, 22) * 3600 for _ in range(3)]
     hush = rng.uniform(10, 20) * 3600
@@ -301,7 +303,7 @@ def bursts(rng: random.Random) -> Plan:
 
 def newborn(rng: random.Random) -> Plan:
     """Routes that appear in the middle of the day, one of them broken soon."""
-    plan = Plan(_routes(rng))
+    plan = Plan(usual_routes(rng))
     born = rng.uniform(6, 12) * 3600
     plan.routes.append(Route("/new", 0.5, "lognormal", 90.0, 0.4, 0.002, 0.08, born))
     plan.routes.append(Route("/beta", 0.1, "cache", 20.0, 0.3, 0.0, 0.08, born + 3600))
@@ -313,7 +315,7 @@ def newborn(rng: random.Random) -> Plan:
 
 def flapping(rng: random.Random) -> Plan:
     """Good for a minute or two, bad for a minute or two: one incident each, not twenty."""
-    plan = Plan(_routes(rng))
+    plan = Plan(usual_routes(rng))
     for k, kind in enumerate(("latency", "error_rate")):
         route = plan.routes[rng.randrange(3)].name
         start, period = (4 + 9 * k + rng.uniform(0, 5)) * 3600, rng.uniform(120, 300)
@@ -342,7 +344,7 @@ def noisy(rng: random.Random) -> Plan:
     plan = Plan(
         [
             Route(r.name, r.rate, r.family, r.median, r.spread, r.errors, rng.uniform(0.2, 0.33))
-            for r in _routes(rng)
+            for r in usual_routes(rng)
         ]
     )
     busy = [r.name for r in plan.routes if r.rate >= 0.1]
@@ -353,7 +355,7 @@ def noisy(rng: random.Random) -> Plan:
 
 def daily_swing(rng: random.Random) -> Plan:
     """Twice as slow at the busy hour as at night, smoothly."""
-    plan = Plan(_routes(rng))
+    plan = Plan(usual_routes(rng))
     swing = rng.uniform(0.25, 0.4)
     plan.slow.append(lambda r, t: exp(swing * sin(2 * pi * (t / DAY - 0.4))))
     _usual_incidents(plan, rng)
@@ -362,7 +364,7 @@ def daily_swing(rng: random.Random) -> Plan:
 
 def nightly(rng: random.Random) -> Plan:
     """Every night the same batch job: news once, then what every night is like."""
-    plan = Plan(_routes(rng), hours=72.0)
+    plan = Plan(usual_routes(rng), hours=72.0)
     at, length, factor = rng.uniform(1, 5) * 3600, rng.uniform(900, 2400), rng.uniform(2.2, 4.0)
     hit = {"/", "/api/items", "/search"}
     plan.slow.append(lambda r, t: factor if r in hit and at <= t % DAY < at + length else 1.0)
@@ -374,7 +376,7 @@ def nightly(rng: random.Random) -> Plan:
 
 def hourly(rng: random.Random) -> Plan:
     """A job at every full hour slows everything for two or three minutes."""
-    plan = Plan(_routes(rng), hours=30.0)
+    plan = Plan(usual_routes(rng), hours=30.0)
     length, factor = rng.uniform(100, 200), rng.uniform(2.0, 3.0)
     plan.slow.append(lambda r, t: factor if t % 3600 < length else 1.0)
     plan.ignore("*", 0.0, 8 * 3600.0)
@@ -384,7 +386,7 @@ def hourly(rng: random.Random) -> Plan:
 
 def timeouts(rng: random.Random) -> Plan:
     """Failures that take five seconds each, and failures at once."""
-    plan = Plan(_routes(rng), error_ms=rng.choice((2.0, 5000.0)))
+    plan = Plan(usual_routes(rng), error_ms=rng.choice((2.0, 5000.0)))
     _usual_incidents(plan, rng)
     return plan
 
@@ -405,9 +407,3 @@ KINDS: dict[str, Callable[[random.Random], Plan]] = {
         timeouts,
     )
 }
-
-
-def make(kind: str, seed: int) -> tuple[Plan, list[Request]]:
-    rng = random.Random(f"{kind}-{seed}")
-    plan = KINDS[kind](rng)
-    return plan, play(plan, rng.randrange(1 << 30))

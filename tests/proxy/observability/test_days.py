@@ -7,11 +7,12 @@ import pytest
 
 from proxy.domain.anomaly import Anomaly
 from proxy.observability.detector import MLDetector
-from tests.support.observability import KINDS, Alert, Verdict, judge, make
+from tests.support.observability import Alert, Verdict, judge
+from tests.support.other_days import ALL_KINDS, make
 
 FULL = os.environ.get("SELFHEAL_CAMPAIGN") == "full"
-SAMPLE = [("correlated", 901), ("flapping", 903)]
-CAMPAIGN = [(kind, seed) for kind in KINDS for seed in (901, 902, 903)] if FULL else SAMPLE
+SAMPLE = [("correlated", 901), ("releases", 901)]
+CAMPAIGN = [(kind, seed) for kind in ALL_KINDS for seed in (901, 902, 903)] if FULL else SAMPLE
 
 
 def watch(kind: str, seed: int) -> Verdict:
