@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.clock import SystemClock
 from proxy.dataplane.forwarded import Trust, forwarding, plain_address
-from proxy.dataplane.request_head import RequestHead
+from proxy.dataplane.request_head import RequestHead, read_request
 from proxy.dataplane.server import DataServer, serve
 from tests.support.dataplane import GET, Client, Kept, ScriptedUpstream, config_for, rig
 
@@ -23,7 +23,9 @@ SPOOFED = (
 
 
 def request(raw: bytes = SPOOFED) -> RequestHead:
-    return RequestHead(b"GET", b"/", 1, raw.split(b"\r\n")[1:-2])
+    found = read_request(raw, 65536, 256)
+    found.judge.retire()
+    return found
 
 
 def said(lines: list[bytes]) -> dict[bytes, bytes]:
