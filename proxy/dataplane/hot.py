@@ -183,7 +183,7 @@ class Hot:
             length < 0
             or left < 0
             or (left == 0) == bool(self.open)
-            or (plane.local_prefix and plane.is_local(target))
+            or (target.startswith(plane.local_prefix) and plane.is_local(target))
         ):
             self._give_up(data)
             return

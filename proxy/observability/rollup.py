@@ -92,10 +92,20 @@ def performance(method: str, route: str, counts: WindowCounts) -> RoutePerforman
 
 
 class _Minute:
-    __slots__ = ("client_errors", "durations", "errors", "failed", "number", "requests")
+    __slots__ = (
+        "begins",
+        "client_errors",
+        "durations",
+        "ends",
+        "errors",
+        "failed",
+        "number",
+        "requests",
+    )
 
     def __init__(self) -> None:
         self.number = -1
+        self.begins = self.ends = 0.0
         self.requests = self.client_errors = self.errors = 0
         self.durations = _small_counts()
         self.failed: dict[int, float] = {}
@@ -105,6 +115,8 @@ class _Minute:
             self.durations = _small_counts()
             self.failed = {}
         self.number = number
+        self.begins = number * MINUTE_S
+        self.ends = self.begins + MINUTE_S
         self.requests = self.client_errors = self.errors = 0
 
 
@@ -132,9 +144,8 @@ class Minutes:
     def add(self, bucket: int, status: int, failed: bool, now: float) -> None:
         """Count one exchange that ended at ``now`` (seconds)."""
         minute = self._current
-        number = int(now // MINUTE_S)
-        if minute.number != number:
-            minute = self._turn(number)
+        if not minute.begins <= now < minute.ends:
+            minute = self._turn(int(now // MINUTE_S))
         minute.requests += 1
         if failed:
             minute.errors += 1

@@ -21,6 +21,7 @@ SLUG_CHILDREN_MAX = 24
 WATCHED_PLACES_MAX = 2000
 SEGMENTS_MAX = 12
 PATH_MAX = 2048
+_MARK = ord("?")
 KEPT_HITS = 8
 """Visits of remembered paths after which a word stays a word though its place became a slug."""
 NO_PROOF = frozenset({404, 405, 410, 414, 431, 499})
@@ -98,7 +99,8 @@ class RouteTable:
 
     def known(self, method: str, target: bytes) -> Known | None:
         """The path of a request target if it was seen before."""
-        if b"?" in target:
+        # the byte's number: asked for a bytes object, "in" makes and drops an exception first
+        if _MARK in target:
             target = target[: target.find(b"?")]
         return self._known.get((method, target))
 

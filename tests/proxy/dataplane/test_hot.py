@@ -37,6 +37,11 @@ REQUEST_LINES = [
     b"Content-Type: text/plain",
     b"traceparent: 00-" + TRACE + b"-b7ad6b7169203331-01",
     b"sentry-trace: " + TRACE + b"-b7ad6b7169203331-1",
+    b"CONNECTION: Keep-Alive",
+    b"sEntry-Trace: " + TRACE + b"-b7ad6b7169203331",
+    b"Traceparent: 00-" + TRACE.upper() + b"-b7ad6b7169203331-01",
+    b"Proxy-Connection: keep-alive",
+    b"X-Empty:",
     b"TE: trailers",
     b"Upgrade: h2c",
     b"Expect: 100-continue",
@@ -174,6 +179,38 @@ async def test_hot_and_general_do_the_same(
     assert hot == general
 
 
+async def stream(
+    hot: bool, sent: bytes, answer: bytes, cuts: list[int], answer_cuts: list[int]
+) -> tuple[object, ...]:
+    """Bytes in, cut anywhere, then the client's end; bytes out, up to the connection's end."""
+    async with rig(in_pieces(answer, answer_cuts), hot=hot) as r:
+        client = await r.connect()
+        for piece in pieces_of(sent, cuts):
+            client.writer.write(piece)
+            await asyncio.sleep(0)
+        client.half_close()
+        got = await client.ended()
+        await still(r)
+        facts = [(e.method, e.target, e.status, e.outcome) for e in r.kept.exchanges]
+        return got, [s.raw for s in r.upstream.seen], facts
+
+
+@given(
+    st.lists(requests(), min_size=2, max_size=4),
+    st.lists(st.integers(0, 2000), max_size=3),
+    st.lists(st.integers(0, 200), max_size=2),
+)
+@campaign
+@pytest.mark.campaign
+async def test_pipelined_requests_get_the_same(
+    raws: list[tuple[bytes, bytes]], cuts: list[int], answer_cuts: list[int]
+) -> None:
+    sent = b"".join(raw for raw, method in raws if method != b"HEAD" and b"Expect" not in raw)
+    if sent:
+        hot = await stream(True, sent, OK, cuts, answer_cuts)
+        assert hot == await stream(False, sent, OK, cuts, answer_cuts)
+
+
 BASES = [
     b"GET /a HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n",
     b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
@@ -233,6 +270,51 @@ async def test_of_a_mutated_message_the_upstream_sees_whole_messages_or_none(raw
     # a message nobody wrote must not appear
     for message in seen:
         assert message.split(b" ", 2)[1] in raw
+
+
+ANSWERS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 206 Part\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+]
+
+
+@st.composite
+def broken_answers(draw: st.DrawFn) -> bytes:
+    data = draw(st.sampled_from(ANSWERS))
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(data)))
+        gone = draw(st.sampled_from([0, 0, 1, 2]))
+        data = data[:at] + draw(st.sampled_from([b"", *HOSTILE])) + data[at + gone :]
+    return data
+
+
+def once(answer: bytes, cuts: list[int]) -> Behaviour:
+    async def behave(peer: Peer) -> None:
+        if await peer.request() is not None:
+            for piece in pieces_of(answer, cuts):
+                await peer.send(piece)
+                await asyncio.sleep(0)
+            peer.writer.close()
+
+    return behave
+
+
+async def told(hot: bool, answer: bytes, cuts: list[int]) -> tuple[object, ...]:
+    async with rig(once(answer, cuts), hot=hot) as r:
+        client = await r.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx")
+        client.half_close()
+        got = await client.ended()
+        await still(r)
+        return got, [(e.status, e.outcome, e.error) for e in r.kept.exchanges]
+
+
+@given(broken_answers(), st.lists(st.integers(0, 200), max_size=2))
+@campaign
+@pytest.mark.campaign
+async def test_a_broken_answer_is_told_the_same(answer: bytes, cuts: list[int]) -> None:
+    assert await told(True, answer, cuts) == await told(False, answer, cuts)
 
 
 async def test_plain_exchanges_stay_hot_and_odd_ones_come_back() -> None:

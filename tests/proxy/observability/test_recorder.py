@@ -173,3 +173,68 @@ def test_the_snapshot_is_json_and_counts_everything() -> None:
     )
     assert sum(m["requests"] for m in snapshot["minutes"].values()) == 100
     assert snapshot["buffer"]["size"] == 101
+
+
+def answered(
+    recorder: Recorder, at: float, target: bytes = b"/orders/7?x=1", ms: float = 20.0
+) -> None:
+    recorder.answered("GET", target, 200, at, ms, 3, 5, None, "10.0.0.9")
+
+
+def test_bare_values_are_the_same_as_an_exchange() -> None:
+    """However an answered exchange comes: every count, verdict and row is the same."""
+    bare, whole = Recorder(id_base=1), Recorder(id_base=1)
+    epoch = 1_760_000_000.0
+    for n in range(2400):
+        at, ms = epoch + n / 2, (100.0 if n < 1800 else 900.0) + n % 9
+        target = b"/orders/%d?page=%d" % (n % 40, n)
+        answered(bare, at, target, ms)
+        whole.record(Exchange(at, ms, "GET", target, 200, Outcome.ANSWERED, 3, 5, None, "10.0.0.9"))
+        if n % 100 == 0:
+            bare.record(exchange(at, b"/orders/1", 503))
+            whole.record(exchange(at, b"/orders/1", 503))
+    assert bare.snapshot() == whole.snapshot()
+    assert bare.detector.get_recent_anomalies() == whole.detector.get_recent_anomalies()
+    assert bare.detector.export_baselines() == whole.detector.export_baselines()
+    assert bare.snapshot()["open"], "the slow half hour was told"
+    assert bare.buffer.peek(9) == whole.buffer.peek(9)
+    assert bare.buffer.drain(9999) == whole.buffer.drain(9999)
+    assert (bare.faults, whole.faults) == (0, 0)
+
+
+def test_bare_values_wait_their_turn_in_the_buffer() -> None:
+    recorder = Recorder(buffer=MetricsBuffer(3))
+    for at in range(5):
+        answered(recorder, at)
+    rows = recorder.buffer.drain(2)
+    assert [(e.sequence, e.route, e.target) for e in rows] == [
+        (1, "/orders/{id}", b"/orders/7?x=1"),
+        (2, "/orders/{id}", b"/orders/7?x=1"),
+    ]
+    assert recorder.buffer.restore(rows) == 0
+    assert [e.sequence for e in recorder.buffer.drain(9)] == [1, 2, 3]
+    assert recorder.buffer.dropped == 2
+
+
+def test_a_path_named_anew_is_counted_under_its_new_name() -> None:
+    recorder = Recorder()
+    for n in range(60):
+        answered(recorder, 1000.0 + n, b"/wiki/page-of-%s" % (b"x" * (n + 1)))
+    again = [f"/wiki/page-of-{'x' * (n + 1)}".encode() for n in range(60)]
+    for target in again:
+        answered(recorder, 1100.0, target)
+    counts = {row["route"]: row["requests"] for row in recorder.snapshot(1100.0)["routes"]}
+    rows = [e.route for e in recorder.buffer.drain(999)]
+    assert {route: rows.count(route) for route in set(rows)} == counts
+    assert counts["/wiki/{slug}"] >= 60
+
+
+def test_a_fault_over_bare_values_goes_no_further() -> None:
+    def broken() -> None:
+        raise RuntimeError("no disk")
+
+    recorder = Recorder(buffer=MetricsBuffer(4, on_fill=broken))
+    for at in range(3):
+        answered(recorder, at)
+    assert recorder.faults == 1
+    assert len(recorder.buffer) == 3
