@@ -22,6 +22,9 @@ NIGHTLY_SLACK_S = 1200.0
 HOURLY_SLACK_S = 240.0
 HOURLY_TIMES, HOURLY_OF = 3, 6
 """In so many of the last so many hours."""
+FREQUENT_TIMES, FREQUENT_WITHIN_S = 3, 8 * HOUR_S
+BRIEF_S, FREQUENT_SLACK_S = 900.0, 300.0
+"""A route that so often had a brief incident like this, at whatever hour, is like that."""
 WORSE = 2.5
 """So much stronger than before is news again."""
 OUTAGE_SHARE = 0.5
@@ -73,6 +76,19 @@ class Habits:
         hours = {round((anomaly.onset - p.onset) / HOUR_S) for p in hourly}
         if len(hours) >= HOURLY_TIMES:
             return anomaly.onset + max(p.ended - p.onset for p in hourly) + HOURLY_SLACK_S
+        return None
+
+    def frequent_until(self, anomaly: Anomaly) -> float | None:
+        """The same for bad minutes that come again and again without a clock."""
+        if anomaly.kind == "error_rate" and anomaly.observed >= OUTAGE_SHARE:
+            return None
+        brief = [
+            p.ended - p.onset
+            for p in self._alike(anomaly)
+            if anomaly.onset - p.onset <= FREQUENT_WITHIN_S and p.ended - p.onset <= BRIEF_S
+        ]
+        if len(brief) >= FREQUENT_TIMES:
+            return anomaly.onset + max(brief) + FREQUENT_SLACK_S
         return None
 
     def _alike(self, anomaly: Anomaly) -> list[_Past]:

@@ -43,13 +43,23 @@ class Ledger:
             self.open[anomaly.kind] = before
             return None
         sure = anomaly if least is None else replace(anomaly, ratio=least)
-        usual_until = self.habits.expected_until(sure)
-        if usual_until is None:
-            usual_until = self._situation.habits.hourly_until(sure)
+        usual_until = self._expected_until(sure)
         self.open[anomaly.kind] = OpenIncident(
             anomaly, hurt=hurt, last_seen=now, quiet_until=usual_until
         )
         return anomaly if usual_until is None else None
+
+    def _expected_until(self, anomaly: Anomaly) -> float | None:
+        """Until when an incident like this is the usual thing; None when it is news."""
+        for ask in (
+            self.habits.expected_until,
+            self._situation.habits.hourly_until,
+            self.habits.frequent_until,
+        ):
+            until = ask(anomaly)
+            if until is not None:
+                return until
+        return None
 
     def close(self, kind: str, reason: str, now: float, ends: list[IncidentEnd]) -> OpenIncident:
         incident = self.open.pop(kind)

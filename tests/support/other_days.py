@@ -63,8 +63,8 @@ def leak_restart(rng: random.Random) -> Plan:
 
     plan.slow.append(slow)
     for start in starts:
-        plan.ignore(route, start, 0.3 * grow)
-        plan.expect(route, start + 0.3 * grow, 0.7 * grow, "latency", "leak")
+        plan.ignore(route, start, 0.15 * grow)
+        plan.expect(route, start + 0.15 * grow, 0.85 * grow, "latency", "leak")
     return plan
 
 

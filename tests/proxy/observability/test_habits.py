@@ -53,6 +53,29 @@ def test_a_job_at_every_full_hour_is_known_after_the_third() -> None:
     assert news == [True, True, True, False, False, False, False]
 
 
+def test_bad_minutes_that_come_again_and_again_are_known_after_the_third() -> None:
+    habits = Habits()
+    news = []
+    for n in range(6):
+        fails = at(FAILS, 2700.0 * n)
+        news.append(habits.frequent_until(fails) is None)
+        habits.remember(fails, fails.onset + 200.0)
+    assert news == [True, True, True, False, False, False]
+    assert habits.frequent_until(replace(FAILS, onset=17000.0, ratio=90.0)) is None
+    assert habits.frequent_until(replace(FAILS, onset=17000.0, observed=0.9)) is None
+    assert habits.frequent_until(at(FAILS, 20 * HOUR_S)) is None
+
+
+def test_what_all_routes_remember_is_joined() -> None:
+    one, two, both = Habits(), Habits(), Habits()
+    for hour in range(1, 4):
+        slow = at(SLOW, hour * HOUR_S)
+        (one, two)[hour % 2].remember(slow, slow.onset + 180.0)
+    both.join([one, two])
+    assert one.hourly_until(at(SLOW, 4 * HOUR_S)) is None
+    assert both.hourly_until(at(SLOW, 4 * HOUR_S)) is not None
+
+
 def test_habits_go_through_json() -> None:
     habits = Habits()
     habits.remember(SLOW, 9000.0)
