@@ -6,6 +6,7 @@ It may die at any time: traffic does not notice, and everything it was doing sta
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Callable
 from datetime import timedelta
@@ -47,6 +48,8 @@ _log = logging.getLogger("selfheal.control")
 
 POOL_SIZE = 8
 SHUTDOWN_S = 2.0
+WORD_S = 2.0
+"""How long after a signal the supervisor may take to say what it means."""
 TEXT_CHARS_MAX = 16384
 SNAPSHOT_EVERY_S = 60.0
 KEEP_LOGS = timedelta(days=7)
@@ -64,6 +67,7 @@ class Control:
         self._sidecar = sidecar_name(Path(start["data_dir"]))
         self._clock = SystemClock()
         self._stopped = asyncio.Event()
+        self._told_to_drain = False
         self._desk = Desk(Path(start["run_dir"]), self._clock)
         self._database = Database(config.database.schema_, max_size=POOL_SIZE)
         self._app: web.Application | None = None
@@ -103,6 +107,7 @@ class Control:
 
     async def run(self, channel_sock: socket.socket) -> None:
         """Serve until the supervisor says stop, or is gone."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._on_sigterm)
         await self._desk.open()
         channel = await Channel.open(channel_sock)
         runner = await self._serve()
@@ -125,6 +130,17 @@ class Control:
         await self._healer.close()
         self._desk.close()
         self._database.close()
+
+    def _on_sigterm(self) -> None:
+        """A service manager may tell the whole group: then health says draining until the
+        supervisor, which was told as well, says stop. Meant for this process alone, it ends it.
+        """
+        self._live.draining = True
+        asyncio.get_running_loop().call_later(WORD_S, self._stop_unless_draining)
+
+    def _stop_unless_draining(self) -> None:
+        if not self._told_to_drain:
+            self._stopped.set()
 
     async def _serve(self) -> web.AppRunner:
         facts = StoreFacts(lambda: self._database.pool, self._live.health, self._classify_text)
@@ -172,7 +188,7 @@ class Control:
         if kind == "database":
             self._connect(message)
         elif kind == "drain":
-            self._live.draining = True
+            self._live.draining = self._told_to_drain = True
         elif kind == "stop":
             self._stopped.set()
         elif kind == "reload":

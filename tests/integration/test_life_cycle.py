@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from proxy.app.control import WORD_S
 from proxy.locations import DataDir
 from tests.support.certificates import Authority, written
 from tests.support.sidecar import Answer, Sidecar, free_port, run_sidecar, until
@@ -184,7 +186,10 @@ def test_a_drain_tells_keep_alive_clients_to_close_and_a_second_signal_ends_it(
         go = tmp_path / "go"
         connection.request("GET", f"/when?file={go}")
         until(lambda: 'selfheal_in_flight{worker="worker-0"} 2' in metrics(sidecar), what="both")
-        sidecar.process.terminate()
+        # as service managers do it: every process of the group hears the signal
+        told = time.monotonic()
+        for pid in (*children(sidecar, "control"), sidecar.process.pid):
+            os.kill(pid, signal.SIGTERM)
         until(lambda: sidecar.control("/readyz").status == 503, what="readyz 503")
         until(lambda: refuses(sidecar), what="the listeners to close")
         go.touch()
@@ -192,6 +197,8 @@ def test_a_drain_tells_keep_alive_clients_to_close_and_a_second_signal_ends_it(
         assert (second.read(), second.headers["Connection"]) == (b"now", "close")
         connection.close()
         assert endless.read(5) == b"tick\n", "it may go on for an hour"
+        until(lambda: time.monotonic() > told + 1.5 * WORD_S, what="the moment of doubt to pass")
+        assert sidecar.control("/readyz").status == 503, "health goes on saying draining"
         assert sidecar.process.poll() is None
         sidecar.process.terminate()
         assert sidecar.process.wait(60) == 0
