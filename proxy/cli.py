@@ -183,6 +183,10 @@ def _add_operations(commands: Subparsers) -> None:
     add.add_argument("--role", choices=("founder", "admin", "agent", "viewer"), required=True)
     _add_database_options(add)
     add.set_defaults(func=_member_add)
+    remove = actions.add_parser("remove", help="take profile, login and token, at once")
+    remove.add_argument("name")
+    _add_database_options(remove)
+    remove.set_defaults(func=_member_remove)
 
     sub = commands.add_parser("db", help="the embedded PostgreSQL")
     actions = sub.add_subparsers(metavar="ACTION", required=True)
@@ -256,6 +260,12 @@ def _member_add(args: argparse.Namespace) -> int:
     from proxy.app.operations import member_add
 
     return asyncio.run(member_add(args))
+
+
+def _member_remove(args: argparse.Namespace) -> int:
+    from proxy.app.operations import member_remove
+
+    return asyncio.run(member_remove(args))
 
 
 def _audit_verify_file(args: argparse.Namespace) -> int:

@@ -275,6 +275,57 @@ begin
   return job;
 end $$;
 ALTER FUNCTION selfheal.check_grouping(p_job bigint) OWNER TO sh_owner;
+CREATE TABLE selfheal.self_healing_patches (
+    id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    service text NOT NULL,
+    patch_type text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    files_changed text[] DEFAULT '{}'::text[] NOT NULL,
+    sql_migration_path text,
+    ai_diff_proposal text,
+    sql_migration text,
+    base_commit text,
+    ai_patch_payload jsonb DEFAULT '{}'::jsonb NOT NULL,
+    digest text NOT NULL,
+    risk_score integer DEFAULT 100 NOT NULL,
+    risk_level text DEFAULT 'critical'::text NOT NULL,
+    risk_reasons text[] DEFAULT '{"not weighed yet"}'::text[] NOT NULL,
+    confidence_score double precision,
+    status text DEFAULT 'proposed'::text NOT NULL,
+    status_reason text,
+    evidence text,
+    evidence_digest text,
+    sandbox_branch text,
+    applied_commit text,
+    previous_commit text,
+    created_by text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT self_healing_patches_check CHECK (((patch_type = 'manual'::text) OR (num_nonnulls(ai_diff_proposal, sql_migration) > 0))),
+    CONSTRAINT self_healing_patches_check1 CHECK (((evidence IS NULL) = (evidence_digest IS NULL))),
+    CONSTRAINT self_healing_patches_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
+    CONSTRAINT self_healing_patches_patch_type_check CHECK ((patch_type = ANY (ARRAY['code'::text, 'sql_migration'::text, 'config'::text, 'dependency'::text, 'test'::text, 'manual'::text]))),
+    CONSTRAINT self_healing_patches_risk_level_check CHECK ((risk_level = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
+    CONSTRAINT self_healing_patches_risk_score_check CHECK (((risk_score >= 0) AND (risk_score <= 100))),
+    CONSTRAINT self_healing_patches_status_check CHECK ((status = ANY (ARRAY['proposed'::text, 'sandbox_running'::text, 'sandbox_passed'::text, 'sandbox_failed'::text, 'approved'::text, 'applied'::text, 'verified'::text, 'regressed'::text, 'rolled_back'::text, 'rejected'::text, 'superseded'::text])))
+);
+ALTER TABLE ONLY selfheal.self_healing_patches FORCE ROW LEVEL SECURITY;
+ALTER TABLE selfheal.self_healing_patches OWNER TO sh_owner;
+CREATE FUNCTION selfheal.check_intact(patch selfheal.self_healing_patches) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if patch.digest is distinct from patch_digest(patch.base_commit, patch.ai_diff_proposal, patch.sql_migration) then
+    raise exception 'P-%: base, diff or SQL is not what its digest says', patch.id using errcode = 'SH002';
+  end if;
+  if patch.evidence is not null
+     and patch.evidence_digest is distinct from encode(sha256(convert_to(patch.evidence, 'UTF8')), 'hex') then
+    raise exception 'P-%: the evidence is not what its digest says', patch.id using errcode = 'SH002';
+  end if;
+end $$;
+ALTER FUNCTION selfheal.check_intact(patch selfheal.self_healing_patches) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.check_step(noun text, allowed text[], old text, new text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -318,6 +369,32 @@ begin
   end if;
 end $$;
 ALTER FUNCTION selfheal.create_member_login(member text, verifier text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.decision_intact() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  patch self_healing_patches%rowtype;
+begin
+  select p.* into patch from self_healing_patches p join approval_requests r on r.patch_id = p.id where r.id = new.approval_id;
+  if found then
+    perform check_intact(patch);
+  end if;
+  return new;
+end $$;
+ALTER FUNCTION selfheal.decision_intact() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.deed_intact() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  patch self_healing_patches%rowtype;
+begin
+  select * into patch from self_healing_patches p where p.id = new.patch_id;
+  perform check_intact(patch);
+  return new;
+end $$;
+ALTER FUNCTION selfheal.deed_intact() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.deed_stands(of_kind text, of_patch bigint, of_digest text, of_evidence text) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -1002,6 +1079,11 @@ CREATE FUNCTION selfheal.patch_digest(base_commit text, diff text, sql text) RET
     'UTF8')), 'hex')
 $$;
 ALTER FUNCTION selfheal.patch_digest(base_commit text, diff text, sql text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.patch_intact() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$ begin perform check_intact(new); return new; end $$;
+ALTER FUNCTION selfheal.patch_intact() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.record_control() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -1848,43 +1930,6 @@ CREATE TABLE selfheal.patch_steps (
     role text NOT NULL
 );
 ALTER TABLE selfheal.patch_steps OWNER TO sh_owner;
-CREATE TABLE selfheal.self_healing_patches (
-    id bigint NOT NULL,
-    job_id bigint NOT NULL,
-    service text NOT NULL,
-    patch_type text NOT NULL,
-    description text DEFAULT ''::text NOT NULL,
-    files_changed text[] DEFAULT '{}'::text[] NOT NULL,
-    sql_migration_path text,
-    ai_diff_proposal text,
-    sql_migration text,
-    base_commit text,
-    ai_patch_payload jsonb DEFAULT '{}'::jsonb NOT NULL,
-    digest text NOT NULL,
-    risk_score integer DEFAULT 100 NOT NULL,
-    risk_level text DEFAULT 'critical'::text NOT NULL,
-    risk_reasons text[] DEFAULT '{"not weighed yet"}'::text[] NOT NULL,
-    confidence_score double precision,
-    status text DEFAULT 'proposed'::text NOT NULL,
-    status_reason text,
-    evidence text,
-    evidence_digest text,
-    sandbox_branch text,
-    applied_commit text,
-    previous_commit text,
-    created_by text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT self_healing_patches_check CHECK (((patch_type = 'manual'::text) OR (num_nonnulls(ai_diff_proposal, sql_migration) > 0))),
-    CONSTRAINT self_healing_patches_check1 CHECK (((evidence IS NULL) = (evidence_digest IS NULL))),
-    CONSTRAINT self_healing_patches_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
-    CONSTRAINT self_healing_patches_patch_type_check CHECK ((patch_type = ANY (ARRAY['code'::text, 'sql_migration'::text, 'config'::text, 'dependency'::text, 'test'::text, 'manual'::text]))),
-    CONSTRAINT self_healing_patches_risk_level_check CHECK ((risk_level = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
-    CONSTRAINT self_healing_patches_risk_score_check CHECK (((risk_score >= 0) AND (risk_score <= 100))),
-    CONSTRAINT self_healing_patches_status_check CHECK ((status = ANY (ARRAY['proposed'::text, 'sandbox_running'::text, 'sandbox_passed'::text, 'sandbox_failed'::text, 'approved'::text, 'applied'::text, 'verified'::text, 'regressed'::text, 'rolled_back'::text, 'rejected'::text, 'superseded'::text])))
-);
-ALTER TABLE ONLY selfheal.self_healing_patches FORCE ROW LEVEL SECURITY;
-ALTER TABLE selfheal.self_healing_patches OWNER TO sh_owner;
 CREATE VIEW selfheal.patches AS
  SELECT id,
     job_id,
@@ -2130,6 +2175,9 @@ CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON selfheal.self_healing_patches FO
 CREATE TRIGGER guard_gates BEFORE UPDATE OF status ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.guard_gates();
 CREATE TRIGGER guard_update BEFORE UPDATE ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.guard_request_update();
 CREATE TRIGGER head_stays BEFORE DELETE ON selfheal.audit_head FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER intact BEFORE INSERT ON selfheal.approval_decisions FOR EACH ROW WHEN ((new.decision = 'approve'::text)) EXECUTE FUNCTION selfheal.decision_intact();
+CREATE TRIGGER intact BEFORE INSERT ON selfheal.founder_decisions FOR EACH ROW WHEN ((new.kind <> 'rollback'::text)) EXECUTE FUNCTION selfheal.deed_intact();
+CREATE TRIGGER intact BEFORE UPDATE OF status ON selfheal.self_healing_patches FOR EACH ROW WHEN (((new.status = ANY (ARRAY['sandbox_running'::text, 'approved'::text, 'applied'::text])) AND (new.status <> old.status))) EXECUTE FUNCTION selfheal.patch_intact();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.acknowledgements FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.approval_decisions FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.approval_requests FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
@@ -2312,6 +2360,48 @@ GRANT UPDATE(affected_share) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
 GRANT UPDATE(told_severity) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
 GRANT UPDATE(releases) ON TABLE selfheal.self_healing_jobs TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.check_grouping(p_job bigint) FROM PUBLIC;
+GRANT SELECT,INSERT ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT SELECT ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT SELECT ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT SELECT(id) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT SELECT(job_id),INSERT(job_id) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(job_id) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(job_id) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(patch_type) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(patch_type) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(patch_type) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(description) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(description) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(description) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(ai_diff_proposal) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(ai_diff_proposal) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(ai_diff_proposal) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(sql_migration) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(sql_migration) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(sql_migration) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT INSERT(base_commit) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT INSERT(base_commit) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT INSERT(base_commit) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT SELECT(digest) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT UPDATE(risk_score) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(risk_level) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(risk_reasons) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(confidence_score) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT UPDATE(status) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT SELECT(status) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT UPDATE(status_reason) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(status_reason) ON TABLE selfheal.self_healing_patches TO sh_admin;
+GRANT UPDATE(status_reason) ON TABLE selfheal.self_healing_patches TO sh_founder;
+GRANT UPDATE(evidence) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(evidence_digest) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(sandbox_branch) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(applied_commit) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(previous_commit) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT SELECT(created_by) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT SELECT(created_at) ON TABLE selfheal.self_healing_patches TO sh_agent;
+GRANT UPDATE(updated_at) ON TABLE selfheal.self_healing_patches TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.drop_log_partitions(before date) FROM PUBLIC;
@@ -2557,48 +2647,6 @@ GRANT SELECT ON TABLE selfheal.patch_steps TO sh_agent;
 GRANT SELECT ON TABLE selfheal.patch_steps TO sh_viewer;
 GRANT SELECT ON TABLE selfheal.patch_steps TO sh_admin;
 GRANT SELECT ON TABLE selfheal.patch_steps TO sh_founder;
-GRANT SELECT,INSERT ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT SELECT ON TABLE selfheal.self_healing_patches TO sh_admin;
-GRANT SELECT ON TABLE selfheal.self_healing_patches TO sh_founder;
-GRANT SELECT(id) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT SELECT(job_id),INSERT(job_id) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT INSERT(job_id) ON TABLE selfheal.self_healing_patches TO sh_admin;
-GRANT INSERT(job_id) ON TABLE selfheal.self_healing_patches TO sh_founder;
-GRANT INSERT(patch_type) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT INSERT(patch_type) ON TABLE selfheal.self_healing_patches TO sh_admin;
-GRANT INSERT(patch_type) ON TABLE selfheal.self_healing_patches TO sh_founder;
-GRANT INSERT(description) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT INSERT(description) ON TABLE selfheal.self_healing_patches TO sh_admin;
-GRANT INSERT(description) ON TABLE selfheal.self_healing_patches TO sh_founder;
-GRANT INSERT(ai_diff_proposal) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT INSERT(ai_diff_proposal) ON TABLE selfheal.self_healing_patches TO sh_admin;
-GRANT INSERT(ai_diff_proposal) ON TABLE selfheal.self_healing_patches TO sh_founder;
-GRANT INSERT(sql_migration) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT INSERT(sql_migration) ON TABLE selfheal.self_healing_patches TO sh_admin;
-GRANT INSERT(sql_migration) ON TABLE selfheal.self_healing_patches TO sh_founder;
-GRANT INSERT(base_commit) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT INSERT(base_commit) ON TABLE selfheal.self_healing_patches TO sh_admin;
-GRANT INSERT(base_commit) ON TABLE selfheal.self_healing_patches TO sh_founder;
-GRANT SELECT(digest) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT UPDATE(risk_score) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(risk_level) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(risk_reasons) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(confidence_score) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(status) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(status) ON TABLE selfheal.self_healing_patches TO sh_admin;
-GRANT UPDATE(status) ON TABLE selfheal.self_healing_patches TO sh_founder;
-GRANT SELECT(status) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT UPDATE(status_reason) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(status_reason) ON TABLE selfheal.self_healing_patches TO sh_admin;
-GRANT UPDATE(status_reason) ON TABLE selfheal.self_healing_patches TO sh_founder;
-GRANT UPDATE(evidence) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(evidence_digest) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(sandbox_branch) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(applied_commit) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT UPDATE(previous_commit) ON TABLE selfheal.self_healing_patches TO sh_proxy;
-GRANT SELECT(created_by) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT SELECT(created_at) ON TABLE selfheal.self_healing_patches TO sh_agent;
-GRANT UPDATE(updated_at) ON TABLE selfheal.self_healing_patches TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.patches TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.patches TO sh_agent;
 GRANT SELECT ON TABLE selfheal.patches TO sh_viewer;

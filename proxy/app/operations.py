@@ -11,7 +11,7 @@ from proxy.app.install import install, installer_dsn, show_founder
 from proxy.config import Config, load
 from proxy.locations import DataDir, default_data_dir
 from proxy.store.embedded import Cluster
-from proxy.store.members import add_member
+from proxy.store.members import add_member, remove_member
 from proxy.store.pool import connect
 
 
@@ -69,6 +69,22 @@ async def member_add(args: argparse.Namespace) -> int:
     _say("the token is shown only now:\n")
     shown = {"name": args.name, "role": args.role, "token": token}
     sys.stdout.write((json.dumps(shown) if args.json else token) + "\n")
+    return 0
+
+
+async def member_remove(args: argparse.Namespace) -> int:
+    """The right is gone at once, in sessions that are open, too."""
+    config, data_dir = settings_of(args)
+    with EmbeddedServer(config, data_dir):
+        conn = await connect(installer_dsn(config, data_dir), schema=config.database.schema_)
+        try:
+            await remove_member(conn, args.name)
+        finally:
+            await conn.close()
+    if args.json:
+        sys.stdout.write(json.dumps({"name": args.name, "removed": True}) + "\n")
+    else:
+        _say(f"{args.name} is removed: profile, login and token\n")
     return 0
 
 

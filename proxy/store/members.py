@@ -59,17 +59,25 @@ async def add_member(installer_conn: asyncpg.Connection, name: str, role: str) -
 
 
 async def remove_member(installer_conn: asyncpg.Connection, name: str) -> None:
-    """Take the profile (and with it every right) and the login. ``NotFound`` when there is no such
-    member.
+    """Take the profile (and with it every right) and the login.
+
+    ``NotFound`` when there is no such member, ``Conflict`` (``last_founder``) when nobody could
+    decide afterwards.
     """
     with translated():
         async with installer_conn.transaction():
             await installer_conn.execute(sql("migrate.join_owner"))
             await installer_conn.fetchval(sql("migrate.become_owner"))
             gone = await installer_conn.fetchval(sql("members.delete_profile"), name)
+            decides = await installer_conn.fetchval(sql("migrate.has_founder"))
             await installer_conn.fetchval(sql("members.reset_role"))
             if gone is None:
                 raise NotFound(f"there is no member {name}")
+            if not decides:
+                raise Conflict(
+                    f"{name} is the only founder; add another first, or nobody could decide",
+                    code="last_founder",
+                )
             await installer_conn.fetchval(sql("members.drop_login"), name)
             await installer_conn.execute(sql("migrate.leave_owner"))
 

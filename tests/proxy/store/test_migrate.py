@@ -41,6 +41,8 @@ async def _works(result: MigrateResult, installer_dsn: str) -> None:
     with pytest.raises(NotPermitted):
         async with acting(proxy, actor):
             pass
+    # somebody can always decide: the only founder cannot be removed
+    await members.add_member(installer, f"k{uuid4().hex[:8]}", "founder")
     await members.remove_member(installer, name)
     assert await members.authenticate(result.proxy_dsn, name, secret) is None
     await proxy.close()
