@@ -43,13 +43,13 @@ from proxy.contract import (
     JobDetail,
     JobPage,
     JobStatusRequest,
-    MergeRequest,
-    SplitRequest,
     JobView,
+    MergeRequest,
     PatchList,
     PatchView,
     RouteList,
     RouteStats,
+    SplitRequest,
 )
 from proxy.errors import (
     Conflict,

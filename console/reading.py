@@ -131,7 +131,8 @@ def _show_job(detail: JobDetail) -> None:
     if job.summary:
         say(f"  summary: {job.summary}")
     for event in detail.events[:5]:
-        say(f"  {event.id:>6}  {text.stamp(event.at)}  {event.status or ''} {text.cut(event.message, 160)}")
+        said = f"{event.status or ''} {text.cut(event.message, 160)}"
+        say(f"  {event.id:>6}  {text.stamp(event.at)}  {said}")
     for patch in detail.patches:
         say(f"  {patch.id}  {patch.status}  {text.cut(patch.description, 120)}")
     for entry in detail.history[:20]:
