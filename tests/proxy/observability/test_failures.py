@@ -1,0 +1,96 @@
+"""Failures: rare ones are weighed against what is rare here, company and stumbles prove little."""
+
+import json
+
+import pytest
+
+from proxy.observability.baseline import Baseline
+from proxy.observability.failures import Failing, FailureWatch, Slice
+
+
+def known(requests: int = 20_000, errors: int = 20, runs: int | None = None) -> Baseline:
+    base = Baseline()
+    base.learn({}, requests, errors, errors if runs is None else runs)
+    return base
+
+
+def watch(
+    slices: list[tuple[int, int, int]],
+    base: Baseline | None = None,
+    *,
+    ratio: float = 5.0,
+    floor: float = 3.0,
+) -> Failing | None:
+    """Slices of (requests, errors, runs), ten seconds each; what is found first."""
+    base = base or known()
+    failures = FailureWatch(ratio, floor)
+    for n, (requests, errors, runs) in enumerate(slices):
+        at = 10.0 * n
+        crossed = failures.add(
+            base, Slice(requests, errors, runs, 0, at, at + 1.0, at + 9.0), credit=1.0
+        )
+        found = None if crossed is None else failures.verdict(base, crossed, at + 9.0)
+        if found is not None:
+            return found
+    return None
+
+
+def test_an_outage_is_found_in_its_third_slice() -> None:
+    found = watch([(10, 10, 1)] * 4)
+    assert found is not None
+    assert found.observed == 1.0
+    assert found.since == 1.0
+    assert found.requests <= 30
+
+
+def test_a_stumble_is_none() -> None:
+    assert watch([(20, 6, 2)] + [(20, 0, 0)] * 30) is None
+
+
+def test_a_tenth_failing_is_found() -> None:
+    found = watch([(20, 2, 2)] * 12)
+    assert found is not None
+    assert found.observed == pytest.approx(0.1, rel=0.3)
+    assert found.sigma > 3.0
+
+
+def test_three_in_a_row_and_one_more_are_chance_while_much_still_works() -> None:
+    assert watch([(3, 3, 1), (4, 0, 0), (3, 1, 1)], known(1000, 15)) is None
+
+
+def test_a_route_whose_errors_scatter_must_show_more() -> None:
+    slices = [(20, 1, 1), (20, 0, 0)] * 12
+    calm, restless = known(20_000, 80), known(20_000, 80)
+    restless.scatter = 6.0 * restless.runs
+    found = watch(slices, calm)
+    assert found is not None
+    assert watch(slices, restless) is None
+
+
+def test_more_errors_never_prove_less() -> None:
+    base = known()
+    for errors in range(1, 20):
+        sums = []
+        for hits in (errors, errors + 1):
+            failures = FailureWatch(5.0, 3.0)
+            failures.add(base, Slice(40, hits, hits, 0, 0.0, 1.0, 9.0), credit=4.5)
+            sums.append(failures.strongest)
+        assert sums[0] <= sums[1]
+
+
+def test_the_thresholds_do_what_they_say() -> None:
+    slices = [(100, 1, 1)] * 40
+    base = known(20_000, 40)
+    assert watch(slices, base, floor=2.0) is not None
+    assert watch(slices, base, floor=20.0) is None
+    assert watch(slices, base, ratio=100.0) is None
+
+
+def test_a_watch_goes_through_json() -> None:
+    failures = FailureWatch(5.0, 3.0)
+    failures.add(known(), Slice(20, 2, 2, 0, 0.0, 1.0, 9.0), credit=1.0)
+    again = FailureWatch(5.0, 3.0)
+    again.restore(json.loads(json.dumps(failures.to_json())))
+    assert again.to_json() == failures.to_json()
+    with pytest.raises(ValueError, match="level"):
+        again.restore([[], 0.0, 0.0, 0.0])
