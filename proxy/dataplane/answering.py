@@ -48,7 +48,7 @@ class Answering:
             data, self._tail = self._tail + data, b""
         end = data.find(HEAD_END, max(0, self._checked - 3)) + 4
         if end == 3:
-            check_unfinished_response(data, plane.header_bytes)
+            check_unfinished_response(data, plane.header_bytes, self._checked)
             self._tail, self._checked = data, len(data)
             return None, b""
         self._checked = 0

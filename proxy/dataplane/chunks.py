@@ -121,7 +121,9 @@ class ChunkReader:
             found = block.find(b"\r\n\r\n", max(0, before - 3))
             end = found + 4 if found >= 0 else -1
         if end < 0 and len(block) <= self._trailer_max:
-            if not valid_block(block, partial=True):
+            # whole lines that were here before passed before
+            start = block.rfind(b"\r\n", 0, before) + 2 if before > 1 else 0
+            if not valid_block(block[start if start > 1 else 0 :], partial=True):
                 raise BadChunk("the trailer section is malformed")
             self._held = block
             return len(data)

@@ -29,6 +29,15 @@ def valid_block(block: bytes, *, partial: bool = False) -> bool:
     return _BLOCK.match(block[:cut]) is not None and _LAST.match(block[cut:]) is not None
 
 
+def first_break(data: bytes) -> int:
+    """Where the first line of ``data``, which has no lone break, ends; -1 when it does not yet.
+
+    One byte is sought: that is many times faster than two.
+    """
+    at = data.find(b"\r")
+    return at if at < len(data) - 1 else -1
+
+
 def has_lone_break(data: bytes, start: int = 0) -> bool:
     """A CR without LF, an LF without CR, or a NUL; a CR at the very end may still get its LF."""
     return _LONE.search(data, start) is not None

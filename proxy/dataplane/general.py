@@ -239,7 +239,7 @@ class General(asyncio.Protocol):
         data = self._tail
         end = data.find(HEAD_END, max(0, self._checked - 3)) + 4
         if end == 3:
-            check_unfinished_request(data, plane.header_bytes)
+            check_unfinished_request(data, plane.header_bytes, self._checked)
             if self._head_since < 0:
                 self._head_since = self._heard_at
             self._checked = len(data)

@@ -8,7 +8,7 @@ import re
 
 from proxy.dataplane.authority import is_authority
 from proxy.dataplane.faults import Refused
-from proxy.dataplane.fields import TOKEN, has_lone_break
+from proxy.dataplane.fields import TOKEN, first_break, has_lone_break
 from proxy.dataplane.framing import (
     CHUNKED,
     LENGTH,
@@ -23,6 +23,8 @@ from proxy.dataplane.framing import (
 from proxy.dataplane.judge import Judge
 
 METHOD_MAX = 64
+_START_MAX = 1024
+"""Of a request line still unfinished, looked at again with every piece; whole it is read whole."""
 EMPTY_LINES_MAX = 4
 
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e\x80-\xff]+) HTTP/([0-9])\.([0-9])\r\n")
@@ -79,17 +81,21 @@ def skip_empty_lines(data: bytes, most: int = EMPTY_LINES_MAX) -> bytes:
     return data
 
 
-def check_unfinished_request(data: bytes, bytes_max: int) -> None:
-    """Refuse at once what no further byte can make right; a slow head alone is no error."""
-    if has_lone_break(data):
+def check_unfinished_request(data: bytes, bytes_max: int, checked: int = 0) -> None:
+    """Refuse at once what no further byte can make right; a slow head alone is no error.
+
+    The first ``checked`` bytes passed before: a head that comes byte by byte is not read anew with
+    each.
+    """
+    if has_lone_break(data, max(0, checked - 1)):
         raise Refused(LONE_BREAK)
-    end = data.find(b"\r\n")
+    end = first_break(data)
     if end < 0:
         if len(data) > bytes_max:
             raise Refused("the request line is too long", 414)
-        if data != b"\r" and not _REQUEST_START.match(data):
+        if checked < _START_MAX and data != b"\r" and not _REQUEST_START.match(data):
             raise Refused("the request line is malformed")
-    elif data[:2] != b"\r\n":
+    elif data[:2] != b"\r\n" and checked < end + 2:
         _request_line(data)
     if len(data) > bytes_max:
         raise Refused("the header fields are too large", 431)

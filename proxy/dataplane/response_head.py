@@ -5,7 +5,7 @@ and 6.3).
 import re
 
 from proxy.dataplane.faults import BadAnswer
-from proxy.dataplane.fields import has_lone_break
+from proxy.dataplane.fields import first_break, has_lone_break
 from proxy.dataplane.framing import (
     CHUNKED,
     LENGTH,
@@ -25,6 +25,8 @@ _STATUS_START = re.compile(
     rb"(?:H|HT|HTT|HTTP|HTTP/|HTTP/1|HTTP/1\.|HTTP/1\.[01]"
     rb"(?: (?:[0-9]{0,3}|[0-9]{3} [\t\x20-\x7e\x80-\xff]*)\r?)?)?\Z"
 )
+_START_MAX = 1024
+"""Of a status line still unfinished, looked at again with every piece; whole it is read whole."""
 _TOO_LARGE = "http_response_header_section_size"
 
 
@@ -37,11 +39,16 @@ class ResponseHead(Head):
         self.reason = reason
 
 
-def check_unfinished_response(data: bytes, bytes_max: int) -> None:
-    """Fail at once what no further byte can make right; a slow head alone is no error."""
-    if has_lone_break(data):
+def check_unfinished_response(data: bytes, bytes_max: int, checked: int = 0) -> None:
+    """Fail at once what no further byte can make right; a slow head alone is no error.
+
+    The first ``checked`` bytes passed before.
+    """
+    if has_lone_break(data, max(0, checked - 1)):
         raise BadAnswer(f"in the answer {LONE_BREAK}")
-    if not (_STATUS_LINE.match(data) if b"\r\n" in data else _STATUS_START.match(data)):
+    end = first_break(data)
+    expression, until = (_STATUS_LINE, end + 2) if end >= 0 else (_STATUS_START, _START_MAX)
+    if checked < until and not expression.match(data):
         raise BadAnswer("the status line is malformed")
     if len(data) > bytes_max:
         raise BadAnswer("the header fields of the answer are too large", _TOO_LARGE)

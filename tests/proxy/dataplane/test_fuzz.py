@@ -4,6 +4,7 @@ another, what comes down is one answer each, and both planes agree.
 
 import os
 import random
+import time
 
 import h11
 import pytest
@@ -186,5 +187,31 @@ def test_of_hostile_answers_none_reaches_another_request_or_looks_whole(batch: i
                     targets = [target for _, target, _ in world.seen]
                     assert targets == sorted(set(targets)), "asked twice, or out of order"
                     answers_in(world, [b"GET"] * 4)
+
+    in_loop(check)
+
+
+@pytest.mark.parametrize(
+    ("begun", "rest"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"y"),
+        (b"GET /", b"y"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: y\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+    ],
+    ids=["a value", "a target", "many fields", "trailers"],
+)
+def test_bytes_that_drip_cost_no_more_than_their_number(begun: bytes, rest: bytes) -> None:
+    """A head read anew with every byte of it costs the square; one client could hold a worker."""
+
+    def check() -> None:
+        world = World(random.Random(1), lambda _: (b"", True), hot=False, cuts=0)
+        world.client.inbox.append(begun)
+        world.client.inbox.extend(bytes([b]) for b in (rest * 60000)[:60000])
+        started = time.process_time()
+        world.run()
+        assert not world.client.is_closed
+        assert time.process_time() - started < 15
+        world.close()
 
     in_loop(check)

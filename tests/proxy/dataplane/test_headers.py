@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dataplane.framing import CHUNKED, LENGTH
-from proxy.dataplane.request_head import read_request
-from proxy.dataplane.response_head import read_response
 from proxy.dataplane.headers import (
     HOP_BY_HOP,
     request_block,
@@ -16,6 +14,8 @@ from proxy.dataplane.headers import (
     trace_of,
     trailer_block,
 )
+from proxy.dataplane.request_head import read_request
+from proxy.dataplane.response_head import read_response
 
 token = st.from_regex(rb"[A-Za-z!#$%&'*+.^_`|~0-9-]{1,12}", fullmatch=True)
 value = st.from_regex(rb"([!-~\x80-\xff]([\t -~\x80-\xff]{0,20}[!-~\x80-\xff])?)?", fullmatch=True)
