@@ -316,11 +316,20 @@ _EMPTY = re.compile(
 )
 
 
+# Debug pages show the lines around the failing one: code that did not run says nothing about it.
+_AROUND = re.compile(
+    r'(?is)<pre class="line (?:before|after)">.{0,400}?</pre>|'
+    r'<ol[^>]{0,80}class="(?:pre|post)-context"[^>]{0,80}>.{0,4000}?</ol>'
+)
+_WERKZEUG = re.compile(r"\s{0,20}//\s{0,5}Werkzeug Debugger$")
+
+
 def _from_html(text: str) -> ErrorText:
     """Heading, exception value and pre-formatted trace; frameworks differ only in where they put
     them.
     """
     candidates: list[str] = []
+    text = _AROUND.sub("", text)
     if match := _EXCEPTION_VALUE.search(
         text
     ):  # Django: <h1>ValueError at /x</h1><pre class="exception_value">
@@ -330,6 +339,9 @@ def _from_html(text: str) -> ErrorText:
     headings = [_plain(m[1]) for m in list(_HEADINGS.finditer(text))[:4]]
     pre = [_plain(m[1], keep_lines=True) for m in list(_PRE.finditer(text))[:4]]
     title = _plain(match[1]) if (match := _TITLE.search(text)) else ""
+    if _WERKZEUG.search(title):
+        # its title is the exception itself, its headings only the class
+        candidates.insert(0, title := _WERKZEUG.sub("", title))
     readable = fold(html_text(text))
     stack = next((block for block in pre if _looks_like_stack(block)), None)
     if stack is None and _looks_like_stack(readable):

@@ -63,10 +63,18 @@ def event_failure(event: dict[str, Any], context: Context) -> Failure | None:
         stack=context.clean_or_none(stack),
         trace_id=_trace_id(contexts),
         client=context.client,
-        release=context.clean_or_none(as_text(event.get("release"), 200)),
+        release=_release(as_text(event.get("release"), 200), context),
         user_agent=context.clean_or_none(user_agent),
         origin="sdk",
     )
+
+
+def _release(text: str, context: Context) -> str | None:
+    """``shop@1.2`` is a build and no mail address: each side of the sign is redacted alone."""
+    name, at, version = text.rpartition("@")
+    if at and version[:1].isdigit():
+        return f"{context.clean(name) if name else ''}@{context.clean(version)}"
+    return context.clean_or_none(text)
 
 
 def _message(event: dict[str, Any]) -> str:

@@ -192,3 +192,21 @@ def test_without_an_answer_the_outcome_speaks(outcome: Outcome, status: int, wor
     )
     assert words in failure.message
     assert failure.request is None
+
+
+WERKZEUG = """<!doctype html><html><head><title>KeyError: &#39;total&#39;
+ // Werkzeug Debugger</title></head><body><h1>KeyError</h1>
+<p class="errormsg">KeyError: &#39;total&#39;</p>
+<h4>File <cite class="filename">"/app/shop.py"</cite>, line <em class="line">12</em>,
+in <code class="function">boom</code></h4><div class="source">
+<pre class="line before"><span class="ws"></span>@app.get("/boom")</pre>
+<pre class="line current"><span class="ws">    </span>return {"total": {}["total"]}</pre>
+<pre class="line after"><span class="ws">    </span>return sqlite3.connect(":memory:")</pre>
+</div></body></html>"""
+
+
+def test_a_debug_page_speaks_of_the_line_that_failed_and_not_of_its_neighbours() -> None:
+    found = error_text(500, "text/html", WERKZEUG.encode())
+    assert found.message == "KeyError: 'total'"
+    assert "sqlite3" not in (found.body or "")
+    assert '{}["total"]' in (found.body or "")
