@@ -124,15 +124,16 @@ def request_length(lines: list[bytes], hosts: set[bytes], notes: Notes) -> int:
             kind = _kind_of(name, _REQUEST_KINDS)
         if kind == _HARMLESS:
             continue
+        if kind == _LENGTH:
+            lengths += 1
+            length = _number(value)
+            if length < 0:
+                return ODD
+            continue
         value = value.lstrip(b" \t")
         if kind == _HOST:
             found_hosts += 1
             if value not in hosts and not _learn_host(value, hosts):
-                return ODD
-        elif kind == _LENGTH:
-            lengths += 1
-            length = _number(value)
-            if length < 0:
                 return ODD
         elif kind == _CONNECTION:
             if value.lower() != b"keep-alive":
@@ -163,7 +164,7 @@ def answer_length(lines: list[bytes], notes: Notes) -> int:
             continue
         if kind == _LENGTH:
             lengths += 1
-            length = _number(value.lstrip(b" \t"))
+            length = _number(value)
             if length < 0:
                 return ODD
         elif kind == _CONNECTION:
@@ -196,9 +197,13 @@ def _kind_of(name: bytes, kinds: dict[bytes, int]) -> int:
 
 
 def _number(value: bytes) -> int:
-    if not value.isdigit() or len(value) > DIGITS_MAX or (value[0] == 48 and len(value) > 1):
+    """Canonical as the general plane would write it: one blank, digits, no leading zero."""
+    digits = value[1:]
+    if value[:1] != b" " or not digits.isdigit() or len(digits) > DIGITS_MAX:
         return ODD
-    return int(value)
+    if digits[0] == 48 and len(digits) > 1:
+        return ODD
+    return int(digits)
 
 
 def _learn_host(value: bytes, hosts: set[bytes]) -> bool:

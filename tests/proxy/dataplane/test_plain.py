@@ -31,8 +31,11 @@ def asked(*lines: bytes) -> int:
     [
         ([], 0),
         ([b"Content-Length: 0"], 0),
-        ([b"content-length:17", b"X-Content-Length: 9"], 17),
-        ([b"CONTENT-LENGTH: \t5"], 5),
+        ([b"content-length: 17", b"X-Content-Length: 9"], 17),
+        ([b"CONTENT-LENGTH: 5"], 5),
+        ([b"Content-Length:5"], ODD),
+        ([b"Content-Length:\t5"], ODD),
+        ([b"Content-Length:  5"], ODD),
         ([b"Content-Length: 999999999999999999"], 999999999999999999),
         ([b"Content-Length: 1000000000000000000"], ODD),
         ([b"Content-Length: 5", b"Content-Length: 5"], ODD),
