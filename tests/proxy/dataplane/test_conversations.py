@@ -1,12 +1,15 @@
 """Exchanges step by step: who speaks when, who leaves when, and who is told what."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from proxy.clock import ManualClock
-from proxy.dataplane import headers
+from proxy.dataplane import headers, upstream
 from proxy.domain.exchange import Outcome
+from proxy.tasks import spawn
 from tests.support.dataplane import GET, OK, Peer, Rig, replying, rig
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -194,7 +197,9 @@ async def test_whenever_the_client_leaves_the_upstream_hears_of_it(
 
 
 @both_planes
-async def test_an_upload_that_waits_for_a_connection_is_bounded(hot: bool) -> None:
+async def test_an_upload_that_waits_for_a_connection_is_bounded(
+    hot: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     size = 24 << 20
 
     async def behave(peer: Peer) -> None:
@@ -206,13 +211,15 @@ async def test_an_upload_that_waits_for_a_connection_is_bounded(hot: bool) -> No
 
     async with rig(behave, hot=hot, upstream={"connect_timeout_s": 30.0}) as r:
         accept = asyncio.Event()
-        connect = r.server._plane.upstream._open
 
-        async def slowly(link: object) -> None:
-            await accept.wait()
-            await connect(link)  # type: ignore[arg-type] # what the upstream hands us
+        def slowly(connecting: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+            async def late() -> None:
+                await accept.wait()
+                await connecting
 
-        r.server._plane.upstream._open = slowly  # type: ignore[method-assign] # a slow network
+            return spawn(late(), name=name)
+
+        monkeypatch.setattr(upstream, "spawn", slowly)  # a slow network
         client = await r.connect()
         client.writer.write(POST + b"Content-Length: %d\r\n\r\n" % size)
         client.writer.write(b"x" * size)
