@@ -27,7 +27,8 @@ def test_a_build_keeps_its_name(sent: str, kept: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["ada@example.com", "sk_live_4eC39HqLyjWDarjtT1zdp7dc@1.0", "shop@1.0+ghp_" + "a1B2" * 9]
+    "secret",
+    ["ada@example.com", "sk_live_4eC39HqLyjWDarjtT1zdp7dc@1.0", "shop@1.0+ghp_" + "a1B2" * 9],
 )
 def test_what_only_looks_like_a_build_is_redacted(secret: str) -> None:
     failure = event_failure({"message": "boom", "level": "error", "release": secret}, CONTEXT)
