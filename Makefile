@@ -9,7 +9,7 @@ ARGS ?=
 # Test processes side by side; 0 runs all in one, for a debugger.
 SIDE_BY_SIDE ?= 2
 
-.PHONY: wheel test-compiled run test check shows bench console snapshots format jail clean
+.PHONY: wheel test-compiled run test check shows schemathesis bench console snapshots format jail clean
 
 $(STAMP): pyproject.toml .ci/constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or say make PYTHON=python3.12" >&2; exit 1; }
@@ -72,6 +72,13 @@ test-compiled: wheel
 ## the long campaigns whole
 shows: $(STAMP) jail
 	SELFHEAL_CAMPAIGN=full $(BIN)/python -m pytest -q --timeout 1800 $(ARGS)
+	$(MAKE) schemathesis
+
+## every documented operation asked by a program that knows nothing but /openapi.json
+schemathesis: $(STAMP)
+	test -x $(VENV)-schemathesis/bin/schemathesis || { $(PYTHON) -m venv $(VENV)-schemathesis && \
+	  $(VENV)-schemathesis/bin/pip install --quiet --disable-pip-version-check 'schemathesis>=4,<5'; }
+	$(BIN)/python -m tests.support.schemathesis $(VENV)-schemathesis/bin/schemathesis
 
 ## CPU, latency, memory and stalls beside every peer installed; ARGS="--quick --only get200"
 bench: $(STAMP)

@@ -96,7 +96,9 @@ def _answer(route: Route, refs: dict[Any, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": route.summary, "headers": _REQUEST_ID}
     if route.method == "HEAD":
         return answer
-    schema = {"type": "string"} if route.answer is None else refs[route.answer]
+    # without a model: this document itself, or text
+    untold = "object" if route.media == "application/json" else "string"
+    schema = {"type": untold} if route.answer is None else refs[route.answer]
     answer["content"] = {route.media: {"schema": schema}}
     return answer
 

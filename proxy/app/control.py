@@ -18,7 +18,7 @@ from aiohttp import web
 from proxy.agents.router import OrchestratorRouter
 from proxy.api.deps import ApiDeps
 from proxy.api.facts import StoreFacts
-from proxy.api.server import build_app
+from proxy.api.server import LINE_BYTES_MAX, build_app
 from proxy.api.server import reload as reload_app
 from proxy.app.adoption import Adoption
 from proxy.app.chain_head import HeadKeeper
@@ -158,7 +158,11 @@ class Control:
             )
         )
         runner = web.AppRunner(
-            app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_S
+            app,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=LINE_BYTES_MAX,
+            shutdown_timeout=SHUTDOWN_S,
         )
         await runner.setup()
         for sock in self._sockets:

@@ -168,10 +168,12 @@ async def set_status(call: Call) -> JobView:
 
 async def merge(call: Call) -> JobView:
     body = call.body(MergeRequest)
+    try:
+        other = parse_id(body.other, "J")
+    except ValueError as error:
+        raise Invalid(str(error), code="invalid") from None
     async with call.deed() as conn:
-        job = await call.deps.service.merge_jobs(
-            conn, call.number, parse_id(body.other, "J"), reason=body.reason
-        )
+        job = await call.deps.service.merge_jobs(conn, call.number, other, reason=body.reason)
     call.deps.wake()
     return job_view(job)
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from proxy.agents.router import OrchestratorRouter
 from proxy.api.deps import ApiDeps
 from proxy.api.facts import StoreFacts
-from proxy.api.server import ROUTES, build_app
+from proxy.api.server import LINE_BYTES_MAX, ROUTES, build_app
 from proxy.api.table import EVERY_ROLE, Route
 from proxy.app.governance.report import Attempt
 from proxy.app.governance.stage import Stage
@@ -215,7 +215,7 @@ def at_every_door() -> Iterator[Request]:
 
 async def attack_by_api(stage: Stage) -> AsyncIterator[Attempt]:
     facts = _facts(stage)
-    async with _serving(stage) as (session, base):
+    async with serving(stage) as (session, base):
         for number, request in enumerate((*at_every_door(), *LOOKS_RIGHT)):
             refused_by = await _send(session, base, request, facts | {"key": KEY.format(n=number)})
             held = refused_by in request.refused_by
@@ -267,7 +267,7 @@ def _filled(value: Any, facts: dict[str, str]) -> Any:
 
 
 @asynccontextmanager
-async def _serving(stage: Stage) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+async def serving(stage: Stage) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     """The control API as the sidecar serves it, on a loopback port of its own."""
     scratch, clock = stage.scratch, SystemClock()
     config = Config.model_validate({"database": {"schema": scratch.schema}})
@@ -292,7 +292,13 @@ async def _serving(stage: Stage) -> AsyncIterator[tuple[aiohttp.ClientSession, s
             clock=clock,
         )
     )
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        max_line_size=LINE_BYTES_MAX,
+        shutdown_timeout=1.0,
+    )
     try:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
