@@ -24,9 +24,9 @@ CLIP_SLICES = 3.6
 REQUESTS_MIN = 4
 FEW, YOUNG, FEW_NEED = 12, 200.0, 1.25
 """Few requests, or a baseline of few, must prove more: a streak of misses is no incident."""
-SPANS_S = ((2.6, 34.0), (2.2, 44.0), (2.0, 70.0), (1.85, 145.0), (1.7, 185.0))
+SPANS_S = ((2.6, 34.0), (2.2, 46.0), (2.0, 95.0), (1.75, 185.0))
 """How long a run must last, by how many times slower it is: small ones look like a normal day."""
-MILD_SPAN_S = 260.0
+MILD_SPAN_S = 280.0
 TENSE = 0.15
 """Share of the evidence needed from which every slice counts."""
 TAIL_SPAN_S = 38.0

@@ -144,6 +144,8 @@ class Series:
             if self._errors == 1:
                 self._first_error, self._before_error = now, self._requests - 1
             self._last_error = now
+            if not score:
+                self._hot_at, self._cool_at = now, self._last_request
             score = HOT_ENOUGH
         else:
             self._failed_last = False
@@ -194,7 +196,7 @@ class Series:
             self._turn_back(now)
             elapsed = 0.0
         hot_for = elapsed
-        if self._hot_score and not errors:
+        if self._hot_score:
             # a slice that was calm for long proves no more than what came since
             hot_for = min(elapsed, max(SLICE_S, now - self._cool_at))
             began = max(began, self._hot_at)
@@ -208,7 +210,7 @@ class Series:
                 errors,
                 runs,
                 self._before_error if errors else 0,
-                self._began,
+                began,
                 self._first_error,
                 self._last_error,
             )
