@@ -121,6 +121,11 @@ def test_what_must_not_page(name: str, shape: Shape) -> None:
     assert Play().run(2 * 3600.0, shape).told == [], name
 
 
+@pytest.mark.parametrize("at", [3600.0, 3611.0, 3622.0])
+def test_a_blip_of_failures_on_a_busy_route_is_none(at: float) -> None:
+    assert Play().run(4000.0, during(at, at + 14.0, fails=0.8), rate=5.0).told == []
+
+
 def test_client_errors_and_other_outcomes_never_count() -> None:
     detector = MLDetector()
     for n in range(4000):
