@@ -47,7 +47,9 @@ async def standing(conn: asyncpg.Connection) -> Standing:
             if joins:
                 await conn.execute(sql("migrate.join_owner"))
                 await conn.fetchval(sql("migrate.become_owner"))
-            lines = [*await catalogue(conn)]
+            ran = [row["name"] for row in await conn.fetch(sql("migrate.applied"))]
+            # a live installation that is merely behind says so in one line each
+            lines = [*await catalogue(conn), *(f"migration {name}" for name in ran)]
             digest = await conn.fetchval(sql("governance.what_stands"))
             members = await conn.fetch(sql("members.list"))
             # who is in whose role, without the joining of this transaction
