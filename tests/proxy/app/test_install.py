@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.app.install import install, write_private
-from proxy.app.supervisor import install_environ
+from proxy.app.keeper import install_environ
 from proxy.config import load
 from proxy.errors import NotPermitted
 from proxy.store.members import authenticate

@@ -21,9 +21,9 @@ from proxy.dataplane.server import DataServer
 from proxy.dataplane.server import serve as listen
 from proxy.domain.exchange import Exchange, Outcome
 from proxy.observability.asgi import IDENTITY, REQUEST_ID, Message, Receive, Scope, Send
-from proxy.observability.flusher import to_row
 from proxy.observability.middleware import RECORDER, with_metrics, with_observability
 from proxy.observability.recorder import Recorder
+from proxy.store.log_rows import LogRows
 from tests.support.asgi import call
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -209,7 +209,8 @@ async def proxy_before(port: int, recorder: Recorder) -> AsyncIterator[str]:
 
 def rows(recorder: Recorder) -> list[tuple[Any, ...]]:
     """Without id, time and duration, which are each call's own."""
-    made = [to_row(e, recorder.log_id(e.sequence), "shop", str) for e in recorded(recorder)]
+    log_rows = LogRows("shop", recorder.log_id(0), str)
+    made = [log_rows.row(exchange) for exchange in recorded(recorder)]
     return [row[2:6] + row[7:] for row in made]
 
 

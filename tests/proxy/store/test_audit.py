@@ -51,17 +51,23 @@ async def test_parallel_writers_make_one_chain(database: TestDatabase) -> None:
 async def test_notes_name_their_author_and_forge_nothing(database: TestDatabase) -> None:
     proxy, founder = await database.connect_proxy(), await database.connect_as("founder")
     async with acting(founder, database.actor("founder")) as conn:
-        seq = await audit.append(conn, "alert.seen", "J-1", reason="I know")
+        seq = await audit.append(conn, "handover.noted", "J-1", reason="I know")
         (entry,) = await audit.list_audit(conn, actor="ada")
     assert (entry.seq, entry.role, entry.origin, entry.reason) == (seq, "founder", "test", "I know")
-    for action in ("job.status", "approval.decided", "deed.apply", "member.added", "Not An Action"):
+    for action in (
+        "job.status",
+        "alert.acknowledged",
+        "deed.apply",
+        "deploy.announced",
+        "Not An Action",
+    ):
         with pytest.raises(NotPermitted):
             async with acting(proxy, AS_PROXY) as conn:
                 await audit.append(conn, action, "J-1")
     viewer = await database.connect_as("viewer")
     with pytest.raises(NotPermitted):
         async with acting(viewer, database.actor("viewer")) as conn:
-            await audit.append(conn, "alert.seen", "J-1")
+            await audit.append(conn, "handover.noted", "J-1")
     async with acting(viewer, database.actor("viewer")) as conn:
         assert {(e.after, e.payload) for e in await audit.list_audit(conn)} == {(None, "")}
     for conn in (proxy, founder, viewer):

@@ -35,7 +35,7 @@ async def test_nested_acting_gives_the_outer_role_back(proxy_pool: asyncpg.Pool)
 async def test_an_error_rolls_everything_back(proxy_pool: asyncpg.Pool) -> None:
     async def half_way() -> None:
         async with acting(proxy_pool, AS_PROXY) as conn:
-            await control.put_control(conn, {"a": 1}, based_on=0, reason="try")
+            await control.put_control(conn, {"rules": []}, based_on=0, reason="try")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -116,14 +116,14 @@ async def test_rules_are_versioned_and_two_editors_do_not_overwrite(
 ) -> None:
     founder = await database.connect_as("founder")
     async with acting(founder, database.actor("founder")) as conn:
-        first = await control.put_control(conn, {"a": [1]}, based_on=0, reason="start")
+        first = await control.put_control(conn, {"rules": []}, based_on=0, reason="start")
         assert (first.version, first.changed_by) == (1, "ada")
     with pytest.raises(Conflict):
         async with acting(founder, database.actor("founder")) as conn:
-            await control.put_control(conn, {"b": 2}, based_on=0, reason="stale")
+            await control.put_control(conn, {"thresholds": {}}, based_on=0, reason="stale")
     with pytest.raises(Invalid):
         async with acting(founder, database.actor("founder")) as conn:
-            await control.put_control(conn, {"b": 2}, based_on=1, reason=" ")
+            await control.put_control(conn, {"thresholds": {}}, based_on=1, reason=" ")
     await founder.close()
     async with acting(proxy_pool, AS_PROXY) as conn:
         assert (await control.get_control(conn)) == first
@@ -135,7 +135,7 @@ async def test_rules_are_versioned_and_two_editors_do_not_overwrite(
     async def put(n: int) -> bool:
         try:
             async with acting(proxy_pool, Actor("file", "proxy", "control.toml")) as conn:
-                await control.put_control(conn, {"n": n}, based_on=1, reason="import")
+                await control.put_control(conn, {"rules": []}, based_on=1, reason=f"import {n}")
                 return True
         except Conflict:
             return False
