@@ -160,6 +160,8 @@ class Upstream:
         """``authorities`` are PEM texts that an https upstream is checked against; empty means the
         system's.
         """
+        self.dial: Callable[[Owner], None] = self._dial
+        """How a link is opened; a world without sockets has its own way."""
         self._settings = settings
         self._pool_size = settings.pool_size
         self.buffer_bytes = buffer_bytes
@@ -203,6 +205,9 @@ class Upstream:
 
     def connect(self, owner: Owner) -> None:
         """Open a link in the background; ``owner`` hears ``link_ready`` or ``link_failed``."""
+        self.dial(owner)
+
+    def _dial(self, owner: Owner) -> None:
         _ = spawn(self._connect(owner), name="dataplane.connect")
 
     async def _connect(self, owner: Owner) -> None:

@@ -18,7 +18,7 @@ from proxy.clock import ManualClock
 from proxy.dataplane.general import General
 from proxy.dataplane.hot import Hot
 from proxy.dataplane.plane import Plane
-from proxy.dataplane.upstream import Link, Upstream
+from proxy.dataplane.upstream import Link
 from tests.support.dataplane import Kept, config_for
 
 
@@ -128,15 +128,6 @@ class App:
         self._pipe.sends_end = ends
 
 
-class _Upstream(Upstream):
-    """Connects to an ``App`` when the world's turn comes."""
-
-    world: "World"
-
-    def connect(self, owner: Any) -> None:
-        self.world.later.append(lambda: owner.link_ready(self.world.open_link()))
-
-
 class World:
     """One client connection, the plane, and the app; ``run`` lets things happen in an order drawn
     from ``rng``.
@@ -159,8 +150,7 @@ class World:
         self.quiet, self._far = socket.socketpair()
         config = config_for(1)
         self.plane = Plane(config, self.kept, ManualClock(), None)
-        self.plane.upstream = _Upstream(config.upstream, 65536, self.plane.clock)
-        self.plane.upstream.world = self
+        self.plane.upstream.dial = self._dial
         self.apps: list[App] = []
         self.links: list[Pipe] = []
         self.client = Pipe(self)
@@ -170,6 +160,9 @@ class World:
     def close(self) -> None:
         self.quiet.close()
         self._far.close()
+
+    def _dial(self, owner: Any) -> None:
+        self.later.append(lambda: owner.link_ready(self.open_link()))
 
     def open_link(self) -> Link:
         pipe = Pipe(self)
