@@ -43,7 +43,6 @@ from proxy.tasks import cancel, spawn
 
 __all__ = ["ROUTES", "ApiDeps", "Asker", "Healing", "LiveView", "build_app", "reload"]
 
-HEADER_BYTES_MAX = 16384
 LINE_BYTES_MAX = 65536
 """Of a request line: far above what any query needs, so that a long one is refused by our own words
 and not by the server's.

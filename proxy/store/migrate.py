@@ -59,13 +59,13 @@ async def migrate(
         with translated():
             await conn.execute(sql("migrate.lock"), timeout=MIGRATE_TIMEOUT_S)
             await _ensure_schema(conn, schema, prefix)
-            applied = await _apply_missing(conn, schema, on_log)
             secret = proxy_secret or scram.new_secret()
-            await conn.execute(sql("migrate.join_owner"))
             try:
+                applied = await _apply_missing(conn, schema, on_log)
+                await conn.execute(sql("migrate.join_owner"))
                 needs_founder = await _settle(conn, secret, switches or {})
             finally:
-                await conn.execute(sql("migrate.leave_owner"))
+                await _leave_owner(conn, schema)
             used = await conn.fetchval(sql("migrate.prefix"))
     finally:
         await conn.close(timeout=5)
@@ -117,6 +117,12 @@ async def _apply_missing(
             await conn.fetchval(sql("migrate.become_owner"))
             await conn.execute(sql("migrate.note_checksum"), file.stem, checksum)
     return applied
+
+
+async def _leave_owner(conn: asyncpg.Connection, schema: str) -> None:
+    """Whatever happened: an installer that stayed in the owner's role could change everything."""
+    if not conn.is_closed() and await conn.fetchval(sql("migrate.has_table"), schema):
+        await conn.execute(sql("migrate.leave_owner"))
 
 
 async def _settle(conn: asyncpg.Connection, secret: str, switches: Mapping[str, bool]) -> bool:
