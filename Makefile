@@ -72,6 +72,7 @@ test-compiled: wheel
 ## the long campaigns whole
 shows: $(STAMP) jail
 	SELFHEAL_CAMPAIGN=full $(BIN)/python -m pytest -q --timeout 1800 $(ARGS)
+	$(MAKE) test-compiled
 	$(MAKE) schemathesis
 
 ## every documented operation asked by a program that knows nothing but /openapi.json
