@@ -38,11 +38,12 @@ PARTS_MAX = 64
 SECRET_HEADERS = _words(
     """authorization proxy-authorization cookie set-cookie x-api-key api-key apikey x-auth-token
     x-access-token x-csrf-token x-xsrf-token x-csrftoken x-amz-security-token x-goog-api-key
-    x-session-token     x-session-id x-vault-token x-gitlab-token x-hub-signature
-    x-hub-signature-256 x-hasura-admin-     secret     x-supabase-auth x-shopify-access-token
-    x-stripe-signature stripe-signature x-forwarded-     authorization
-    x-forwarded-access-token x-id-token cf-access-jwt-assertion x-amzn-oidc-data x-amzn-oidc-
-    accesstoken     sec-websocket-key www-authenticate-token x-secret x-token x-client-secret"""
+    x-session-token x-session-id x-vault-token x-gitlab-token x-hub-signature
+    x-hub-signature-256 x-hasura-admin-secret x-supabase-auth x-shopify-access-token
+    x-stripe-signature stripe-signature x-forwarded-authorization
+    x-forwarded-access-token x-id-token cf-access-jwt-assertion x-amzn-oidc-data
+    x-amzn-oidc-accesstoken sec-websocket-key www-authenticate-token x-secret x-token
+    x-client-secret"""
 )
 
 _SECRET_PARTS = (
@@ -53,15 +54,15 @@ _SECRET_PARTS = (
 _SECRET_PART = re.compile(_SECRET_PARTS)
 _SECRET_WHOLE = _words(
     """pwd pass pw pin otp totp cvv cvc cvv2 cvc2 pan ssn iban auth session sid sig hmac nonce mfa
-    mfacode     otpcode verificationcode resetcode authcode accesscode recoverycode backupcode
-    pincode seed     mnemonic     secretphrase socialsecuritynumber taxid cardno csrf xsrf dsn
+    mfacode otpcode verificationcode resetcode authcode accesscode recoverycode backupcode
+    pincode seed mnemonic secretphrase socialsecuritynumber taxid cardno csrf xsrf dsn
     databaseurl webhookurl key"""
 )
 _INNOCENT = _words(
     """tokentype tokenclass maxtokens tokens totaltokens prompttokens completiontokens inputtokens
     outputtokens tokencount tokenlimit nexttoken pagetoken nextpagetoken continuationtoken
-    tokenendpoint     passwordfield haspassword passwordchangedat passwordconfirmationmatch
-    sessiontimeout secretname     unexpectedtoken invalidtoken tokenexpired invalidsignature
+    tokenendpoint passwordfield haspassword passwordchangedat passwordconfirmationmatch
+    sessiontimeout secretname unexpectedtoken invalidtoken tokenexpired invalidsignature
     tokenname cookiename cookieconsent"""
 )
 # Words after which a value in running text is a secret even when quotes and equals signs are

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.domain.redact import DROPPED, EMAIL_STAND_IN, STAND_IN, Redactor
+from proxy.domain.redact import DROPPED, EMAIL_STAND_IN, SECRET_HEADERS, STAND_IN, Redactor
 
 # Assembled here so that no scanner takes the test for a leak.
 JWT = "eyJ" + "hbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxIn0." + "c2lnbmF0dXJl"
@@ -174,3 +174,8 @@ def test_text_never_raises_and_settles(text: str) -> None:
     once = redactor.text(text)
     assert redactor.text(once) == once
     assert redactor.dropped == 0
+
+
+def test_no_listed_header_name_was_broken_by_a_line_end() -> None:
+    assert "secret" not in SECRET_HEADERS
+    assert not [name for name in SECRET_HEADERS if name.startswith("-") or name.endswith("-")]
