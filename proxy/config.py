@@ -9,7 +9,6 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from proxy.domain.failure import Category
+from proxy.domain.peers import parse_network
 from proxy.errors import ConfigError
 
 ENV_PREFIX = "SELFHEAL_"
@@ -33,14 +33,6 @@ def parse_address(text: str) -> tuple[str, int] | str:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"{text!r} is not host:port or unix:/path")
     return host.strip("[]") or "0.0.0.0", int(port)
-
-
-def parse_network(text: str) -> IPv4Network | IPv6Network:
-    """``10.0.0.0/8``, ``fd00::/8`` or one address. ``ValueError`` names what is accepted."""
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is no address, no network and not 'unix': {error}") from None
 
 
 def unix_path(url: str) -> str | None:

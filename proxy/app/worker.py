@@ -38,6 +38,7 @@ from proxy.domain.anomaly import Anomaly
 from proxy.domain.deploy import Deploy
 from proxy.domain.exchange import Exchange
 from proxy.domain.failure import Failure
+from proxy.domain.peers import Trust, visitor
 from proxy.domain.redact import Redactor
 from proxy.errors import SelfHealError
 from proxy.locations import DataDir
@@ -92,6 +93,7 @@ class Worker:
             config.app.service, self._database.as_sidecar, self._clock, self._on_deploy
         )
         self._hash_client = client_hasher(self._files.path / "client.key")
+        self._trusts = Trust(config.downstream.trusted)
         self._intake: Intake | None = None
         self._rules: LiveRules | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -196,6 +198,7 @@ class Worker:
         self._server.reload(config, pem)
         self.config = config
         self._redactor = Redactor(config.capture.redact_names)
+        self._trusts = Trust(config.downstream.trusted)
         self._flusher.flush_s = config.metrics.flush_s
         self._desk.forget()
         if self._intake is not None:
@@ -307,7 +310,7 @@ class Worker:
                 redact=lambda text: self._redactor.text(text),
                 clock=self._clock,
                 health=self._answer_health,
-                client_key=lambda address: self._hash_client(address) or "",
+                client_key=lambda peer, said: self._hash_client(visitor(peer, said, self._trusts)),
             )
         )
         runner = web.AppRunner(

@@ -1,57 +1,12 @@
 """Who asked, over what, for which host: X-Forwarded-* and Forwarded (RFC 7239), when a setting asks
-for them, and whose earlier words about that are believed.
+for them.
 """
 
-from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address
-
-from proxy.config import parse_network
 from proxy.dataplane.request_head import RequestHead
+from proxy.domain.peers import plain_address
 
 WRITTEN = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"})
 _FAMILY = b"x-forwarded-"
-PEERS_MAX = 4096
-"""Addresses whose standing is remembered; beyond it they are looked up anew."""
-
-
-def plain_address(peer: str) -> str:
-    """An address as others write it: without a zone, and IPv4 where IPv6 only carries it."""
-    try:
-        address = ip_address(peer.partition("%")[0])
-    except ValueError:
-        return peer
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(address)
-
-
-class Trust:
-    """The peers whose own forwarding words are kept: networks, and ``unix`` for those that have no
-    address.
-    """
-
-    def __init__(self, words: Iterable[str]) -> None:
-        words = tuple(words)
-        self._unix = "unix" in words
-        self._networks = [parse_network(word) for word in words if word != "unix"]
-        self._known: dict[str, bool] = {}
-
-    def __call__(self, peer: str) -> bool:
-        known = self._known.get(peer)
-        if known is None:
-            known = self._look_up(peer)
-            if len(self._known) < PEERS_MAX:
-                self._known[peer] = known
-        return known
-
-    def _look_up(self, peer: str) -> bool:
-        if not peer:
-            return self._unix
-        try:
-            address = ip_address(plain_address(peer))
-        except ValueError:
-            return False
-        return any(address in network for network in self._networks)
 
 
 def forwarding(

@@ -24,6 +24,7 @@ from proxy.dataplane.sending import IDEMPOTENT, Sending
 from proxy.dataplane.upgrade import answers_handshake
 from proxy.dataplane.upstream import Link, Upstream
 from proxy.domain.exchange import Outcome
+from proxy.domain.peers import visitor
 
 _log = logging.getLogger("selfheal.dataplane")
 
@@ -423,8 +424,16 @@ class Forwarding:
     # -- what others ask
 
     @property
-    def client_address(self) -> str:
+    def peer(self) -> str:
         return self._client.address
+
+    @property
+    def visitor(self) -> str:
+        """Whom a trusted peer asked for, else the peer: a load balancer in front is not one client
+        with everybody's failures.
+        """
+        said = [value.decode("latin-1") for value in self.request.values(b"x-forwarded-for")]
+        return visitor(self.peer, said, self._plane.trusts)
 
     @property
     def was_plain(self) -> bool:

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from proxy.clock import Clock
 from proxy.config import Config
-from proxy.dataplane.forwarded import Trust
 from proxy.dataplane.upstream import State, Upstream
 from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.peers import Trust
 
 
 class Recorder(Protocol):

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 def report(
     exchange: "Forwarding", now: float, status: int, outcome: Outcome, error: str | None
 ) -> Exchange:
-    """``now`` is monotonic seconds. Redirects carry their heads, failures their bodies too."""
+    """``now`` is monotonic seconds. Redirects carry their heads, failures their bodies too,
+    and both whoever asked, also from behind another proxy."""
     failing = error is not None or (status >= 300 and status != 304)
     return Exchange(
         exchange.started_at,
@@ -24,7 +25,7 @@ def report(
         exchange.body.size,
         exchange.answering.size,
         exchange.trace,
-        exchange.client_address,
+        exchange.visitor if failing else exchange.peer,
         error,
         _capture(exchange) if failing else None,
     )

@@ -11,7 +11,7 @@ in bounded steps.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -67,7 +67,8 @@ class IngestDeps:
     """``accept`` takes a failure and never blocks; ``redact`` must be safe to call from another
     thread.
 
-    ``client_key`` turns a peer's address into a keyed hash; without it nobody is counted.
+    ``client_key`` turns a peer's address and its X-Forwarded-For lines into a keyed hash of whoever
+    asked; without it nobody is counted.
     """
 
     config: Config
@@ -75,7 +76,7 @@ class IngestDeps:
     redact: Callable[[str], str]
     clock: Clock
     health: HealthAnswer
-    client_key: Callable[[str], str] | None = None
+    client_key: Callable[[str, Sequence[str]], str | None] | None = None
     stats: Counter[str] = field(default_factory=Counter)
 
 
@@ -175,13 +176,13 @@ class _Ingest:
 
     def _context(self, request: web.Request) -> Context:
         deps = self._deps
-        known = deps.client_key is not None and request.remote
+        said = request.headers.getall("X-Forwarded-For", ())
         return Context(
             service=deps.config.app.service,
             environment=deps.config.app.environment,
             now=deps.clock.now(),
             clean=deps.redact,
-            client=deps.client_key(request.remote or "") if known and deps.client_key else None,
+            client=deps.client_key(request.remote or "", said) if deps.client_key else None,
         )
 
     def _hand_over(self, failures: list[Failure]) -> None:

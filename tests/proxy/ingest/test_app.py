@@ -50,7 +50,7 @@ class Ingest:
             redact=self.redact,
             clock=ManualClock(),
             health=lambda name: (503 if name == "readyz" else 200, {"status": name}),
-            client_key=lambda address: f"key-of-{len(address)}",
+            client_key=lambda peer, said: f"key-of-{' '.join([*said, peer])}",
             stats=self.stats,
         )
 
@@ -102,7 +102,7 @@ async def test_an_envelope_in_every_coding_becomes_one_redacted_failure(
     (failure,) = ingest.failures
     assert failure.message == "TypeError: x is undefined, [redacted]"
     assert (failure.source_kind, failure.route, failure.origin) == ("browser", "/basket", "sdk")
-    assert failure.client == f"key-of-{len('127.0.0.1')}"
+    assert failure.client == "key-of-127.0.0.1"
 
 
 async def test_the_older_store_form_is_read(ingest: Ingest) -> None:
