@@ -114,6 +114,28 @@ class TrafficMinute(Answer):
     p99_ms: float | None = None
 
 
+class Neighbour(Answer):
+    """Somebody in front of or behind the sidecar, and the header that gave it away."""
+
+    name: str
+    header: str
+
+
+class BlindSpot(Answer):
+    to: str
+    remedy: str
+    """What would let the sidecar see it."""
+
+
+class SurroundingsView(Answer):
+    """Read from ``requests`` failing or redirected exchanges since the start."""
+
+    front: list[Neighbour] = []
+    behind: list[Neighbour] = []
+    blind: list[BlindSpot] = []
+    requests: int = 0
+
+
 class Health(Answer):
     status: Literal["ok", "degraded", "draining", "starting"]
     score: int | None
@@ -136,6 +158,7 @@ class Health(Answer):
     """Open jobs by severity, and ``total``, ``pending_patches``, ``pending_approvals``,
     ``resolved_7d``.
     """
+    surroundings: SurroundingsView = SurroundingsView()
 
 
 class RouteStats(Answer):

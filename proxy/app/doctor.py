@@ -6,47 +6,47 @@ Looks, changes nothing.
 import argparse
 import asyncio
 import json
+import os
 import platform
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
+from proxy.app.doctor_live import examine
+from proxy.app.findings import Finding
 from proxy.app.operations import settings_of
 from proxy.config import Config
 from proxy.errors import SelfHealError
 from proxy.locations import DataDir
 from proxy.version import VERSION, data_plane
-
-State = Literal["ok", "reduced", "missing", "broken"]
-
-
-class Finding(NamedTuple):
-    """``reduced`` and ``missing`` leave the sidecar working with less; ``broken`` does not."""
-
-    name: str
-    state: State
-    text: str
+from proxy.visible import visible
 
 
 def doctor(args: argparse.Namespace) -> int:
     """Exit 0 unless something is broken."""
     config, data_dir = settings_of(args)
-    url = args.url or _read_line(DataDir(data_dir).control_url)
+    files = DataDir(data_dir)
+    here = _read_line(files.control_url)
+    url = args.url or here
+    # the founder's copy opens the sidecar it lies beside, and is shown to no other
+    token = os.environ.get("SELFHEAL_TOKEN") or (
+        _read_line(files.founder_token) if url == here else None
+    )
     findings = [
         _loop(),
         _parser(),
         Finding("data plane", "ok", data_plane()),
         _database_binaries(bool(config.database.url)),
         asyncio.run(_rights(config, data_dir)),
-        _founder_token(DataDir(data_dir)),
+        _founder_token(files),
         _jail(),
         _push(config),
         Finding("git", "ok", "found")
         if shutil.which("git")
         else Finding("git", "missing", "no git"),
-        asyncio.run(_sidecar(url)),
+        *asyncio.run(examine(url, token)),
     ]
     report: dict[str, Any] = {
         "version": VERSION,
@@ -62,7 +62,7 @@ def doctor(args: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(report) + "\n")
     else:
         for finding in findings:
-            sys.stdout.write(f"{finding.state:8} {finding.name}: {finding.text}\n")
+            sys.stdout.write(f"{finding.state:8} {finding.name}: {visible(finding.text)}\n")
     return 1 if any(finding.state == "broken" for finding in findings) else 0
 
 
@@ -163,29 +163,6 @@ def _push(config: Config) -> Finding:
         return Finding("push", "missing", reason)
     told = f"{len(config.alerts.push)} places" if config.alerts.push else "nobody: alerts.push"
     return Finding("push", "ok", f"alerts are pushed to {told}")
-
-
-async def _sidecar(url: str | None) -> Finding:
-    if url is None:
-        return Finding("sidecar", "missing", "none runs on this data directory")
-    import aiohttp
-
-    try:
-        timeout = aiohttp.ClientTimeout(total=3)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url + "/healthz") as answer,
-        ):
-            body = await answer.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        return Finding("sidecar", "broken", f"{url} does not answer: {error}")
-    return Finding(
-        "sidecar", "ok", f"{url} says {body.get('status')}, storage {_state(body.get('storage'))}"
-    )
-
-
-def _state(storage: Any) -> str:
-    return str(storage.get("state", "unknown")) if isinstance(storage, dict) else "unknown"
 
 
 def _read_line(path: Path) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from proxy.app import surroundings
 from proxy.app.status_link import Report
 from proxy.clock import Clock
 from proxy.config import Config
@@ -95,6 +96,11 @@ class LiveStatus:
                 )
                 for point in picture.snapshot.series()
             ],
+            surroundings=surroundings.view(
+                self.config,
+                (report["surroundings"] for report in picture.reports),
+                sum(report["capture"]["sdk_events"] for report in picture.reports),
+            ),
         )
 
     def routes(self) -> list[RouteStats]:

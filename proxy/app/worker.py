@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ from proxy.domain.exchange import Exchange
 from proxy.domain.failure import Failure
 from proxy.domain.peers import Trust, visitor
 from proxy.domain.redact import Redactor
+from proxy.domain.surroundings import Surroundings
 from proxy.errors import SelfHealError
 from proxy.locations import DataDir
 from proxy.log import setup
@@ -94,6 +96,8 @@ class Worker:
         )
         self._hash_client = client_hasher(self._files.path / "client.key")
         self._trusts = Trust(config.downstream.trusted)
+        self._surroundings = Surroundings()
+        self._ingested: Counter[str] = Counter()
         self._intake: Intake | None = None
         self._rules: LiveRules | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -105,8 +109,9 @@ class Worker:
         self._recorder = Recorder(
             buffer=MetricsBuffer(config.metrics.buffer_size, on_fill=self._on_fill),
             detector=MLDetector(config.detector),
-            on_failure=self._desk.exchange,
-            on_client_error=self._desk.exchange,
+            on_failure=self._on_failing,
+            on_client_error=self._on_failing,
+            on_redirect=self._on_redirect,
             on_redirect_loop=self._desk.redirect_loop,
             on_anomaly=self._on_anomaly,
             on_anomaly_end=self._on_anomaly_end,
@@ -310,6 +315,7 @@ class Worker:
                 redact=lambda text: self._redactor.text(text),
                 clock=self._clock,
                 health=self._answer_health,
+                stats=self._ingested,
                 client_key=lambda peer, said: self._hash_client(visitor(peer, said, self._trusts)),
             )
         )
@@ -363,6 +369,13 @@ class Worker:
     def _on_fill(self) -> None:
         self._flusher.wake()
 
+    def _on_failing(self, exchange: Exchange, log_id: UUID) -> None:
+        self._desk.exchange(exchange, log_id)
+        self._surroundings.see(exchange, self._trusts)
+
+    def _on_redirect(self, exchange: Exchange, _: UUID) -> None:
+        self._surroundings.see(exchange, self._trusts)
+
     def _on_anomaly(self, anomaly: Anomaly) -> None:
         _log.warning("anomaly: %s", anomaly.explanation)
         self._incidents.opened(anomaly)
@@ -409,7 +422,9 @@ class Worker:
                 "rows_dropped": self._rows_dropped(),
                 "failed_flushes": self._flusher.failed_flushes,
                 "redactor_failures": self._redactor.dropped,
+                "sdk_events": self._ingested["accepted"],
             },
+            "surroundings": self._surroundings.facts(),
             "snapshot": self._recorder.summary(self._clock.time()),
         }
 

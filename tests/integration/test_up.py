@@ -74,6 +74,11 @@ async def test_a_failing_route_becomes_a_job_at_once_and_every_id_fits(
         assert detail["events"][0]["request"]["method"] == "GET"
         assert "hunter2" not in json.dumps(detail)
         assert "KeyError" in detail["events"][0]["message"]
+        told = json.loads(selfheal("doctor", "--json", "--data-dir", str(sidecar.data_dir)))
+        lines = [f"{one['name']}: {one['text']}" for one in told["findings"]]
+        assert [line for line in lines if line.startswith("in front: nobody who names himself")]
+        assert [line for line in lines if line.startswith(f"behind: {upstream}: BaseHTTP")], lines
+        assert [line for line in lines if line.startswith("blind to: what breaks in the browser")]
         related = [UUID(text) for text in detail["job"]["related_log_ids"]]
         assert len(related) == 3
         assert sidecar.stop() == 0
@@ -85,6 +90,12 @@ async def test_a_failing_route_becomes_a_job_at_once_and_every_id_fits(
         )
         assert {row["id"] for row in rows} == set(related)
         assert {(row["trace_id"], row["status_code"]) for row in rows} == {(trace, 500)}
+
+
+def selfheal(*args: str) -> str:
+    """What the command prints; it must have ended well."""
+    command = [sys.executable, "-m", "proxy", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 async def send(url: str, count: int, *, parallel: int = 50) -> int:

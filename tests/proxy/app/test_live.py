@@ -4,6 +4,7 @@ from proxy.app.live import CACHE_S, LiveStatus, exposition
 from proxy.clock import ManualClock
 from proxy.config import Config
 from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.surroundings import Surroundings
 from proxy.observability.recorder import Recorder
 
 
@@ -28,7 +29,14 @@ def report(name: str, *, upstream: str = "ok", fail: int = 0, good: int = 10) ->
             "pool_idle": 0,
         },
         "storage": {"state": "ok"},
-        "capture": {"seen": fail, "dropped": 0, "rows_stored": 0, "rows_dropped": 0},
+        "capture": {
+            "seen": fail,
+            "dropped": 0,
+            "rows_stored": 0,
+            "rows_dropped": 0,
+            "sdk_events": 0,
+        },
+        "surroundings": Surroundings().facts(),
         "snapshot": recorder.snapshot(1000.0 + good + fail),
     }
 
