@@ -12,9 +12,12 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from proxy.errors import SelfHealError, UsageError
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 EXIT_CODES = """exit codes: 0 done, 1 check failed or refused, 2 usage, 69 sidecar or database out
 of reach,
@@ -181,8 +184,19 @@ def _add_operations(commands: Subparsers) -> None:
     add = actions.add_parser("add", help="a new member; the token is shown once")
     add.add_argument("name")
     add.add_argument("--role", choices=("founder", "admin", "agent", "viewer"), required=True)
+    add.add_argument(
+        "--identity",
+        type=_identity,
+        metavar="ID",
+        help="who that is in public.profiles (auth.uid()), where the application has one",
+    )
     _add_database_options(add)
     add.set_defaults(func=_member_add)
+    link = actions.add_parser("link", help="who a member is in the application's public.profiles")
+    link.add_argument("name")
+    link.add_argument("--identity", type=_identity, metavar="ID", required=True)
+    _add_database_options(link)
+    link.set_defaults(func=_member_link)
     remove = actions.add_parser("remove", help="take profile, login and token, at once")
     remove.add_argument("name")
     _add_database_options(remove)
@@ -256,10 +270,22 @@ def _doctor(args: argparse.Namespace) -> int:
     return doctor(args)
 
 
+def _identity(text: str) -> "UUID":
+    from uuid import UUID
+
+    return UUID(text)
+
+
 def _member_add(args: argparse.Namespace) -> int:
     from proxy.app.operations import member_add
 
     return asyncio.run(member_add(args))
+
+
+def _member_link(args: argparse.Namespace) -> int:
+    from proxy.app.operations import member_link
+
+    return asyncio.run(member_link(args))
 
 
 def _member_remove(args: argparse.Namespace) -> int:

@@ -41,6 +41,32 @@ CREATE FUNCTION selfheal.acting_role() RETURNS text
   from installation
 $$;
 ALTER FUNCTION selfheal.acting_role() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.adopt_profiles() RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  state text := app_profiles();
+  missing text;
+begin
+  if (select authority is not null from installation) then
+    return 'adopted';
+  end if;
+  if state <> 'readable' then
+    return state;
+  end if;
+  select string_agg(p.name, ', ' order by p.name) into missing from profiles p
+  where p.role in ('FOUNDER', 'ADMIN')
+    and not coalesce(app_role(p.identity) = 'FOUNDER' or p.role = 'ADMIN' and app_role(p.identity) = 'ADMIN', false);
+  if missing is not null then
+    -- to adopt it now would lock them out
+    return 'unlinked: ' || missing;
+  end if;
+  update installation set authority = 'public.profiles';
+  perform audit_append('member.authority', 'public.profiles', null, jsonb_build_object('authority', 'public.profiles'), null);
+  return 'adopted';
+end $$;
+ALTER FUNCTION selfheal.adopt_profiles() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.adopted_columns(p_source regclass) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -118,6 +144,64 @@ CREATE FUNCTION selfheal.adopted_time(p_source regclass) RETURNS text
   order by a.attname limit 1
 $$;
 ALTER FUNCTION selfheal.adopted_time(p_source regclass) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.app_founders() RETURNS uuid[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  found uuid[];
+begin
+  begin
+    select array_agg(x.id) into found from (select p.id from public.profiles p where p.role::text = 'FOUNDER' limit 2) x;
+    raise exception using errcode = 'SH000';
+  exception
+    when sqlstate 'SH000' then null;
+    when others then found := null;
+  end;
+  return coalesce(found, '{}');
+end $$;
+ALTER FUNCTION selfheal.app_founders() OWNER TO sh_lookup;
+CREATE FUNCTION selfheal.app_profiles() RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select case
+    when c.oid is null
+      or not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'id' and a.atttypid = 'uuid'::regtype)
+      or not exists (
+        select from pg_attribute a join pg_enum e on e.enumtypid = a.atttypid
+        where a.attrelid = c.oid and a.attname = 'role' and not a.attisdropped and e.enumlabel = 'FOUNDER')
+      then 'absent'
+    when has_schema_privilege(reader.name, c.relnamespace, 'usage')
+      and has_column_privilege(reader.name, c.oid, 'id', 'select')
+      and has_column_privilege(reader.name, c.oid, 'role', 'select')
+      and (not c.relrowsecurity or exists (
+        select from pg_policy p
+        where p.polrelid = c.oid and p.polpermissive and p.polcmd in ('r', '*') and to_regrole(quote_ident(reader.name)) = any (p.polroles)))
+      then 'readable'
+    else 'closed' end
+  from (select role_name('lookup') as name) reader
+  left join pg_class c on c.oid = to_regclass('public.profiles') and c.relkind in ('r', 'p')
+    and current_schema() <> 'public'
+$$;
+ALTER FUNCTION selfheal.app_profiles() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.app_role(identity uuid) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+  told text;
+begin
+  begin
+    select max(p.role::text) into told from public.profiles p where p.id = identity having count(*) = 1;
+    raise exception using errcode = 'SH000';
+  exception
+    when sqlstate 'SH000' then null;
+    when others then told := null;
+  end;
+  return told;
+end $$;
+ALTER FUNCTION selfheal.app_role(identity uuid) OWNER TO sh_lookup;
 CREATE FUNCTION selfheal.as_roles(statements text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -125,7 +209,7 @@ CREATE FUNCTION selfheal.as_roles(statements text) RETURNS void
 begin
   execute regexp_replace(
     statements,
-    '\msh_(owner|proxy|agent|viewer|admin|founder|login_proxy)\M',
+    '\msh_(owner|proxy|agent|viewer|admin|founder|lookup|login_proxy)\M',
     (select prefix from installation) || 'sh_\1',
     'g');
 end $$;
@@ -198,16 +282,29 @@ CREATE FUNCTION selfheal.audit_profiles() RETURNS trigger
     AS $$
 begin
   if tg_op = 'INSERT' then
-    perform audit_append('member.added', new.name, null, jsonb_build_object('role', new.role), null);
+    perform audit_append('member.added', new.name, null,
+      jsonb_strip_nulls(jsonb_build_object('role', new.role, 'identity', new.identity)), null);
   elsif tg_op = 'UPDATE' then
-    perform audit_append('member.changed', new.name, jsonb_build_object('role', old.role),
-                         jsonb_build_object('role', new.role), null);
+    perform audit_append('member.changed', new.name,
+      jsonb_strip_nulls(jsonb_build_object('role', old.role, 'identity', old.identity)),
+      jsonb_strip_nulls(jsonb_build_object('role', new.role, 'identity', new.identity)), null);
   else
-    perform audit_append('member.removed', old.name, jsonb_build_object('role', old.role), null, null);
+    perform audit_append('member.removed', old.name,
+      jsonb_strip_nulls(jsonb_build_object('role', old.role, 'identity', old.identity)), null, null);
   end if;
   return null;
 end $$;
 ALTER FUNCTION selfheal.audit_profiles() OWNER TO sh_owner;
+CREATE FUNCTION selfheal.authorised(role selfheal.user_role, identity uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+  select case
+    when role not in ('FOUNDER', 'ADMIN') or (select i.authority is null from installation i) then true
+    when role = 'FOUNDER' then coalesce(app_role(identity) = 'FOUNDER', false)
+    else coalesce(app_role(identity) in ('FOUNDER', 'ADMIN'), false) end
+$$;
+ALTER FUNCTION selfheal.authorised(role selfheal.user_role, identity uuid) OWNER TO sh_owner;
 CREATE TABLE selfheal.self_healing_jobs (
     id bigint NOT NULL,
     service text NOT NULL,
@@ -894,7 +991,8 @@ CREATE FUNCTION selfheal.may_act() RETURNS boolean
   select case
     when session_user = prefix || 'sh_login_proxy' then acting_role() in ('proxy', 'viewer')
     when session_user like replace(prefix, '_', '\_') || 'sh\_m\_%' then exists (
-      select from profiles p where p.name = acting_name() and lower(p.role::text) = acting_role())
+      select from profiles p
+      where p.name = acting_name() and lower(p.role::text) = acting_role() and authorised(p.role, p.identity))
     else false
   end
   from installation
@@ -1070,6 +1168,28 @@ begin
   return known.id;
 end $$;
 ALTER FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.open_profiles() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+  lookup text := role_name('lookup');
+begin
+  if app_profiles() <> 'closed' then
+    return;
+  end if;
+  execute format('grant usage on schema public to %I', lookup);
+  execute format('grant select (id, role) on public.profiles to %I', lookup);
+  if (select relrowsecurity from pg_class where oid = 'public.profiles'::regclass)
+     and not exists (select from pg_policy where polrelid = 'public.profiles'::regclass and polname = 'selfheal_reads') then
+    execute format('create policy selfheal_reads on public.profiles for select to %I using (true)', lookup);
+  end if;
+exception when insufficient_privilege then
+  raise notice '%', format('public.profiles stays closed to Self-Heal. Let its owner run: GRANT USAGE ON SCHEMA public TO %1$I; '
+    'GRANT SELECT (id, role) ON public.profiles TO %1$I; '
+    'CREATE POLICY selfheal_reads ON public.profiles FOR SELECT TO %1$I USING (true)', lookup);
+end $_$;
+ALTER FUNCTION selfheal.open_profiles() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.patch_digest(base_commit text, diff text, sql text) RETURNS text
     LANGUAGE sql STABLE
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -1455,7 +1575,10 @@ ALTER FUNCTION selfheal.void_with_patch() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.whoami(OUT name text, OUT role text) RETURNS record
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
-    AS $$ select p.name, lower(p.role::text) from profiles p where p.name = acting_name() and session_user = role_name('m_' || p.name) $$;
+    AS $$
+  select p.name, lower(p.role::text) from profiles p
+  where p.name = acting_name() and session_user = role_name('m_' || p.name) and authorised(p.role, p.identity)
+$$;
 ALTER FUNCTION selfheal.whoami(OUT name text, OUT role text) OWNER TO sh_owner;
 CREATE TABLE selfheal.acknowledgements (
     id bigint NOT NULL,
@@ -1731,6 +1854,8 @@ CREATE TABLE selfheal.installation (
     one boolean DEFAULT true NOT NULL,
     prefix text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    authority text,
+    CONSTRAINT installation_authority_check CHECK ((authority = 'public.profiles'::text)),
     CONSTRAINT installation_one_check CHECK (one)
 );
 ALTER TABLE selfheal.installation OWNER TO sh_owner;
@@ -1969,6 +2094,7 @@ CREATE TABLE selfheal.profiles (
     name text NOT NULL,
     role selfheal.user_role NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    identity uuid,
     CONSTRAINT profiles_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{0,31}$'::text))
 );
 ALTER TABLE ONLY selfheal.profiles FORCE ROW LEVEL SECURITY;
@@ -2292,6 +2418,7 @@ CREATE POLICY sidecar ON selfheal.self_healing_patches TO sh_proxy USING (( SELE
 CREATE POLICY sidecar ON selfheal.self_healing_releases TO sh_proxy USING (( SELECT selfheal.may_act() AS may_act)) WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 CREATE POLICY write_rules ON selfheal.control_versions FOR INSERT TO sh_proxy, sh_founder WITH CHECK (( SELECT selfheal.may_act() AS may_act));
 GRANT USAGE ON SCHEMA selfheal TO PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.adopt_profiles() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.adopted_columns(p_source regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.adopted_columns(p_source regclass) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.adopted_condition(p_kind text, p_source regclass) FROM PUBLIC;
@@ -2302,6 +2429,10 @@ REVOKE ALL ON FUNCTION selfheal.adopted_tables(OUT kind text, OUT source text) F
 GRANT ALL ON FUNCTION selfheal.adopted_tables(OUT kind text, OUT source text) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.adopted_time(p_source regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.adopted_time(p_source regclass) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.app_founders() FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.app_founders() TO sh_owner;
+REVOKE ALL ON FUNCTION selfheal.app_role(identity uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION selfheal.app_role(identity uuid) TO sh_owner;
 REVOKE ALL ON FUNCTION selfheal.as_roles(statements text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.audit_append(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.audit_first_bad() FROM PUBLIC;
@@ -2312,6 +2443,7 @@ REVOKE ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_befo
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_proxy;
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.authorised(role selfheal.user_role, identity uuid) FROM PUBLIC;
 GRANT SELECT,INSERT ON TABLE selfheal.self_healing_jobs TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.self_healing_jobs TO sh_admin;
 GRANT SELECT ON TABLE selfheal.self_healing_jobs TO sh_founder;

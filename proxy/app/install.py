@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.config import Config
-from proxy.errors import NotPermitted, Unavailable
+from proxy.errors import Invalid, NotPermitted, Unavailable
 from proxy.locations import DataDir
+from proxy.store.authority import advice, only_founder
 from proxy.store.dsn import LOGIN_PROXY
 from proxy.store.embedded import Cluster
 from proxy.store.members import add_member
@@ -75,14 +76,22 @@ async def install(
             f"--database-url: {error}; check host, port and database name, and that the server runs"
         ) from None
     write_private(files.logins, json.dumps({"proxy_secret": result.proxy_secret}))
-    token = await _make_founder(config, dsn, files) if result.needs_founder else None
+    if (told := advice(result.app_profiles, result.prefix)) is not None:
+        say(told)
+    token = None
+    if result.needs_founder:
+        try:
+            token = await _make_founder(config, dsn, files)
+        except Invalid as error:
+            # Traffic flows and is measured without a founder; nothing can be decided.
+            say(str(error))
     return Installed(result.proxy_dsn, result.applied, token)
 
 
 async def _make_founder(config: Config, dsn: str, files: DataDir) -> str:
     conn = await connect(dsn, schema=config.database.schema_)
     try:
-        token = await add_member(conn, FOUNDER, "founder")
+        token = await add_member(conn, FOUNDER, "founder", await only_founder(conn))
     finally:
         await conn.close()
     if not config.database.url:

@@ -11,7 +11,7 @@ from proxy.app.install import install, installer_dsn, show_founder
 from proxy.config import Config, load
 from proxy.locations import DataDir, default_data_dir
 from proxy.store.embedded import Cluster
-from proxy.store.members import add_member, remove_member
+from proxy.store.members import add_member, link_member, remove_member
 from proxy.store.pool import connect
 
 
@@ -63,12 +63,29 @@ async def member_add(args: argparse.Namespace) -> int:
     with EmbeddedServer(config, data_dir):
         conn = await connect(installer_dsn(config, data_dir), schema=config.database.schema_)
         try:
-            token = await add_member(conn, args.name, args.role)
+            token = await add_member(conn, args.name, args.role, args.identity)
         finally:
             await conn.close()
     _say("the token is shown only now:\n")
     shown = {"name": args.name, "role": args.role, "token": token}
     sys.stdout.write((json.dumps(shown) if args.json else token) + "\n")
+    return 0
+
+
+async def member_link(args: argparse.Namespace) -> int:
+    """Whom the application's profiles know this member as."""
+    config, data_dir = settings_of(args)
+    with EmbeddedServer(config, data_dir):
+        conn = await connect(installer_dsn(config, data_dir), schema=config.database.schema_)
+        try:
+            state = await link_member(conn, args.name, args.identity)
+        finally:
+            await conn.close()
+    shown = {"name": args.name, "identity": str(args.identity), "public.profiles": state}
+    if args.json:
+        sys.stdout.write(json.dumps(shown) + "\n")
+    else:
+        _say(f"{args.name} is {args.identity} there; public.profiles: {state}\n")
     return 0
 
 

@@ -19,9 +19,9 @@ WENT_THROUGH = "nothing"
 TIMEOUT_S = 10.0
 
 _HEAD = re.compile(r"^-- attack: (?P<title>.+)$", re.MULTILINE)
-_FIELD = re.compile(r"^-- (as|refused by|alone):?[ ]*(.*)$", re.MULTILINE)
+_FIELD = re.compile(r"^-- (as|refused by|alone|beside):?[ ]*(.*)$", re.MULTILINE)
 _FACT = re.compile(r"@(\w+)@")
-_ROLE = re.compile(r"\bsh_(?=(owner|proxy|agent|viewer|admin|founder|login_proxy)\b|m_)")
+_ROLE = re.compile(r"\bsh_(?=(owner|proxy|agent|viewer|admin|founder|lookup|login_proxy)\b|m_)")
 _FUNCTION = re.compile(r'function "?(?:\w+"?\."?)?(\w+)"?\(')
 
 _WHO = {
@@ -52,6 +52,8 @@ class Attack:
     text: str
     refused_by: tuple[str, ...]
     alone: bool = False
+    beside: str = ""
+    """What must stand in the database for it to make sense: `public.profiles`."""
 
     @property
     def login(self) -> str:
@@ -81,7 +83,8 @@ def _read(title: str, body: str) -> list[Attack]:
     statement = _FIELD.sub("", body).strip().rstrip(";")
     reasons = tuple(part.strip() for part in fields["refused by"].split(","))
     return [
-        Attack(title, role, statement, reasons, "alone" in fields) for role in fields["as"].split()
+        Attack(title, role, statement, reasons, "alone" in fields, fields.get("beside", ""))
+        for role in fields["as"].split()
     ]
 
 

@@ -22,6 +22,9 @@ class Standing:
     digest: str
     """Of everything a gate rests on: requests, decisions, deeds, switches, rules, members, steps.
     """
+    app_profiles: str
+    """``adopted`` where `public.profiles` has a say, else ``absent``, ``readable`` or ``closed``.
+    """
 
 
 async def is_installed(conn: asyncpg.Connection, schema: str) -> bool:
@@ -51,6 +54,7 @@ async def standing(conn: asyncpg.Connection) -> Standing:
             # a live installation that is merely behind says so in one line each
             lines = [*await catalogue(conn), *(f"migration {name}" for name in ran)]
             digest = await conn.fetchval(sql("governance.what_stands"))
+            profiles = await _app_profiles(conn)
             members = await conn.fetch(sql("members.list"))
             # who is in whose role, without the joining of this transaction
             if joins:
@@ -59,7 +63,14 @@ async def standing(conn: asyncpg.Connection) -> Standing:
             lines += await _roles(conn, members)
         finally:
             await transaction.rollback()
-    return Standing(tuple(sorted(lines)), strong, str(digest))
+    return Standing(tuple(sorted(lines)), strong, str(digest), profiles)
+
+
+async def _app_profiles(conn: asyncpg.Connection) -> str:
+    row = await conn.fetchrow(sql("governance.authority"))
+    if row["authority"] is not None:
+        return "adopted"
+    return str(await conn.fetchval(sql("members.app_profiles"))) if row["knows"] else "absent"
 
 
 async def _roles(conn: asyncpg.Connection, members: list[asyncpg.Record]) -> list[str]:

@@ -7,12 +7,14 @@ Postgres keeps its SCRAM verifier only.
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
 from proxy.domain.approval import Actor
 from proxy.errors import Conflict, Invalid, NotFound, NotPermitted
 from proxy.store import scram
+from proxy.store.authority import check_identity
 from proxy.store.dsn import prefix_of, with_login
 from proxy.store.faults import translated
 from proxy.store.pool import connect
@@ -29,11 +31,15 @@ class Member:
     created_at: datetime
 
 
-async def add_member(installer_conn: asyncpg.Connection, name: str, role: str) -> str:
+async def add_member(
+    installer_conn: asyncpg.Connection, name: str, role: str, identity: UUID | None = None
+) -> str:
     """Make login ``sh_m_<name>`` and its profile; answers the token ``name:secret``.
 
-    ``role`` is founder, admin, agent or viewer. ``Conflict`` when the name is taken, ``Invalid``
-    for a bad one. ``installer_conn`` comes from ``pool.connect(installer_dsn)``.
+    ``role`` is founder, admin, agent or viewer; ``identity`` the person's id in the application's
+    ``public.profiles``, which a founder or admin needs where there is one. ``Conflict`` when the
+    name is taken, ``Invalid`` for a bad one. ``installer_conn`` comes from
+    ``pool.connect(installer_dsn)``.
     """
     if not _NAME.fullmatch(name):
         raise Invalid(
@@ -50,12 +56,34 @@ async def add_member(installer_conn: asyncpg.Connection, name: str, role: str) -
                 raise Conflict(
                     f"there is a member {name} already; choose another name", code="exists"
                 )
-            await installer_conn.execute(sql("members.insert_profile"), name, role)
+            await check_identity(installer_conn, name, role, identity)
+            await installer_conn.execute(sql("members.insert_profile"), name, role, identity)
+            await installer_conn.fetchval(sql("migrate.adopt_profiles"))
             await installer_conn.fetchval(sql("members.reset_role"))
             await installer_conn.fetchval(sql("members.create_login"), name, scram.verifier(secret))
             await installer_conn.fetchval(sql("members.set_group"), name, role)
             await installer_conn.execute(sql("migrate.leave_owner"))
     return f"{name}:{secret}"
+
+
+async def link_member(installer_conn: asyncpg.Connection, name: str, identity: UUID) -> str:
+    """Say who this member is in the application's profiles; answers whether those are the authority
+    now: ``adopted``, or what is still missing.
+
+    ``NotFound`` when there is no such member, ``Conflict`` when that person is something else.
+    """
+    with translated():
+        async with installer_conn.transaction():
+            await installer_conn.execute(sql("migrate.join_owner"))
+            await installer_conn.fetchval(sql("migrate.become_owner"))
+            role = await installer_conn.fetchval(sql("members.link_profile"), name, identity)
+            if role is None:
+                raise NotFound(f"there is no member {name}")
+            await check_identity(installer_conn, name, role, identity)
+            state: str = await installer_conn.fetchval(sql("migrate.adopt_profiles"))
+            await installer_conn.fetchval(sql("members.reset_role"))
+            await installer_conn.execute(sql("migrate.leave_owner"))
+    return state
 
 
 async def remove_member(installer_conn: asyncpg.Connection, name: str) -> None:
@@ -68,12 +96,13 @@ async def remove_member(installer_conn: asyncpg.Connection, name: str) -> None:
         async with installer_conn.transaction():
             await installer_conn.execute(sql("migrate.join_owner"))
             await installer_conn.fetchval(sql("migrate.become_owner"))
+            decided = await installer_conn.fetchval(sql("migrate.founder_decides"))
             gone = await installer_conn.fetchval(sql("members.delete_profile"), name)
-            decides = await installer_conn.fetchval(sql("migrate.has_founder"))
+            decides = await installer_conn.fetchval(sql("migrate.founder_decides"))
             await installer_conn.fetchval(sql("members.reset_role"))
             if gone is None:
                 raise NotFound(f"there is no member {name}")
-            if not decides:
+            if decided and not decides:
                 raise Conflict(
                     f"{name} is the only founder; add another first, or nobody could decide",
                     code="last_founder",

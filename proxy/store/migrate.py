@@ -24,13 +24,16 @@ MIGRATE_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class MigrateResult:
-    """``proxy_dsn`` carries the sidecar's own login and secret: keep it 0600."""
+    """``proxy_dsn`` carries the sidecar's own login and secret: keep it 0600. ``app_profiles`` is
+    what became of a ``public.profiles``: absent, closed, adopted, or ``unlinked: <members>``.
+    """
 
     applied: tuple[str, ...]
     prefix: str
     proxy_dsn: str
     proxy_secret: str
     needs_founder: bool
+    app_profiles: str
 
 
 def migration_files() -> list[Path]:
@@ -62,8 +65,9 @@ async def migrate(
             secret = proxy_secret or scram.new_secret()
             try:
                 applied = await _apply_missing(conn, schema, on_log)
+                await conn.fetchval(sql("migrate.open_profiles"))
                 await conn.execute(sql("migrate.join_owner"))
-                needs_founder = await _settle(conn, secret, switches or {})
+                needs_founder, profiles = await _settle(conn, secret, switches or {})
             finally:
                 await _leave_owner(conn, schema)
             used = await conn.fetchval(sql("migrate.prefix"))
@@ -75,6 +79,7 @@ async def migrate(
         with_login(installer_dsn, used + LOGIN_PROXY, secret),
         secret,
         needs_founder,
+        profiles,
     )
 
 
@@ -125,7 +130,9 @@ async def _leave_owner(conn: asyncpg.Connection, schema: str) -> None:
         await conn.execute(sql("migrate.leave_owner"))
 
 
-async def _settle(conn: asyncpg.Connection, secret: str, switches: Mapping[str, bool]) -> bool:
+async def _settle(
+    conn: asyncpg.Connection, secret: str, switches: Mapping[str, bool]
+) -> tuple[bool, str]:
     """What every start makes sure of: the sidecar's password, the switches, today's partitions."""
     async with conn.transaction():
         await conn.fetchval(sql("migrate.set_proxy_password"), scram.verifier(secret))
@@ -134,4 +141,5 @@ async def _settle(conn: asyncpg.Connection, secret: str, switches: Mapping[str, 
         for name, on in switches.items():
             await conn.fetchval(sql("migrate.set_switch"), name, on, "configuration")
         await conn.fetch(sql("migrate.partitions"))
-        return not await conn.fetchval(sql("migrate.has_founder"))
+        profiles: str = await conn.fetchval(sql("migrate.adopt_profiles"))
+        return not await conn.fetchval(sql("migrate.has_founder")), profiles

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import asyncpg
 
@@ -23,6 +24,12 @@ MEMBERS = {"founder": "ada", "admin": "bob", "agent": "bot", "viewer": "vera", "
 """Role by which the stage knows them, and their names. ``removed`` is an admin without a profile.
 """
 STRANGER = "stranger"
+IDENTITIES = {
+    name: UUID(int=number)
+    for number, (role, name) in enumerate(MEMBERS.items(), 1)
+    if role in ("founder", "admin", "removed")
+}
+"""Whom an application's profiles know them as, where it has some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,7 @@ class Scratch:
     proxy_dsn: str
     prefix: str
     schema: str
+    app_profiles: bool
     tokens: dict[str, str] = field(repr=False)
     logins: dict[str, str] = field(repr=False)
 
@@ -41,8 +49,12 @@ class Scratch:
 
 
 @asynccontextmanager
-async def scratch_installation(installer_dsn: str, *, schema: str) -> AsyncIterator[Scratch]:
-    """``NotPermitted`` when the login may not create databases and roles."""
+async def scratch_installation(
+    installer_dsn: str, *, schema: str, app_profiles: bool = False
+) -> AsyncIterator[Scratch]:
+    """``app_profiles``: beside an application's `public.profiles`, which everybody may write.
+    ``NotPermitted`` when the login may not create databases and roles.
+    """
     mark = secrets.token_hex(4)
     name, prefix = f"selfheal_doctor_{mark}", f"g{mark}_"
     server = await connect(installer_dsn, schema=schema)
@@ -54,20 +66,24 @@ async def scratch_installation(installer_dsn: str, *, schema: str) -> AsyncItera
                 await server.fetchval(sql("governance.create_database_text"), name)
             )
         try:
-            yield await _furnish(with_database(installer_dsn, name), prefix, schema)
+            dsn = with_database(installer_dsn, name)
+            if app_profiles:
+                await _shape_like_an_app(dsn)
+            yield await _furnish(dsn, prefix, schema, app_profiles)
         finally:
             await _remove(server, name, prefix)
     finally:
         await server.close(timeout=5)
 
 
-async def _furnish(dsn: str, prefix: str, schema: str) -> Scratch:
+async def _furnish(dsn: str, prefix: str, schema: str, app_profiles: bool) -> Scratch:
     made = await migrate(dsn, schema=schema, prefix=prefix)
     conn = await connect(dsn, schema=schema)
     try:
         tokens = {}
         for role, name in MEMBERS.items():
-            tokens[role] = await add_member(conn, name, "admin" if role == "removed" else role)
+            as_role = "admin" if role == "removed" else role
+            tokens[role] = await add_member(conn, name, as_role, IDENTITIES.get(name))
         secret = scram.new_secret()
         stranger = f"{prefix}{STRANGER}"
         with translated():
@@ -89,7 +105,19 @@ async def _furnish(dsn: str, prefix: str, schema: str) -> Scratch:
         "reader": made.proxy_dsn,
         STRANGER: with_login(dsn, stranger, secret),
     }
-    return Scratch(dsn, made.proxy_dsn, prefix, schema, tokens, logins)
+    return Scratch(dsn, made.proxy_dsn, prefix, schema, app_profiles, tokens, logins)
+
+
+async def _shape_like_an_app(dsn: str) -> None:
+    conn = await connect(dsn)
+    try:
+        with translated():
+            await conn.execute(sql("governance.app_profiles_text"))
+            for name, identity in IDENTITIES.items():
+                role = "FOUNDER" if name == MEMBERS["founder"] else "ADMIN"
+                await conn.execute(sql("governance.app_profile"), identity, role)
+    finally:
+        await conn.close(timeout=5)
 
 
 async def _bypass(conn: asyncpg.Connection, stranger: str) -> None:

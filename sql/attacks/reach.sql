@@ -4,6 +4,7 @@
 --   refused by  SQLSTATE and who must have refused (grant, policy, a constraint, one of our functions, or the
 --               server's own routine), or "0 rows"; several, with commas, where versions differ
 --   alone       outside a transaction
+--   beside      only where that stands: public.profiles, an application's own people
 -- @name@ is a fact of the stage; role names get the installation's prefix.
 
 -- attack: become the founder

@@ -47,11 +47,28 @@ select encode(sha256(convert_to(string_agg(line, e'\n' order by line), 'UTF8')),
   union all select 'switch ' || s::text from gate_switches s
   union all select 'rules ' || v::text from control_versions v
   union all select 'member ' || p::text from profiles p
+  union all select 'authority ' || i::text from installation i
   union all select 'step ' || j::text from job_steps j
   union all select 'step ' || j::text from patch_steps j
   union all select 'patch ' || p::text from self_healing_patches p
   union all select 'job ' || j.id || j.status || j.error_signature from self_healing_jobs j
 ) standing(line)
+
+-- name: authority
+-- a live installation may be behind, and know nothing of it yet
+select to_jsonb(i) ->> 'authority' as authority, to_regprocedure('app_profiles()') is not null as knows from installation i
+
+-- name: app_profiles_text
+-- An application's profiles at their worst: whoever is connected may write what he likes there.
+create type public.user_role as enum ('FOUNDER', 'STAFF', 'CLIENT', 'ADMIN');
+create table public.profiles (id uuid primary key, role public.user_role not null default 'CLIENT');
+alter table public.profiles enable row level security;
+create policy everybody on public.profiles using (true) with check (true);
+grant all on public.profiles to public;
+grant usage on schema public to public
+
+-- name: app_profile
+insert into public.profiles values ($1, $2::text::public.user_role)
 
 -- name: is_installed
 select to_regclass(format('%I.installation', $1::text)) is not null
@@ -67,7 +84,7 @@ with here as (
 ), ours as (
   select r.*, substr(r.rolname, length(prefix) + 1) as short from pg_roles r, here
   where r.rolname like replace(prefix, '_', '\_') || 'sh\_%'
-    and substr(r.rolname, length(prefix) + 1) ~ '^sh_(owner|proxy|agent|viewer|admin|founder|login_proxy|m_[a-z][a-z0-9_]*)$'
+    and substr(r.rolname, length(prefix) + 1) ~ '^sh_(owner|proxy|agent|viewer|admin|founder|lookup|login_proxy|m_[a-z][a-z0-9_]*)$'
 ), named as (
   select o.*, case when short like 'sh\_m\_%'
     then coalesce('a member who is ' || lower((select p.role from profile p where p.name = substr(short, 6))),

@@ -11,7 +11,19 @@ select set_member_group($1, $2)
 select drop_member_login($1)
 
 -- name: insert_profile
-insert into profiles (name, role) values ($1, upper($2)::user_role)
+insert into profiles (name, role, identity) values ($1, upper($2)::user_role, $3)
+
+-- name: link_profile
+update profiles set identity = $2 where name = $1 returning lower(role::text)
+
+-- name: app_profiles
+select app_profiles()
+
+-- name: app_role
+select app_role($1)
+
+-- name: app_founders
+select app_founders()
 
 -- name: delete_profile
 delete from profiles where name = $1 returning name

@@ -64,5 +64,15 @@ select set_switch($1, $2, $3)
 -- name: partitions
 select ensure_log_partitions((now() at time zone 'UTC')::date, 2)
 
+-- name: open_profiles
+select open_profiles()
+
+-- name: adopt_profiles
+select adopt_profiles()
+
 -- name: has_founder
 select exists (select from profiles where role = 'FOUNDER')
+
+-- name: founder_decides
+-- a founder whom the application's profiles let act
+select exists (select from profiles where role = 'FOUNDER' and authorised(role, identity))

@@ -22,7 +22,8 @@ create table public.profiles (id uuid primary key, email text,
   role public.user_role not null default 'CLIENT');
 insert into public.profiles values
   ('00000000-0000-0000-0000-000000000001', 'founder@example.test', 'FOUNDER'),
-  ('00000000-0000-0000-0000-000000000002', 'client@example.test', 'CLIENT');
+  ('00000000-0000-0000-0000-000000000002', 'client@example.test', 'CLIENT'),
+  ('00000000-0000-0000-0000-000000000003', 'admin@example.test', 'ADMIN');
 alter table public.profiles enable row level security;
 create policy own_profile on public.profiles for select to authenticated using (id = auth.uid());
 create table public.observability_logs (id uuid primary key default gen_random_uuid(),
@@ -45,6 +46,11 @@ end $$
 """
 
 
+FOUNDER = uuid.UUID(int=1)
+CLIENT = uuid.UUID(int=2)
+ADMIN = uuid.UUID(int=3)
+
+
 @dataclass(frozen=True)
 class Supabase:
     """``installer_dsn`` may create roles and databases and is no superuser."""
@@ -54,7 +60,8 @@ class Supabase:
 
 
 @asynccontextmanager
-async def supabase_shaped(server: Server) -> AsyncIterator[Supabase]:
+async def supabase_shaped(server: Server, *, owns: bool = True) -> AsyncIterator[Supabase]:
+    """``owns``: the installer owns `public.profiles`, as `postgres` does there."""
     mark = uuid.uuid4().hex[:10]
     name, installer, secret = f"supa_{mark}", f"postgres_{mark}", uuid.uuid4().hex
     admin = await connect(server.installer_dsn)
@@ -67,6 +74,8 @@ async def supabase_shaped(server: Server) -> AsyncIterator[Supabase]:
         superuser = with_database(server.installer_dsn, name)
         conn = await connect(superuser)
         await conn.execute(SHAPE)
+        if owns:
+            await conn.execute(f"alter table public.profiles owner to {installer}")
         await conn.close()
         yield Supabase(superuser, with_login(superuser, installer, secret))
     finally:

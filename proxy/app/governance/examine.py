@@ -54,7 +54,8 @@ async def examine(dsn: str, *, schema: str, reductions: Sequence[str] = ()) -> R
     """``dsn`` carries the installer's credential of the live installation."""
     live = await _standing(dsn, schema)
     attempts: list[Attempt] = []
-    async with scratch_installation(dsn, schema=schema) as scratch:
+    adopted = live.app_profiles == "adopted"
+    async with scratch_installation(dsn, schema=schema, app_profiles=adopted) as scratch:
         async with open_stage(scratch) as stage:
             before = await _standing(scratch.installer_dsn, schema)
             for way in (attack_by_sql, attack_by_api):
@@ -68,7 +69,7 @@ async def examine(dsn: str, *, schema: str, reductions: Sequence[str] = ()) -> R
         tuple(attempts),
         tuple(differences(_expected(before.lines, live.lines), live.lines)),
         tuple(f"{sentence}: no rule of the database holds it" for sentence in live.too_strong),
-        tuple(reductions),
+        (*reductions, *_unread(live.app_profiles)),
         server,
     )
 
@@ -127,6 +128,13 @@ async def _ensure_installed(config: Config, data_dir: Path, dsn: str) -> None:
     done = await install(config, data_dir, say=lambda line: _say(line + "\n"))
     if done.founder_token is not None:
         show_founder(done.founder_token, DataDir(data_dir), embedded=True)
+
+
+def _unread(app_profiles: str) -> list[str]:
+    if app_profiles in ("absent", "adopted"):
+        return []
+    told = f"public.profiles is there ({app_profiles}) and has no say in who is founder or admin;"
+    return [f"{told} `selfheal migrate` says what is missing"]
 
 
 def _reductions(files: DataDir) -> list[str]:

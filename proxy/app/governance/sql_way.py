@@ -37,6 +37,8 @@ What a login without a profile then reaches is no row.
 async def attack_by_sql(stage: Stage, *, only: str = "") -> AsyncIterator[Attempt]:
     """All of them, or those of one title."""
     for attack in (*attacks(), *await _verbs(stage)):
+        if attack.beside and not stage.scratch.app_profiles:
+            continue
         if only in ("", attack.title):
             yield await _try(stage, attack)
 

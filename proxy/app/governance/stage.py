@@ -19,7 +19,7 @@ from proxy.domain.job import JobStatus
 from proxy.domain.patch import Patch, PatchStatus, PatchType, Risk
 from proxy.store import approvals, jobs, patches
 from proxy.store.pool import AS_PROXY, acting, connect
-from proxy.store.scratch import MEMBERS, Scratch
+from proxy.store.scratch import IDENTITIES, MEMBERS, Scratch
 from proxy.store.statements import sql
 
 _P = PatchStatus
@@ -64,6 +64,7 @@ async def open_stage(scratch: Scratch) -> AsyncIterator[Stage]:
 
 async def _furnish(stage: Stage) -> None:
     stage.facts |= MEMBERS
+    stage.facts |= {f"identity_{name}": identity for name, identity in IDENTITIES.items()}
     for name in ("proposed", "failed", "running", "passed", "expired", "approved", "applied"):
         patch = await _patch(stage, name)
         stage.facts[f"patch_{name}"] = patch.id

@@ -1,4 +1,4 @@
-"""`selfheal member add` and `remove`, through the command line."""
+"""`selfheal member add`, `link` and `remove`, through the command line."""
 
 import asyncio
 import json
@@ -11,7 +11,8 @@ from proxy.cli import main
 from proxy.store.dsn import with_login
 from proxy.store.members import authenticate
 from proxy.store.pool import connect
-from tests.support.postgres import TestDatabase
+from tests.support.postgres import Server, TestDatabase
+from tests.support.supabase import ADMIN, CLIENT, FOUNDER, supabase_shaped
 
 
 async def call(*argv: str) -> int:
@@ -46,3 +47,44 @@ async def test_the_only_founder_stays(
     assert "only founder" in capsys.readouterr().err
     name, _, secret = database.tokens["founder"].partition(":")
     assert await authenticate(database.proxy_dsn, name, secret)
+
+
+async def test_beside_an_application_with_profiles_of_its_own(
+    tmp_path: Path, postgres_server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with supabase_shaped(postgres_server) as shaped:
+        where = ("--database-url", shaped.installer_dsn, "--data-dir", str(tmp_path), "--json")
+        # its one FOUNDER is the founder that first start makes
+        assert await call("migrate", *where) == 0
+        told = capsys.readouterr()
+        token = told.err.partition("founder's token: ")[2].split(";")[0]
+        proxy_dsn = json.loads(told.out)["proxy_dsn"]
+        name, _, secret = token.partition(":")
+        assert await authenticate(proxy_dsn, name, secret)
+        assert await call("member", "add", "bob", "--role", "admin", *where) == 1
+        assert "--identity" in capsys.readouterr().err
+        who = ("--identity", str(ADMIN))
+        assert await call("member", "add", "bob", "--role", "admin", *who, *where) == 0
+        capsys.readouterr()
+        assert await call("member", "link", "bob", "--identity", str(FOUNDER), *where) == 0
+        assert json.loads(capsys.readouterr().out)["public.profiles"] == "adopted"
+        assert await call("member", "link", "bob", "--identity", str(CLIENT), *where) == 1
+        assert "the role CLIENT" in capsys.readouterr().err
+        conn = await connect(shaped.superuser_dsn)
+        await conn.execute("delete from public.profiles where role = 'FOUNDER'")
+        await conn.close()
+        assert await authenticate(proxy_dsn, name, secret) is None
+
+
+async def test_several_founders_there_and_nobody_guesses(
+    tmp_path: Path, postgres_server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with supabase_shaped(postgres_server) as shaped:
+        conn = await connect(shaped.superuser_dsn)
+        await conn.execute("update public.profiles set role = 'FOUNDER'")
+        await conn.close()
+        where = ("--database-url", shaped.installer_dsn, "--data-dir", str(tmp_path))
+        assert await call("migrate", *where) == 0
+        told = capsys.readouterr().err
+        assert "founder's token" not in told
+        assert "more than one FOUNDER" in told

@@ -12,7 +12,7 @@ from proxy.store.migrate import migrate
 from proxy.store.pool import connect
 from tests.support.campaign import IS_WHOLE
 from tests.support.postgres import Server
-from tests.support.supabase import Supabase, supabase_shaped
+from tests.support.supabase import FOUNDER, Supabase, supabase_shaped
 
 THEIRS = ("anon", "authenticated", "service_role")
 
@@ -36,11 +36,14 @@ async def supabase(server: Server) -> AsyncIterator[Supabase]:
 async def test_every_attack_fails_there_too(supabase: Supabase) -> None:
     made = await migrate(supabase.installer_dsn)
     installer = await connect(supabase.installer_dsn)
-    token = await add_member(installer, "ada", "founder")
+    assert made.app_profiles == "adopted"
+    token = await add_member(installer, "ada", "founder", FOUNDER)
     report = await examine(supabase.installer_dsn, schema="selfheal")
     assert not report.broken, [str(attempt) for attempt in report.broken]
     assert not report.differences, [str(difference) for difference in report.differences]
     assert not report.refusals
+    assert report.assurance == "full"
+    assert any("application's profiles" in attempt.attack for attempt in report.attempts)
     await their_roles_have_no_right(supabase)
     await their_claims_are_no_login(supabase, made.proxy_dsn)
     # the founder's own login does, until its profile is gone
@@ -49,7 +52,7 @@ async def test_every_attack_fails_there_too(supabase: Supabase) -> None:
     with pytest.raises(Conflict) as last:
         await remove_member(installer, "ada")
     assert last.value.code == "last_founder"
-    await add_member(installer, "eve", "founder")
+    await add_member(installer, "eve", "founder", FOUNDER)
     await remove_member(installer, "ada")
     assert await authenticate(made.proxy_dsn, name, secret) is None
     await installer.close()
