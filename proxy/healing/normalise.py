@@ -37,9 +37,12 @@ _WRAPPER = re.compile(
     r")\s*"
 )
 _QUALIFIED = re.compile(
-    r"(?<![\w.])(?:[A-Za-z_][\w$]{0,60}(?:\.|::|\\)){1,8}(?=[A-Z_]\w{0,80}(?:Error|"
+    r"(?<![\w.\\])(?<!::)(?:[A-Za-z_][\w$]{0,60}(?:\.|::|\\)){1,12}(?=[A-Z_]\w{0,80}(?:Error|"
     r"Exception|Warning|Timeout|Redirects|Failure|Fault|Violation)\w{0,20})"
 )
+_CLASS_ENDINGS = (
+    "Error", "Exception", "Warning", "Timeout", "Redirects", "Failure", "Fault", "Violation",
+)  # fmt: skip
 _MESSAGE_KEYS = (
     "message",
     "error_description",
@@ -59,14 +62,18 @@ _DUMPED = re.compile(
     r"[^\"\\\n]|\\.){3,400})\"|'((?:[^'\\\n]|\\.){3,400})'|`([^`\n]{3,400})`)"
 )
 
-# (what must be in the lowered text for the step to matter; "0" stands for any digit; the pattern;
-# its stand-in)
-_STEPS: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    (", client: ", re.compile(r", client: [^\n]{0,400}"), ""),  # nginx appends the request
+_DATE = re.compile(
+    r"\b\d{4}[-/]\d\d[-/]\d\d(?:[t ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?)?"
+    r"(?:z\b| ?[+-]\d\d:?\d\d\b)?"
+)
+# (what must all be in the text for the step to matter, "0" for any digit; the pattern; its
+# stand-in). The text is lowered before: patterns that ignore case cannot skip ahead to a letter.
+_STEPS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
+    ((", client: ",), re.compile(r", client: [^\n]{0,400}"), ""),  # nginx appends the request
     (
-        "",
+        (),
         re.compile(
-            r"(?i)(?:(?<=[.:!?]) |\n)(?:read more|see (?:https?|our|also|the )|"
+            r"(?:(?<=[.:!?]) |\n)(?:read more|see (?:https?|our|also|the )|"
             r"for more (?:info|details)|learn more|"
             r"a list of common|more info|\(background on this error|note that|"
             r"visit https?|please (?:check|see|make sure)|"
@@ -75,108 +82,123 @@ _STEPS: tuple[tuple[str, re.Pattern[str], str], ...] = (
         "",
     ),
     (
-        " key ",
-        re.compile(r"(?i)(duplicate entry .{0,200}?for key)"),
-        r"duplicate entry <v> for key",
+        ("duplicate entry ", "for key"),
+        re.compile(r"duplicate entry .{0,200}?for key"),
+        "duplicate entry <v> for key",
     ),
     (
-        "key (",
-        re.compile(r"(?i)\bkey \(([^)\n]{1,200})\)=\([^\n]{0,300}?\)(?= |$|\.|\n|\))"),
+        ("key (", ")=("),
+        re.compile(r"\bkey \(([^)\n]{1,200})\)=\([^\n]{0,300}?\)(?= |$|\.|\n|\))"),
         r"key (\1)",
     ),
-    ("key value is (", re.compile(r"(?i)(duplicate key value is )\([^\n)]{0,200}\)"), r"\1<v>"),
-    ("dup key: ", re.compile(r"(?i)(dup key: )\{[^\n}]{0,300}\}?"), r"\1<v>"),
     (
-        "invalid input syntax",
-        re.compile(r"(?i)(invalid input syntax for (?:type )?[\w ]{1,40}: ?)\"?[^\"\n]{0,200}\"?"),
+        ("duplicate key value is (",),
+        re.compile(r"(duplicate key value is )\([^\n)]{0,200}\)"),
         r"\1<v>",
     ),
-    ("incorrect ", re.compile(r"(?i)(incorrect [\w ]{1,20} value: )'[^'\n]{0,200}'"), r"\1<v>"),
-    ("://", re.compile(r"(?i)https?://[^\s/\"'<>)]{1,200}"), "<host>"),
-    ("@", re.compile(r"(?i)(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"), "<mail>"),
+    (("dup key: {",), re.compile(r"(dup key: )\{[^\n}]{0,300}\}?"), r"\1<v>"),
     (
-        "0",
-        re.compile(r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
+        ("invalid input syntax for ",),
+        re.compile(r"(invalid input syntax for (?:type )?[\w ]{1,40}: ?)\"?[^\"\n]{0,200}\"?"),
+        r"\1<v>",
+    ),
+    (
+        ("incorrect ", " value: '"),
+        re.compile(r"(incorrect [\w ]{1,20} value: )'[^'\n]{0,200}'"),
+        r"\1<v>",
+    ),
+    (("http", "://"), re.compile(r"https?://[^\s/\"'<>)]{1,200}"), "<host>"),
+    (
+        ("@", "."),
+        re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"),
+        "<mail>",
+    ),
+    (
+        ("0", "-"),
+        re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
         "<id>",
     ),
+    (("0", "-"), _DATE, "<time>"),
+    (("0", "/"), _DATE, "<time>"),
+    (("0", ":"), re.compile(r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
     (
-        "0",
-        re.compile(
-            r"(?i)\b\d{4}[-/]\d\d[-/]\d\d(?:[t ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?)?("
-            r"?:z\b| ?[+-]\d\d:?\d\d\b)?"
-        ),
+        ("0", " "),
+        re.compile(r"\b(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? [^\n]{0,30}?\d{4}\b"),
         "<time>",
     ),
-    ("0", re.compile(r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
+    (("0x",), re.compile(r"\b0x[0-9a-f]{1,16}\b"), "<hex>"),
     (
-        "0",
-        re.compile(r"(?i)\b(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? [^\n]{0,30}?\d{4}\b"),
-        "<time>",
+        ("0", "."),
+        re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.])"),
+        "<ip>",
     ),
-    ("0x", re.compile(r"(?i)\b0x[0-9a-f]{1,16}\b"), "<hex>"),
-    ("0", re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.])"), "<ip>"),
     (
-        "0",
+        ("0", ".", ":"),
         re.compile(
-            r"(?i)(\.(?:m?[jt]sx?|vue|svelte|py|rb|php|go|java|cs|exs?|rs|erb|haml|"
+            r"(\.(?:m?[jt]sx?|vue|svelte|py|rb|php|go|java|cs|exs?|rs|erb|haml|"
             r"html?)):\d{1,9}(?::\d{1,9})?"
         ),
         r"\1",
     ),
     (
-        "0",
-        re.compile(
-            r"(?i)\bline:? \d{1,9}(?:,? col(?:umn)?:? \d{1,9})?|\bcol(?:umn)?:? \d{1,9"
-            r"}|\bposition:? \d{1,9}|"
-            r"(?<=graphql request):\d{1,9}:\d{1,9}"
-        ),
+        ("0", "line"),
+        re.compile(r"\bline:? \d{1,9}(?:,? col(?:umn)?:? \d{1,9})?"),
         "<at>",
     ),
-    ("0", re.compile(r"(?<=[A-Za-z0-9_\]]):\d{2,5}(?![\w.])"), ":<port>"),
+    (("0", "col"), re.compile(r"\bcol(?:umn)?:? \d{1,9}"), "<at>"),
+    (("0", "position"), re.compile(r"\bposition:? \d{1,9}"), "<at>"),
+    (("0", "graphql request:"), re.compile(r"(?<=graphql request):\d{1,9}:\d{1,9}"), "<at>"),
+    (("0", ":"), re.compile(r"(?<=[a-z0-9_\]]):\d{2,5}(?![\w.])"), ":<port>"),
     (
-        "0",
+        ("0",),
         re.compile(
-            r"(?i)\b\d{1,15}(?:[.,]\d{1,9})? ?(?:[mun]?s|msecs?|milliseconds?|secs?|"
+            r"\b\d{1,15}(?:[.,]\d{1,9})? ?(?:[mun]?s|msecs?|milliseconds?|secs?|"
             r"seconds?|m|mins?|minutes?|"
             r"h|hours?|days?|bytes?|[kmgt]i?b)\b"
         ),
         "<n>",
     ),
     (
-        "0",
+        ("0",),
+        re.compile(r"(?<![a-z0-9_])(?=[a-f]{0,30}\d)(?=\d{0,30}[a-f])[a-f0-9]{8,64}(?![a-z0-9_])"),
+        "<hash>",
+    ),
+    (
+        ("0", "."),
         re.compile(
-            r"(?i)(?<![a-z0-9_])(?=[a-f0-9]{0,30}\d)(?=[a-f0-9]{0,30}[a-f])[a-f0-9]{8,"
-            r"64}(?![a-z0-9_])"
+            r"(?<=[.-])(?=[a-z_]{0,12}\d)(?=[0-9_]{0,12}[a-z])[a-z0-9_]{8,12}"
+            r"(?=\.(?:js|css|mjs|chunk)\b)"
         ),
         "<hash>",
     ),
     (
-        "0",
-        re.compile(
-            r"(?i)(?<=[.-])(?=[a-z0-9_]{0,12}\d)(?=[a-z0-9_]{0,12}[a-z])[a-z0-9_]{8,12"
-            r"}(?=\.(?:js|css|mjs|chunk)\b)"
-        ),
-        "<hash>",
-    ),
-    (
-        "0",
-        re.compile(r"\b(?=[A-Za-z_0-9]{0,60}?\d{5})(?=[0-9]{0,60}[A-Za-z_])\w{1,120}\b"),
+        ("0",),
+        re.compile(r"\b(?=\d{0,60}[a-z_])(?=[a-z_0-9]{0,60}?\d{5})\w{1,120}\b"),
         "<token>",
     ),
-    ("0", re.compile(r"/\d{1,20}(?=/|\?|$|[\s\"')])"), "/<id>"),
+    (("0", "/"), re.compile(r"/\d{1,20}(?=/|\?|$|[\s\"')])"), "/<id>"),
 )
 _DIGIT = re.compile(r"\d")
-_NUMBER = re.compile(
-    r"(?i)(?P<lead>\b(?:errno|error|code|status|statuscode|http|msg|sqlstate|ora|pls|"
-    r"curl|exit code|signal|h)(?:[ :=\"']{1,3}|[-/])|error #|errors/|invariant=|"
-    r"#(?=\d{2,4}\b)(?<!\d#)|\(|\berror code:? ?)?(?<![\w.<#])(?P<n>-?\d{1,20}(?:\.\d{"
-    r"1,9})?)(?![\w>])"
+_NUMBER = re.compile(r"(?<![\w.<#])-?\d{1,20}(?:\.\d{1,9})?(?![\w>])")
+_LEADS = (
+    "errno", "error", "code", "status", "statuscode", "http", "msg", "sqlstate", "ora", "pls",
+    "curl", "signal", "h", "errors", "invariant",
+)  # fmt: skip
+_LEAD_SIGNS = " :=\"'-/"
+_LEAD = re.compile(
+    r"(?:\b(?:errno|error|code|status|statuscode|http|msg|sqlstate|ora|pls|curl|signal|h)"
+    r"(?:[ :=\"']{1,3}|[-/])|errors/|invariant=)$"
 )
+"""What makes the number behind it part of the error's name."""
+_LEADS_ANY = re.compile(
+    r"\(|errors/|invariant=|"
+    r"\b(?:errno|error|code|status|statuscode|http|msg|sqlstate|ora|pls|curl|signal|h)[ :=\"'/-]"
+)
+_LEAD_CHARS = 16
 _QUOTES = re.compile(r"[\"'`\\]{1,4}")
 _SPACES = re.compile(r"\s{1,200}")
-_NAMING = frozenset(("errno", "error", "code", "status"))
 
-_EMPTY_WORDS = _words("""error errors exception failed failure fail request response requests api
+_STATUS_WORDS = _words("""error errors exception failed failure fail request response requests api
 http https server internal bad gateway
     time out timeout timed unprocessable entity content unauthorized unauthorised forbidden not
     found method allowed
@@ -191,6 +213,12 @@ http https server internal bad gateway
     400 401 402 403 404 405 406 408 409 410 411 412 413 415 416 418 422 423 424 425 426 428 429
     431 451
     500 501 502 503 504 505 507 508 511 520 521 522 523 524 525 526 527 530 419 499""")
+_EMPTY_WORDS = _STATUS_WORDS | {
+    f"{left}{name}{right}"
+    for name in ("n", "id", "ip", "host", "time")
+    for left in ("<", "")
+    for right in (">", "")
+}
 _WORD = re.compile(r"[a-z0-9_<>]{1,60}")
 
 
@@ -199,19 +227,26 @@ def error_text(text: str) -> str:
     characters.
     """
     head = text[:2000].strip()
-    if head[:1] in "{[":
+    if head[:1] in "{[" and head[-1:] in "}]":
         inner = _from_json(head)
         if inner:
             head = inner
-    if "{" in head and (match := _DUMPED.search(head)):
+    if "{" in head and _dumps(head) and (match := _DUMPED.search(head)):
         head = next(group for group in match.groups() if group)
     lines = [stripped for line in head.split("\n") if (stripped := line.strip())]
     kept = [_unwrap(line) for line in lines[:LINES_MAX]]
     return "\n".join(line for line in kept if line)[:TEXT_CHARS_MAX]
 
 
+def _dumps(head: str) -> bool:
+    low = head.lower()
+    return any(name in low for name in ("message", "error_description", "detail"))
+
+
 def _unwrap(line: str) -> str:
-    line = _QUALIFIED.sub("", line[:400])
+    line = line[:400]
+    if any(ending in line for ending in _CLASS_ENDINGS):
+        line = _QUALIFIED.sub("", line)
     for _ in range(6):
         match = _WRAPPER.match(line)
         if match is None or match.end() == 0 or match.end() >= len(line):
@@ -259,30 +294,28 @@ def _strings(value: Any, depth: int) -> list[str]:
 
 def parameterise(text: str) -> str:
     """Lower case, one line, quotes dropped, volatile values replaced by stand-ins."""
-    text = text[:TEXT_CHARS_MAX]
-    low = text.lower()
+    text = text[:TEXT_CHARS_MAX].lower()
     has_digit = _DIGIT.search(text) is not None
-    for literal, pattern, replacement in _STEPS:
-        if has_digit if literal == "0" else literal in low:
+    for needs, pattern, replacement in _STEPS:
+        if all(has_digit if need == "0" else need in text for need in needs):
             text = pattern.sub(replacement, text)
     if has_digit:
-        text = _NUMBER.sub(_keep_naming_number, text)
-    return _SPACES.sub(" ", _QUOTES.sub("", text)).strip(" .:!-").lower()
+        text = _NUMBER.sub(_keep_naming_number if _LEADS_ANY.search(text) else "<n>", text)
+    return _SPACES.sub(" ", _QUOTES.sub("", text)).strip(" .:!-")
 
 
 def _keep_naming_number(match: re.Match[str]) -> str:
-    lead = match["lead"] or ""
-    if lead and not (lead == "(" and len(match["n"]) != 4):
-        return match[0]
-    return f"{lead}<n>"
+    start = match.start()
+    before = match.string[max(0, start - _LEAD_CHARS) : start]
+    if before[-1:] == "(":
+        return match[0] if len(match[0]) == 4 else "<n>"
+    named = before.rstrip(_LEAD_SIGNS).endswith(_LEADS) and _LEAD.search(before) is not None
+    return match[0] if named else "<n>"
 
 
 def is_contentless(text: str) -> bool:
     """Whether nothing is left beside status phrases: such a text names no bug."""
-    return all(
-        word in _EMPTY_WORDS or word.strip("<>") in ("n", "id", "ip", "host", "time")
-        for word in _WORD.findall(text)
-    )
+    return _EMPTY_WORDS.issuperset(_WORD.findall(text))
 
 
 _ROUTE_ID = re.compile(

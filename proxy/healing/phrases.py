@@ -27,9 +27,13 @@ from dataclasses import dataclass
 from functools import cache
 
 WINDOW = 420
-"""Characters before and after the anchor word that one attempt reads."""
-TRIES_MAX = 4
-"""Places of the anchor word that are tried."""
+"""Characters before and after the anchor word that one attempt reads at most; a phrase reads no
+further than its own longest match.
+"""
+TRIES_MAX = 6
+"""Places of the anchor word around which a pattern is looked for."""
+STARTS_MAX = 12
+"""Places of the anchor word at which a phrase that begins with it is tried: far cheaper."""
 GAPS_MAX = 2
 PHRASE_CHARS_MAX = 400
 PREFIX_CHARS = 4
@@ -49,6 +53,8 @@ _SIGNS = {
     "#": r"\d{1,12}(?:[.,]\d{1,6})?",
     "~": r"\w{0,40}",
 }
+_MOST = {" ": 8, "'": 4, "@": 80, "#": 20, "~": 40, "...": 80}
+"""Characters a sign stands for at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,10 @@ class Phrase:
     """True when the anchor is the beginning of a longer word, as in ``timeout~``."""
     cost: int
     """What one attempt counts for in a budget."""
+    reach: int = WINDOW
+    """Characters of its longest match, at most ``WINDOW``."""
+    leads: bool = False
+    """True when every match begins with the anchor, so that it is tried at one place only."""
 
     def find(self, low: str) -> tuple[int, int] | None:
         """Offsets of the first match in lowered text whose runs of blanks are one, or None."""
@@ -77,7 +87,7 @@ class Phrase:
         text = self.source
         size = len(text)
         at = -1
-        for _ in range(TRIES_MAX):
+        for _ in range(STARTS_MAX):
             at = low.find(text, at + 1)
             if at < 0:
                 return None
@@ -90,12 +100,16 @@ class Phrase:
     def _find_pattern(self, low: str) -> tuple[int, int] | None:
         pattern = _compiled(self.regex)
         right = 0
-        for _ in range(TRIES_MAX):
+        for _ in range(STARTS_MAX if self.leads else TRIES_MAX):
             at = low.find(self.anchor, right)
             if at < 0:
                 return None
-            right = at + len(self.anchor) + WINDOW
-            match = pattern.search(low, max(0, at - WINDOW), right)
+            right = at + len(self.anchor)
+            if self.leads:
+                match = pattern.match(low, at, right + self.reach)
+            else:
+                right += self.reach
+                match = pattern.search(low, max(0, at - self.reach), right)
             if match is not None:
                 return match.span()
         return None
@@ -133,7 +147,22 @@ def compile_phrase(source: str) -> Phrase:
     anchor = head[0] if head is not None and opens else _rarest(need)
     before = _LINE_START if at_start else _EDGE_START if _wordy(body[0]) else ""
     after = r"[^\na-z0-9]{0,20}(?=\n|$|\Z)" if at_end else _EDGE_END if _wordy(body[-1]) else ""
-    return Phrase(text, before + pattern + after, anchor, need, opens, 4)
+    return Phrase(
+        source=text,
+        regex=before + pattern + after,
+        anchor=anchor,
+        need=need,
+        opens=opens,
+        cost=4,
+        reach=min(WINDOW, _longest(body, at_start, at_end)),
+        leads=not at_start and head is not None and head[0] == anchor,
+    )
+
+
+def _longest(body: str, at_start: bool, at_end: bool) -> int:
+    """No match is longer: every sign counted with its most, and the edges of the line."""
+    most = len(body) + sum(body.count(sign) * chars for sign, chars in _MOST.items())
+    return most + 120 * at_start + 24 * at_end
 
 
 def _rarest(words: Iterable[str]) -> str:

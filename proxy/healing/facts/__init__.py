@@ -7,6 +7,7 @@ redirect cycle, the budget it broke. Which category follows is the rules' busine
 from dataclasses import dataclass
 
 from proxy.domain.failure import Failure
+from proxy.healing.facts.causes import with_causes
 from proxy.healing.facts.codes import Code, find_codes
 from proxy.healing.facts.frames import Frame, Side, split_frames
 from proxy.healing.facts.html import html_text, looks_like_html
@@ -15,11 +16,11 @@ from proxy.healing.facts.text import FIELD_CHARS_MAX, View, view
 
 __all__ = ["Code", "Facts", "Frame", "Side", "View", "gather"]
 
-TOTAL_CHARS_MAX = 6144
+TOTAL_CHARS_MAX = 4608
 """All fields together: message first, then body, then stack; the later ones get what the earlier
 ones left.
 """
-MESSAGE_CHARS_MAX = 3072
+MESSAGE_CHARS_MAX = 2304
 """A longer message is a page or a dump; what names the error stands at its beginning."""
 
 
@@ -58,7 +59,7 @@ def gather(failure: Failure) -> Facts:
         body_raw, body_frames, body_side = split_frames(body_raw)
         left -= len(body_raw)
     stack, stack_frames, stack_side = split_frames(
-        (failure.stack or "")[: max(0, min(left, FIELD_CHARS_MAX))]
+        with_causes((failure.stack or "")[:FIELD_CHARS_MAX], max(0, left))
     )
     views = [view("message", message)]
     if body_raw:

@@ -16,7 +16,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 CANDIDATES_MAX = 8
-LOOKED_AT_MAX = 60
+LOOKED_AT_MAX = 40
 _WINDOW = 48
 
 
@@ -86,13 +86,15 @@ _REACT = re.compile(
     r"error code |prod-invariant-\w{0,20})$"
 )
 _GRPC = re.compile(
-    r"(?:code ?= ?|statuscode\.|status(?:code)?[.:=] ?\"?|"
-    r"grpc[-_ ]status[\"']?[:=]? ?|rpc error: code = |^|\n|: ?)"
-    r"(deadline_?exceeded|unavailable|unauthenticated|permission_?denied|"
+    r"\b(?:deadline_?exceeded|unavailable|unauthenticated|permission_?denied|"
     r"resource_?exhausted|invalid_?argument|not_?found|"
     r"already_?exists|failed_?precondition|aborted|out_?of_?range|unimplemented|"
     r"internal|data_?loss|cancell?ed)\b"
 )
+_GRPC_AROUND = re.compile(
+    r"(?:code ?= ?|statuscode\.|status(?:code)?[.:=] ?\"?|grpc[-_ ]status[\"']?[:=]? ?|^|\n|: ?)$"
+)
+_GRPC_CHARS = 1024
 _GRPC_WORDS = _words(
     "rpc grpc statuscode statusruntimeexception rpcerror rpcexception grpcerror aioclient"
 )
@@ -102,14 +104,15 @@ def find_codes(view: View) -> tuple[Code, ...]:
     """Every code of one field, in order of first sight, each kind and value once."""
     found: list[Code] = []
     tried = looked_at = 0
-    for word in view.order:
-        # every code ends in a digit but a few SQLSTATEs of class 22
-        if not ("0" <= word[-1] <= "9" or word[:2] == "22") or not 3 <= len(word) <= 14:
+    sql_server = not view.words.isdisjoint(_MSSQL_WORDS)
+    # every code ends in a digit but a few SQLSTATEs of class 22
+    for word in [w for w in view.order if w[-1] <= "9" or w[:2] == "22"]:
+        if not 3 <= len(word) <= 14:
             continue
         looked_at += 1
         if looked_at > LOOKED_AT_MAX:
             break
-        kind = _kind(word, view)
+        kind = _kind(word, view, sql_server)
         if not kind:
             continue
         tried += 1
@@ -118,19 +121,21 @@ def find_codes(view: View) -> tuple[Code, ...]:
         code = _in_context(kind, word, view)
         if code is not None:
             found.append(code)
-    if view.words & _GRPC_WORDS and (match := _GRPC.search(view.low[:1024])):
-        found.append(
-            Code(
-                "grpc",
-                match[1].replace("_", ""),
-                view.field,
-                view.text[match.start() : match.end()].strip(),
-            )
-        )
+    if not view.words.isdisjoint(_GRPC_WORDS) and (status := _grpc_status(view)) is not None:
+        found.append(status)
     return tuple(found)
 
 
-def _kind(word: str, view: View) -> str:
+def _grpc_status(view: View) -> Code | None:
+    for match in _GRPC.finditer(view.low, 0, _GRPC_CHARS):
+        start, end = match.span()
+        if _GRPC_AROUND.search(view.low[max(0, start - 20) : start]) is not None:
+            excerpt = view.text[max(0, start - 12) : end].strip()
+            return Code("grpc", match[0].replace("_", ""), view.field, excerpt)
+    return None
+
+
+def _kind(word: str, view: View, sql_server: bool) -> str:
     size = len(word)
     if word.startswith("pgrst") and size == 8:
         return "pgrst"
@@ -144,7 +149,7 @@ def _kind(word: str, view: View) -> str:
         if size == 4 and word in _MYSQL and word not in _MSSQL:
             return "mysql"
         if word in _MSSQL:
-            return "mssql" if view.words & _MSSQL_WORDS else "mysql" if word in _MYSQL else ""
+            return "mssql" if sql_server else "mysql" if word in _MYSQL else ""
         if size == 3 and ("react" in view.words or "invariant" in view.words):
             return "react"
         if size in (5, 6) and word in ("11000", "11001", "16755"):

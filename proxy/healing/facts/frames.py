@@ -134,6 +134,7 @@ _SERVER_FILE = re.compile(
 )
 
 
+_SOURCE_FILE = re.compile(r"\.(?:rb|erb|haml|exs?:|go:|rs:)")
 _FRAME_HEADS = ("at ", 'File "', "#", "from ")
 
 
@@ -173,14 +174,22 @@ def split_frames(text: str) -> tuple[str, tuple[Frame, ...], Side]:
             continue
         frames.append(frame)
         if frame.language == "js":
-            server = server or _SERVER_FILE.search(line) is not None
-            browser = browser or _BROWSER_FILE.search(line) is not None
+            if not server:  # the server's word is the last one
+                side = _side_of(line)
+                server, browser = side == "server", browser or side == "browser"
         elif frame.language:
             server = True
     if rest:
         prose.append(rest)
-    side: Side = "server" if server else "browser" if browser else ""
-    return "\n".join(prose), tuple(frames), side
+    told: Side = "server" if server else "browser" if browser else ""
+    return "\n".join(prose), tuple(frames), told
+
+
+@lru_cache(maxsize=FRAMES_KEPT)
+def _side_of(line: str) -> Side:
+    if _SERVER_FILE.search(line):
+        return "server"
+    return "browser" if _BROWSER_FILE.search(line) else ""
 
 
 def first_in_app(frames: tuple[Frame, ...]) -> Frame | None:
@@ -194,20 +203,12 @@ def first_in_app(frames: tuple[Frame, ...]) -> Frame | None:
 
 
 def _may_be_frame(line: str) -> bool:
-    head = line[:6]
     return (
-        head.startswith(("at ", "File ", "#", "from ", "in ", "line ", "(", "async "))
-        or head[0].isdigit()
-        or line[-1:] in ")'`"
-        or line[-1:].isdigit()
-        or ".rb" in line
-        or ".erb" in line
-        or ".haml" in line
-        or ".ex:" in line
-        or ".go:" in line
-        or ".rs:" in line
-        or ".exs:" in line
-        or line.endswith((") {", "}", ","))
+        line[0] in "#(0123456789"
+        or line[-1] in ")'`,0123456789"
+        or line.startswith(("at ", "File ", "from ", "in ", "line ", "async "))
+        or line.endswith((") {", "}"))
+        or _SOURCE_FILE.search(line) is not None
     )
 
 

@@ -20,6 +20,8 @@ _ENTITIES = (
 _SPLIT = bytes(c if (chr(c).isalnum() and c < 128) or c == 0x5F else 0x20 for c in range(256))
 WORDS_MAX = 400
 """Distinct words of one field; a real error page of 6 KiB has below 400."""
+READ_MAX = 900
+"""Words of one field, those that come again included."""
 _BLANKS = re.compile(r"[ \t]{2,}")
 _ANSI = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]")
 
@@ -41,11 +43,8 @@ class View:
 def view(field: str, raw: str) -> View:
     text = fold(raw)
     low = text.lower()
-    words = dict.fromkeys(low.encode("ascii", "replace").translate(_SPLIT).decode("ascii").split())
-    order = tuple(words)
-    if len(order) > WORDS_MAX:
-        order = order[:WORDS_MAX]
-        return View(field, text, low, frozenset(order), order)
+    split = low.encode("ascii", "replace").translate(_SPLIT).decode("ascii").split(None, READ_MAX)
+    order = tuple(dict.fromkeys(split[:READ_MAX]))[:WORDS_MAX]
     return View(field, text, low, frozenset(order), order)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.domain.failure import Category, Severity
+from proxy.domain.failure import Category, Failure, Severity
 from proxy.healing.classifier import CANDIDATES_MAX, TRIES_MAX, ErrorClassifier
 from proxy.healing.facts import gather
 from proxy.healing.phrases import compile_phrase
@@ -141,6 +141,22 @@ def _hostile() -> dict[str, str]:
         "digits": "1" * 65536,
         "mail": "a@" * 32768,
         "odd letters": "\u202e\u0130\u2019" * 21845,
+        "numbers": " ".join(str(n * 7919 % 10007) for n in range(13000))[:65536],
+        "digit runs": " ".join(str(10**14 + n * 99991) for n in range(4096))[:65536],
+        "long words": "".join("abcdefgh"[n % 8] * 200 + " " for n in range(326)),
+        "ports": "a:80" * 16384,
+        "nested quotes": "\\\"'`" * 16384,
+        "nested json": '{"message":"{\\"message\\":\\"' * 2400,
+        "class names": "1: " + "a::" * 21844,
+        "days": "mon 1 " * 10922,
+        "hashes": "a1b2c3d4e5 " * 5957,
+        "stacks": 'File "/app/x.py", line 3, in f\n    raise\n' * 1560,
+        "half stacks": "at a.b.c.d (http://x/y.js:1:\n" * 2200,
+        "html": "<!doctype html><title>" + "<h1>" * 16000,
+        "anchors": " ".join(sorted({p.anchor for r in RULES.rules for p in r.phrases}))[:65536],
+        "our patterns": " ".join(
+            sorted({w for r in RULES.rules for p in r.phrases if p.regex for w in p.need})
+        )[:65536],
     }
 
 
@@ -155,10 +171,14 @@ def test_hostile_text_costs_little(name: str, field: str) -> None:
     assert sum(len(view.text) for view in facts.views) <= 16384
     candidates = CLASSIFIER._candidates(facts)
     assert len(candidates) <= CANDIDATES_MAX + len(RULES.rules)
-    started = time.process_time()
+    # the promise is 1 ms; a neighbour on the same core doubles even the best of many
+    assert min(_classified_in(failure) for _ in range(20)) < 0.002
+
+
+def _classified_in(failure: Failure) -> float:
+    started = time.thread_time()
     CLASSIFIER.classify(failure)
-    # ten times the promise of 1 ms: this catches quadratic work, not a slow neighbour
-    assert time.process_time() - started < 0.01
+    return time.thread_time() - started
 
 
 def test_a_try_has_a_price_and_the_budget_ends() -> None:
