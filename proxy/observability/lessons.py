@@ -60,7 +60,7 @@ class Lessons:
 
     @property
     def seen(self) -> float:
-        return sum(self._fresh.values()) + sum(self._waiting.values())
+        return sum(self._fresh.values(), 0.0) + sum(self._waiting.values(), 0.0)
 
     def latest(self) -> dict[int, float]:
         """What was seen in the last windows, taken out."""
