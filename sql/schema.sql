@@ -1967,6 +1967,26 @@ CREATE TABLE selfheal.observability_anomaly_holders (
     CONSTRAINT observability_anomaly_holders_holder_check CHECK ((holder ~ '^[^/]{1,100}/[^/]{1,100}$'::text))
 );
 ALTER TABLE selfheal.observability_anomaly_holders OWNER TO sh_owner;
+CREATE TABLE selfheal.observability_baseline_deltas (
+    id bigint NOT NULL,
+    shared_at timestamp with time zone DEFAULT now() NOT NULL,
+    service text NOT NULL,
+    holder text NOT NULL,
+    method text NOT NULL,
+    route_path text NOT NULL,
+    minute bigint NOT NULL,
+    counts jsonb NOT NULL,
+    CONSTRAINT observability_baseline_deltas_holder_check CHECK ((holder ~ '^[^/]{1,100}/[^/]{1,100}$'::text))
+);
+ALTER TABLE selfheal.observability_baseline_deltas OWNER TO sh_owner;
+ALTER TABLE selfheal.observability_baseline_deltas ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME selfheal.observability_baseline_deltas_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 CREATE TABLE selfheal.observability_deploys (
     id bigint NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -2218,6 +2238,10 @@ ALTER TABLE ONLY selfheal.observability_anomalies
     ADD CONSTRAINT observability_anomalies_service_route_method_type_onset_key UNIQUE (service, route, method, type, onset);
 ALTER TABLE ONLY selfheal.observability_anomaly_holders
     ADD CONSTRAINT observability_anomaly_holders_pkey PRIMARY KEY (anomaly_id, holder);
+ALTER TABLE ONLY selfheal.observability_baseline_deltas
+    ADD CONSTRAINT observability_baseline_deltas_holder_service_minute_method__key UNIQUE (holder, service, minute, method, route_path);
+ALTER TABLE ONLY selfheal.observability_baseline_deltas
+    ADD CONSTRAINT observability_baseline_deltas_pkey PRIMARY KEY (service, id);
 ALTER TABLE ONLY selfheal.observability_deploys
     ADD CONSTRAINT observability_deploys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY selfheal.observability_health_snapshots
@@ -2265,6 +2289,7 @@ CREATE INDEX audit_log_subject ON selfheal.audit_log USING btree (subject, seq);
 CREATE UNIQUE INDEX founder_decisions_one_pending ON selfheal.founder_decisions USING btree (patch_id, kind) WHERE (status = 'pending'::text);
 CREATE INDEX founder_decisions_patch ON selfheal.founder_decisions USING btree (patch_id, kind);
 CREATE INDEX observability_anomalies_open ON selfheal.observability_anomalies USING btree (service, detected_at DESC) WHERE (NOT resolved);
+CREATE INDEX observability_baseline_deltas_age ON selfheal.observability_baseline_deltas USING btree (shared_at);
 CREATE INDEX observability_deploys_newest ON selfheal.observability_deploys USING btree (service, id DESC);
 CREATE INDEX observability_health_snapshots_time ON selfheal.observability_health_snapshots USING btree (service, created_at DESC);
 CREATE INDEX observability_logs_time ON ONLY selfheal.observability_logs USING btree (service, created_at);
@@ -2726,6 +2751,7 @@ GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_founder;
 GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_agent;
 GRANT SELECT ON TABLE selfheal.observability_anomalies TO sh_viewer;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE selfheal.observability_anomaly_holders TO sh_proxy;
+GRANT SELECT,INSERT,DELETE ON TABLE selfheal.observability_baseline_deltas TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.observability_deploys TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.observability_deploys TO sh_agent;
 GRANT SELECT ON TABLE selfheal.observability_deploys TO sh_viewer;

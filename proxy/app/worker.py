@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -29,6 +28,7 @@ from proxy.app.database import Database, LogWriter
 from proxy.app.deploys import DeployWatch
 from proxy.app.failures import FailureDesk, Reader
 from proxy.app.incidents import IncidentBook, sidecar_name
+from proxy.app.sharing import BaselineKeeper
 from proxy.app.status_link import Report, Reporter
 from proxy.clock import SystemClock
 from proxy.config import Config
@@ -65,9 +65,6 @@ FIRST_WORKER = "worker-0"
 WORKERS_MAX = 64
 POOL_SIZE = 2
 TICK_S = 1.0
-BASELINES_EVERY_S = 60.0
-BASELINES_A_TIME = 5
-"""One costs up to half a millisecond; requests are served between two handfuls."""
 LAST_REPORT_S = 2.0
 """What the app's users or SDKs are telling us when we stop is heard to its end, within this."""
 LAST_FLUSH_S = 8.0
@@ -85,9 +82,10 @@ class Worker:
         self._database = Database(config.database.schema_, max_size=POOL_SIZE)
         self._redactor = Redactor(config.capture.redact_names)
         self._desk = FailureDesk(config.app.service, config.app.environment)
+        holder = f"{sidecar_name(self._files.path)}/{self.name}"
         self._incidents = IncidentBook(
             config.app.service,
-            f"{sidecar_name(self._files.path)}/{self.name}",
+            holder,
             self._database.as_sidecar,
             self._desk.anomaly,
         )
@@ -108,13 +106,21 @@ class Worker:
         self._stopped = asyncio.Event()
         self._recorder = Recorder(
             buffer=MetricsBuffer(config.metrics.buffer_size, on_fill=self._on_fill),
-            detector=MLDetector(config.detector),
+            detector=MLDetector(config.detector, sharing=True),
             on_failure=self._on_failing,
             on_client_error=self._on_failing,
             on_redirect=self._on_redirect,
             on_redirect_loop=self._desk.redirect_loop,
             on_anomaly=self._on_anomaly,
             on_anomaly_end=self._on_anomaly_end,
+        )
+        self._baselines = BaselineKeeper(
+            config.app.service,
+            holder,
+            self._recorder.detector,
+            self._database.as_sidecar,
+            self._clock,
+            stores=self.name == FIRST_WORKER,
         )
         self._server = DataServer(
             config,
@@ -162,7 +168,7 @@ class Worker:
             spawn(self._listen(channel), name="channel"),
             spawn(self._reporter.run(), name="reporter"),
             spawn(self._tick(), name="tick"),
-            spawn(self._keep_baselines(), name="baselines"),
+            spawn(self._baselines.run(), name="baselines"),
             spawn(self._deploys.run(), name="deploys"),
         ]
         if self._start["database"] is not None:
@@ -229,7 +235,8 @@ class Worker:
                 self._desk.finish()
                 if self._intake is not None:
                     await self._intake.finish()
-                await self._save_baselines()
+                if self._database.pool is not None:
+                    await self._baselines.step()
         except TimeoutError:
             _log.error("the last flush took too long; what is left waits on disk")
             # a server that hangs would hold up even the rollback of what is cancelled now
@@ -337,32 +344,12 @@ class Worker:
 
     async def _after_connect(self, message: Message) -> None:
         await self._database.connect(message)
-        from proxy.app.baselines import from_rows
-        from proxy.store import metrics
-
         if len(self._recorder.buffer) >= self.config.metrics.buffer_size // 2 or self._spool.rows:
             self._flusher.wake()
         try:
-            async with self._database.as_sidecar() as conn:
-                rows = await metrics.load_baselines(conn, self.config.app.service)
+            await self._baselines.load()
         except SelfHealError as error:
-            _log.warning("baselines could not be read, the detector warms up anew: %s", error)
-            return
-        taken = self._recorder.detector.import_baselines(from_rows(rows), self._clock.time())
-        if taken:
-            _log.info("baselines of %d routes taken over", taken)
-
-    async def _save_baselines(self) -> None:
-        """The first worker speaks for this sidecar, so that two never overwrite each other."""
-        if self._database.pool is None or self.name != FIRST_WORKER:
-            return
-        from proxy.app.baselines import to_rows
-        from proxy.store import metrics
-
-        rows = to_rows(self.config.app.service, self._recorder.detector)
-        async with self._database.as_sidecar() as conn:
-            while some := list(islice(rows, BASELINES_A_TIME)):
-                await metrics.save_baselines(conn, some)
+            _log.warning("baselines could not be read yet: %s", error)
 
     # --- while it runs ------------------------------------------------------------------------
 
@@ -392,17 +379,6 @@ class Worker:
         while True:
             await asyncio.sleep(TICK_S)
             self._recorder.tick(self._clock.time())
-
-    async def _keep_baselines(self) -> None:
-        """Beside the tick: a verdict must not wait for a database that hangs."""
-        while True:
-            await asyncio.sleep(BASELINES_EVERY_S)
-            try:
-                await self._save_baselines()
-            except SelfHealError as error:
-                _log.warning("baselines could not be stored: %s", error)
-            except Exception:
-                _log.exception("baselines could not be stored")
 
     def report(self) -> Report:
         """What the control process needs to know of this worker; JSON-able."""

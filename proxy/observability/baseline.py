@@ -13,6 +13,7 @@ from itertools import accumulate
 from math import exp, log, sqrt
 from typing import Any
 
+from proxy.observability.delta import Delta
 from proxy.observability.sketch import BUCKETS, GAMMA, VALUES, bucket_of, sparse
 
 STEP_S = 300.0
@@ -75,6 +76,7 @@ class Baseline:
         "tail_share",
         "top",
         "total",
+        "unshared",
         "weights",
     )
 
@@ -93,6 +95,10 @@ class Baseline:
         self.tail_from = BUCKETS
         self.tail_share = 0.01
         self.top = BUCKETS
+        self.unshared: Delta | None = None
+        """What was learned here and not told to the other processes yet; None when there are
+        none.
+        """
 
     # --- learning --------------------------------------------------------------------------------
 
@@ -104,20 +110,29 @@ class Baseline:
         runs: float | None = None,
     ) -> None:
         """``runs`` of errors without a good answer between them; unknown: each came alone."""
+        runs = errors if runs is None else runs
+        self._put(durations)
+        self.requests += requests
+        self.errors += errors
+        self.runs += runs
+        if self.unshared is not None:
+            self._note(self.unshared, durations, requests, errors, runs)
+
+    def _put(self, durations: Mapping[int, float]) -> None:
         for bucket, weight in durations.items():
             self.weights[bucket] += weight
             self.total += weight
-        self.requests += requests
-        self.errors += errors
-        self.runs += errors if runs is None else runs
 
     def learn_counts(self, requests: int, errors: int, runs: int) -> None:
         """One window's requests and errors, and by how much they scatter around the usual."""
         expected = requests * self.runs / self.requests if self.requests else 0.0
         # bounded: what is left of an incident is no habit
         strayed = min(abs(runs - expected), SCATTER_MAX * (1.0 + expected**0.5))
-        self.scatter += strayed**2 - expected
+        extra = strayed**2 - expected
         self.learn({}, requests, errors, runs)
+        self.scatter += extra
+        if self.unshared is not None:
+            self.unshared.scatter += extra
 
     def fade_to(self, now: float) -> None:
         """Fade to the last step boundary before ``now``; nothing happens within one step."""
@@ -147,7 +162,39 @@ class Baseline:
         """A new level became normal: forget the old durations, keep the error history."""
         self.weights = array("d", bytes(8 * BUCKETS))
         self.total = 0.0
-        self.learn(durations, 0.0, 0.0)
+        self._put(durations)
+
+    # --- sharing ---------------------------------------------------------------------------------
+
+    def _note(
+        self,
+        delta: Delta,
+        durations: Mapping[int, float],
+        requests: float,
+        errors: float,
+        runs: float,
+    ) -> None:
+        if durations:
+            step = self.step or 0
+            delta.add_durations(durations, step, _faded(delta.step, step, LATENCY_HALF_LIFE_S))
+        step = self.counts_step or 0
+        faded = _faded(delta.counts_step, step, ERROR_HALF_LIFE_S)
+        delta.add_counts(requests, errors, runs, step, faded)
+
+    def hear_counts(self, delta: Delta, now: float) -> None:
+        """Another process's requests and errors, as if they had been learned here."""
+        self.fade_counts_to(now)
+        faded = _faded(delta.counts_step, self.counts_step or 0, ERROR_HALF_LIFE_S)
+        self.requests += delta.requests * faded
+        self.errors += delta.errors * faded
+        self.runs += delta.runs * faded
+        self.scatter += delta.scatter * faded
+
+    def hear_durations(self, delta: Delta, now: float) -> None:
+        """The same for durations; the table is not made anew."""
+        self.fade_to(now)
+        faded = _faded(delta.step, self.step or 0, LATENCY_HALF_LIFE_S)
+        self._put({bucket: weight * faded for bucket, weight in delta.durations.items()})
 
     # --- asking ----------------------------------------------------------------------------------
 
@@ -281,6 +328,21 @@ def _stepped(last: int | None, now: float) -> tuple[int, int]:
     if last is None or step < last - TURNED_BACK_STEPS:
         return step, 0
     return max(step, last), max(0, step - last)
+
+
+def _faded(since: int, step: int, half_life_s: float) -> float:
+    """What is left of one count from step ``since`` at ``step``; a clock ahead of ours fades
+    nothing.
+    """
+    return float(0.5 ** (max(0, step - since) * STEP_S / half_life_s))
+
+
+def join_durations(mine: Delta, other: Delta) -> None:
+    """Add the durations of ``other``; the older fade to the newer first."""
+    step = max(mine.step, other.step)
+    left = _faded(other.step, step, LATENCY_HALF_LIFE_S)
+    faded = {bucket: weight * left for bucket, weight in other.durations.items()}
+    mine.add_durations(faded, step, _faded(mine.step, step, LATENCY_HALF_LIFE_S))
 
 
 def _box(values: list[float], radius: int) -> list[float]:

@@ -12,6 +12,7 @@ from proxy.config import Detector as DetectorSettings
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import APP_OUTCOMES, Exchange
 from proxy.observability.baseline import Baseline
+from proxy.observability.delta import Delta
 from proxy.observability.health import HealthInput, HealthScore, health_score
 from proxy.observability.incident import IncidentEnd, OpenIncident
 from proxy.observability.rollup import RoutePerformance, WindowCounts, performance
@@ -29,12 +30,15 @@ Key = tuple[str, str]
 
 
 class MLDetector:
-    """One per process. Series beyond ``TEMPLATES_MAX`` are counted together as ``other``."""
+    """One per process. Series beyond ``TEMPLATES_MAX`` are counted together as ``other``. With
+    ``sharing`` it notes what it learns for ``share``.
+    """
 
-    def __init__(self, settings: DetectorSettings | None = None) -> None:
+    def __init__(self, settings: DetectorSettings | None = None, *, sharing: bool = False) -> None:
         # not called plainly: where this is compiled no plugin tells mypy of the defaults
         self.settings = settings or DetectorSettings.model_validate({})
         self.situation = Situation()
+        self._sharing = sharing
         self._series: dict[Key, Series] = {}
         self._recent: deque[Anomaly] = deque(maxlen=RECENT_MAX)
         self._ends: list[IncidentEnd] = []
@@ -95,9 +99,13 @@ class MLDetector:
             method, route = "*", OTHER
         made = self._series.get((method, route))
         if made is None:
-            made = self._series[(method, route)] = Series(
-                method, route, self.settings, now, self.situation
-            )
+            made = self._series[(method, route)] = self._make(method, route, now)
+        return made
+
+    def _make(self, method: str, route: str, now: float) -> Series:
+        made = Series(method, route, self.settings, now, self.situation)
+        if self._sharing:
+            made.baseline.unshared = Delta()
         return made
 
     def _weigh(self, series: Series, now: float) -> Anomaly | None:
@@ -209,25 +217,57 @@ class MLDetector:
             yield f"{method} {route}", series.export()
 
     def import_baselines(self, data: Mapping[str, Any], now: float) -> int:
-        """Take over baselines of an earlier run; returns how many. Rows that are none are passed
-        over.
+        """Take over baselines of an earlier run, also of routes that have had requests already;
+        returns how many. Rows that are none are passed over.
         """
         taken = 0
         for name, row in data.get("routes", {}).items():
             method, _, route = name.partition(" ")
-            if not route or (method, route) in self._series or len(self._series) >= TEMPLATES_MAX:
+            known = self._series.get((method, route))
+            if not route or (known is None and len(self._series) >= TEMPLATES_MAX):
                 continue
-            series = Series(method, route, self.settings, now, self.situation)
+            series = self._make(method, route, now)
             try:
                 series.restore(row, now)
             except (KeyError, ValueError, IndexError, TypeError, AttributeError):
                 continue
+            if known is not None:
+                # who counts there holds on to it
+                known.adopt(row, now)
+                series = known
             self._series[(method, route)] = series
-            if series.is_waiting:
+            if series.is_waiting and not series.is_queued:
                 self._queue(series)
             taken += 1
         self.situation.habits.join(s.ledger.habits for s in self._series.values())
         return taken
+
+    # --- other processes -------------------------------------------------------------------------
+
+    def share(self) -> Iterator[tuple[Key, dict[str, Any]]]:
+        """What was learned here since the last call, one route at a time, for ``hear``
+        elsewhere.
+        """
+        for key, series in list(self._series.items()):
+            row = series.share()
+            if row is not None:
+                yield key, row
+
+    def hear(self, method: str, route: str, row: Mapping[str, Any], now: float) -> bool:
+        """Learn what another process learned of a route; False for what is no ``share``, or when
+        there is no place left.
+        """
+        series = self._series.get((method, route))
+        if series is None:
+            if len(self._series) >= TEMPLATES_MAX:
+                return False
+            series = self._make(method, route, now)
+        try:
+            series.hear(row, now)
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return False
+        self._series[(method, route)] = series
+        return True
 
 
 def merge_baselines(exports: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from proxy.config import Detector as DetectorSettings
 from proxy.domain.anomaly import Anomaly
-from proxy.observability.baseline import Baseline
+from proxy.observability.baseline import Baseline, join_durations
+from proxy.observability.delta import Delta
 from proxy.observability.evidence import CREDIT_MAX, ERRORS_NEEDED, SLICE_S
 from proxy.observability.failures import Failing, FailureWatch, Slice
 from proxy.observability.incident import (
@@ -45,6 +46,8 @@ SILENT_S = 1800.0
 SUSPICIOUS = 0.4
 ERRORS_SUSPICIOUS = 0.5
 """Shares of the evidence needed at which learning stops."""
+HEARD_WORTH = 0.06
+"""What others learned is worth a new table when it is such a share of what is known."""
 PASSING_S, PASSING_RATIO = 900.0, 3.0
 """A slowdown so short and so mild that goes by itself is how the route is."""
 
@@ -62,6 +65,7 @@ class Series:
         "_failed_last",
         "_first_error",
         "_followed",
+        "_heard",
         "_hot_at",
         "_hot_from",
         "_hot_score",
@@ -127,6 +131,8 @@ class Series:
         self._is_adopted = False
         self._level_counts: dict[int, int] = {}
         self._level_from = now
+        self._heard: Delta | None = None
+        """Durations that other processes learned, waiting to be worth a new table."""
 
     # --- every request ---------------------------------------------------------------------------
 
@@ -407,9 +413,11 @@ class Series:
             self._settle(self.lessons.latest(), now)
         else:
             self.lessons.teach_durations(self.baseline, now)
+            self._learn_heard(now)
 
     def _settle(self, durations: Mapping[int, float], now: float) -> None:
         """These durations are what is usual from now on."""
+        self._heard = None
         self.baseline.replace(durations)
         self.baseline.rebuild()
         self.level.new_normal(now)
@@ -427,6 +435,42 @@ class Series:
         self._level_counts = {}
         self._close("latency", "new_normal", now, ends)
 
+    # --- other processes -------------------------------------------------------------------------
+
+    def share(self) -> dict[str, Any] | None:
+        """JSON-able: what was learned here since the last call, for ``hear`` elsewhere; None when
+        that is nothing, or nobody is to be told.
+        """
+        fresh = self.baseline.unshared
+        if not fresh:
+            return None
+        self.baseline.unshared = Delta()
+        return {"first_seen": self.first_seen, **fresh.to_json()}
+
+    def hear(self, row: Mapping[str, Any], now: float) -> None:
+        """Learn what another process learned of this route, as if it had been seen here.
+
+        Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError`` for what is no
+        ``share``, and has taken nothing then.
+        """
+        delta, first_seen = Delta.from_json(row), float(row["first_seen"])
+        self.first_seen = min(self.first_seen, first_seen)
+        self.baseline.hear_counts(delta, now)
+        if not self.is_warm:
+            self.baseline.hear_durations(delta, now)
+        elif self._heard is None:
+            self._heard = delta
+        else:
+            join_durations(self._heard, delta)
+
+    def _learn_heard(self, now: float) -> None:
+        heard = self._heard
+        if heard is None or sum(heard.durations.values()) < HEARD_WORTH * self.baseline.total:
+            return
+        self._heard = None
+        self.baseline.hear_durations(heard, now)
+        self.baseline.rebuild()
+
     # --- moving ----------------------------------------------------------------------------------
 
     def export(self) -> dict[str, Any]:
@@ -434,6 +478,7 @@ class Series:
         return {
             "first_seen": self.first_seen,
             "baseline": self.baseline.to_json(),
+            "heard": None if self._heard is None else self._heard.to_json(),
             "state": {
                 **{name: getattr(self, name) for name in _PLAIN},
                 **{name: {str(k): v for k, v in getattr(self, name).items()} for name in _COUNTS},
@@ -441,13 +486,28 @@ class Series:
             },
         }
 
+    def adopt(self, row: Mapping[str, Any], now: float) -> None:
+        """``restore``, though requests have come already: what was learned of them is kept."""
+        young, is_warm = self.baseline, self.is_warm
+        if is_warm:
+            # it has judged by itself for minutes: only the counts are joined
+            self.baseline.add(Baseline.from_json(row["baseline"]))
+            self.baseline.rebuild()
+            return
+        self.restore(row, now)
+        self.baseline.add(young)
+
     def restore(self, row: Mapping[str, Any], now: float) -> None:
         """Go on where ``export`` stopped; without ``state`` the baseline spares a new warm-up.
 
         Raises ``KeyError``, ``TypeError``, ``ValueError``, ``IndexError`` or ``AttributeError``
         for what is no export.
         """
-        self.baseline = Baseline.from_json(row["baseline"])
+        baseline = Baseline.from_json(row["baseline"])
+        baseline.unshared = self.baseline.unshared
+        self.baseline = baseline
+        heard = row.get("heard")
+        self._heard = None if heard is None else Delta.from_json(heard)
         self.first_seen = min(float(row["first_seen"]), now)
         if self.baseline.total >= WARM_UP_REQUESTS:
             self._warm(now)

@@ -1,0 +1,75 @@
+"""What one process learned of a route since it last told the others. Counts that add; pure.
+
+Durations and counts fade at different moments (``baseline.py``), so each has its own step.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.observability.sketch import BUCKETS
+
+COUNT_MAX = 1e15
+"""More than any traffic: what says so is no delta."""
+
+
+class Delta:
+    """``step`` and ``counts_step``: the fading step that durations and counts stand at."""
+
+    __slots__ = ("counts_step", "durations", "errors", "requests", "runs", "scatter", "step")
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.durations: dict[int, float] = {}
+        self.counts_step = 0
+        self.requests = 0.0
+        self.errors = 0.0
+        self.runs = 0.0
+        self.scatter = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.durations) or self.requests > 0.0
+
+    def add_durations(self, durations: Mapping[int, float], step: int, faded: float) -> None:
+        """Add what was learned at ``step``; what is there already fades by ``faded`` first."""
+        mine = self.durations
+        if faded < 1.0:
+            mine = self.durations = {b: w * faded for b, w in mine.items()}
+        self.step = step
+        for bucket, weight in durations.items():
+            mine[bucket] = mine.get(bucket, 0.0) + weight
+
+    def add_counts(
+        self, requests: float, errors: float, runs: float, step: int, faded: float
+    ) -> None:
+        self.counts_step = step
+        self.requests = self.requests * faded + requests
+        self.errors = self.errors * faded + errors
+        self.runs = self.runs * faded + runs
+        self.scatter = self.scatter * faded
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "durations": {str(b): w for b, w in self.durations.items()},
+            "counts_step": self.counts_step,
+            "counts": [self.requests, self.errors, self.runs, self.scatter],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Delta":
+        """Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError`` for what is no
+        delta.
+        """
+        made = cls()
+        made.step, made.counts_step = int(data["step"]), int(data["counts_step"])
+        made.durations = {int(b): float(w) for b, w in data["durations"].items()}
+        counts = [float(x) for x in data["counts"]]
+        made.requests, made.errors, made.runs, made.scatter = counts
+        if any(not 0 <= b < BUCKETS for b in made.durations):
+            raise ValueError("no such bucket")
+        # NaN fails the comparison, too
+        if not all(0.0 <= x < COUNT_MAX for x in [*made.durations.values(), *counts[:3]]):
+            raise ValueError("weights are counts")
+        if not abs(made.scatter) < COUNT_MAX:
+            raise ValueError("scatter is a number")
+        return made
