@@ -9,15 +9,10 @@ from console.doing import confirm, environment_of, planned
 from console.output import as_json, note, say, table
 from console.reading import patch_number
 from console.signing import sign
+from console.wording import ALERT_SAYS
 from proxy.clock import SystemClock
 from proxy.contract import AcknowledgeRequest, AlertView, BreakGlassRequest
 from proxy.errors import NotFound, UsageError
-
-WHAT = {
-    "break_glass": "broken glass",
-    "critical_job": "critical job",
-    "expiring": "expires soon",
-}
 
 
 async def alerts(client: Client, args: argparse.Namespace) -> int:
@@ -34,7 +29,7 @@ async def alerts(client: Client, args: argparse.Namespace) -> int:
         (
             alert.subject,
             text.SEVERITY_MARK[alert.severity],
-            WHAT[alert.kind],
+            ALERT_SAYS[alert.kind],
             text.age(alert.since, now),
             _summary(alert),
         )

@@ -1,109 +1,62 @@
-"""The terminal console: Textual wiring. What the world looks like is ``state``, what a deed takes
-is ``deeds``, what the screens show is ``screens``; here they meet the client and the keys.
+"""The terminal console: Textual wiring. What the world looks like is ``state``, what the screens
+show is ``screens``, what a key sets going is ``acting``, ``caring`` and ``asking``; here they meet.
 """
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal, get_args
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
-from textual.worker import Worker
 
 from console import state as world
+from console.acting import Acting
+from console.asking import Asking
+from console.caring import Caring
 from console.client import Client
-from console.deeds import (
-    CannotDo,
-    Plan,
-    Verb,
-    new_key,
-    number_of,
-    plan_apply,
-    plan_approve,
-    plan_item,
-    plan_reject,
-    plan_rollback,
-    plan_sandbox,
-    traffic_words,
-)
-from console.format import STATUS_SAYS, Line
 from console.frame import (
     LOADS,
     MIN_COLUMNS,
     MIN_ROWS,
     NARROW,
+    alert_strip,
     foot,
     header,
     key_lines,
     problem_lines,
 )
 from console.keys import KEYS, SCREENS, Where
-from console.news import Failed, Got, What
+from console.loading import Loading
 from console.news import Input as Heard
+from console.screens.alerts import AlertsPane
 from console.screens.approvals import ApprovalsPane
 from console.screens.audit import AuditPane
-from console.screens.confirm import Confirmed, ConfirmScreen
 from console.screens.health import HealthPane
 from console.screens.jobs import JobsPane
 from console.screens.note import NoteScreen
 from console.screens.pane import Pane
-from console.screens.phill import PhillPane, Turn
+from console.screens.phill import PhillPane
 from console.screens.review import ReviewPane
 from console.screens.settings import SettingsPane
-from console.sending import send_decision, send_deed
 from console.state import State
 from console.stream import EventStream
 from console.themes import DARK, NAMES, THEMES
+from console.widgets.bar import Bar
 from console.widgets.painted import Painted
 from console.widgets.palette import FactsProvider
-from console.wording import in_words
+from console.wording import ALERT_SAYS
 from proxy.clock import Clock, SystemClock
-from proxy.contract import CategoryWord, DeedRequest, PatchView
-from proxy.errors import Conflict, SelfHealError
 
-CATEGORIES = get_args(CategoryWord)
 PAINT_S = 0.25
 CALM_PAINT_S = 1.0
-REFRESH_S = 0.25
 AGES_S = 5.0
 """Without any news the ages on the screen are drawn again this often."""
 HOLD_S = 5.0
 """Rows keep their places this long after a key."""
-JOBS_LOADED = 500
-AUDIT_LOADED = 500
-SNOOZE = timedelta(hours=2)
-UNDO_S = 10.0
-FOLLOW_S = 600.0
-"""How long a deed is watched until its patch has moved."""
-FOLLOW_POLL_S = 1.0
-
-
-class Bar(Painted, can_focus=False):
-    """One painted line."""
-
-    DEFAULT_CSS = "Bar { border: none; height: 1; overflow: hidden; }"
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._line: Line = []
-
-    def show(self, line: Line) -> None:
-        if line != self._line:
-            self._line = line
-            self.refresh()
-
-    @property
-    def text(self) -> str:
-        return "".join(text for text, _ in self._line)
-
-    def render_line(self, y: int) -> Any:
-        return self.paint(self._line, self.size.width)
 
 
 class ConsoleApp(App[int]):
@@ -124,6 +77,7 @@ class ConsoleApp(App[int]):
         read_only: bool = False,
         calm: bool = False,
         theme: str | None = None,
+        sign_with: str | None = None,
     ) -> None:
         super().__init__()
         for own in THEMES:
@@ -141,18 +95,18 @@ class ConsoleApp(App[int]):
         self._stream = EventStream(client, self.hear)
         self._dirty = True
         self._drawn_at = 0.0
-        self._asking = False
         self._held_until = float("-inf")
-        self._thinking: Worker[None] | None = None
-        self._thinking_since = 0.0
-        self._undo: tuple[str, float] | None = None
-        self._wake = asyncio.Event()
+        self.loading = Loading(self)
+        self.acting = Acting(self, sign_with)
+        self.caring = Caring(self)
+        self.asking = Asking(self)
         self._where: Where = "health"
 
     # --- frame --------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
         yield Bar(id="head")
+        yield Bar(id="strip")
         with ContentSwitcher(id="panes", initial="health"):
             yield HealthPane(id="health")
             yield JobsPane(id="jobs")
@@ -161,6 +115,7 @@ class ConsoleApp(App[int]):
             yield PhillPane(id="phill")
             yield SettingsPane(id="settings")
             yield ApprovalsPane(id="approvals")
+            yield AlertsPane(id="alerts")
         yield Bar(id="small")
         yield Bar(id="foot")
 
@@ -174,7 +129,7 @@ class ConsoleApp(App[int]):
 
     def _begin(self) -> None:
         self.run_worker(self._stream.run(), name="stream", group="stream", exit_on_error=False)
-        self.run_worker(self._refresh(), name="refresh", group="refresh", exit_on_error=False)
+        self.run_worker(self.loading.run(), name="refresh", group="refresh", exit_on_error=False)
         self.set_interval(CALM_PAINT_S if self.calm else PAINT_S, self._tick)
         self.redraw()
 
@@ -202,6 +157,18 @@ class ConsoleApp(App[int]):
     def pane(self) -> Pane:
         return self.base.query_one(f"#{self._where}", Pane)
 
+    @property
+    def jobs_pane(self) -> JobsPane:
+        return self.base.query_one("#jobs", JobsPane)
+
+    @property
+    def review_pane(self) -> ReviewPane:
+        return self.base.query_one("#review", ReviewPane)
+
+    @property
+    def phill_pane(self) -> PhillPane:
+        return self.base.query_one("#phill", PhillPane)
+
     def _bar(self, name: str) -> Bar:
         return self.base.query_one(name, Bar)
 
@@ -223,7 +190,7 @@ class ConsoleApp(App[int]):
             self._dirty = True
             for painted in self.base.query(Painted):
                 painted.refresh()
-        if self._dirty or self._thinking is not None or at - self._drawn_at > AGES_S:
+        if self._dirty or self.asking.for_s() is not None or at - self._drawn_at > AGES_S:
             self.redraw()
         else:
             self._draw_frame()
@@ -243,6 +210,8 @@ class ConsoleApp(App[int]):
         self._bar("#head").show(
             header(self.state, self._where, self.pane.crumb(), width, self.clock)
         )
+        self._bar("#strip").show(alert_strip(self.state.alerts, width, self.clock.now()))
+        self.base.set_class(bool(self.state.alerts), "-alerts")
         typing = isinstance(self.focused, Input)
         self._bar("#foot").show(foot(self._where, why_not, self.activity, width, typing=typing))
 
@@ -251,69 +220,29 @@ class ConsoleApp(App[int]):
     def hear(self, news: Heard) -> None:
         """The one way anything from outside changes what is shown. Marks; the timer paints."""
         at = self.clock.monotonic()
-        before = self.state.resynced
+        before, alerts = self.state.resynced, self.state.alerts
+        was_loaded = "alerts" in self.state.loaded
         self.state = world.reduce(self.state, news, at, hold=self._holding(at))
         self._dirty = True
         if self.state.resynced != before:
             self.say("resynced: events were missed, everything is loaded again")
+        if was_loaded and (new := world.new_critical(alerts, self.state.alerts)):
+            more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+            self.say(f"{new[0].subject}: {ALERT_SAYS[new[0].kind]}{more}; 8 shows it")
         if self.state.due:
-            self._wake.set()
+            self.loading.wake()
+
+    def changed(self) -> None:
+        """Something is to be drawn anew at the next tick."""
+        self._dirty = True
+
+    def busy(self, text: str) -> None:
+        """What is being done, at the foot; empty when nothing is."""
+        self.activity = text
+        self._draw_frame()
 
     def _holding(self, at: float) -> bool:
         return self.paused or at < self._held_until
-
-    async def _refresh(self) -> None:
-        """Load what the stream calls out of date, at most every ``REFRESH_S``."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            if self.paused:
-                continue
-            due, self.state = world.taken_due(self.state)
-            await asyncio.gather(*(self.load(what, shown) for what, shown in due))
-            await asyncio.sleep(REFRESH_S)
-
-    async def load(self, what: What, shown: str = "") -> None:
-        try:
-            value = await self._call(what, shown)
-        except SelfHealError as error:
-            self.hear(Failed(what, _sentence(error)))
-        else:
-            if what == "verify":
-                self.verified_at = self.clock.now()
-            self.hear(Got(what, value))
-
-    async def _call(self, what: What, shown: str) -> Any:
-        calls: dict[What, Callable[[], Awaitable[Any]]] = {
-            "health": self.client.health,
-            "jobs": self._load_jobs,
-            "job": lambda: self.client.job(number_of(shown)),
-            "patch": lambda: self.client.patch(number_of(shown)),
-            "routes": self.client.routes,
-            "approvals": self.client.approvals,
-            "audit": lambda: self.client.audit(limit=AUDIT_LOADED),
-            "verify": self.client.verify_audit,
-            "control": self.client.control,
-        }
-        return await calls[what]()
-
-    async def _load_jobs(self) -> Any:
-        chosen = self.base.query_one("#jobs", JobsPane).chosen
-        text = " ".join(chosen.words) or None
-        return await self.client.jobs(
-            # A word still being typed is matched here; the server takes whole ones only.
-            status=chosen.status if chosen.status in (*STATUS_SAYS, "all") else None,
-            category=chosen.category if chosen.category in CATEGORIES else None,
-            severity=chosen.severity,
-            q=text,
-            limit=JOBS_LOADED,
-        )
-
-    def load_soon(self, what: What, shown: str = "") -> None:
-        group = f"load-{what}-{shown}"
-        self.run_worker(
-            self.load(what, shown), group=group, exclusive=True, exit_on_error=False, name=group
-        )
 
     def say(self, text: str, *, bad: bool = False) -> None:
         """A toast; what went wrong is also kept in the problem list."""
@@ -329,7 +258,7 @@ class ConsoleApp(App[int]):
         self._where = where
         self.base.query_one("#panes", ContentSwitcher).current = where
         for what in LOADS.get(where, ()):
-            self.load_soon(what)
+            self.loading.soon(what)
         self.pane.first_focus().focus()
         self.redraw()
         self.call_after_refresh(self.redraw)
@@ -366,16 +295,15 @@ class ConsoleApp(App[int]):
         self.state = world.settle(self.state)
         self._stream.retry_now()
         for what in LOADS.get(self._where, ()):
-            self.load_soon(what)
-        review = self.base.query_one("#review", ReviewPane)
-        if review.job_id:
-            self.load_soon("job", review.job_id)
+            self.loading.soon(what)
+        if self.review_pane.job_id:
+            self.loading.soon("job", self.review_pane.job_id)
         self.redraw()
 
     def action_pause(self) -> None:
         self.paused = not self.paused
         self.say("live updates are paused; p goes on" if self.paused else "live again")
-        self._wake.set()
+        self.loading.wake()
         self.redraw()
 
     def action_copy(self) -> None:
@@ -385,8 +313,7 @@ class ConsoleApp(App[int]):
             self.say("sent to the terminal's clipboard")
 
     def action_leave(self) -> None:
-        phill = self.base.query_one("#phill", PhillPane)
-        if phill.has_draft and self._where != "phill":
+        if self.phill_pane.has_draft and self._where != "phill":
             self.action_goto("phill")
             self.say("there is an unsent question; send it or clear it, then q")
         elif self.activity:
@@ -418,12 +345,12 @@ class ConsoleApp(App[int]):
         """The cursor stands on another job: hold the rows, fetch what the side pane shows."""
         self._held_until = self.clock.monotonic() + HOLD_S
         if job_id is not None and job_id not in self.state.details:
-            self.load_soon("job", job_id)
+            self.loading.soon("job", job_id)
         self.redraw()
 
     def reload_jobs(self) -> None:
         self._held_until = float("-inf")
-        self.load_soon("jobs")
+        self.loading.soon("jobs")
 
     def sort_jobs(self, sort: str, *, turn: bool) -> None:
         descending = self.state.descending != turn
@@ -431,12 +358,12 @@ class ConsoleApp(App[int]):
         self.redraw()
 
     def find_jobs(self, text: str) -> None:
-        self.base.query_one("#jobs", JobsPane).set_filter(text)
+        self.jobs_pane.set_filter(text)
         self.action_goto("jobs")
 
     def review_job(self, job_id: str, patch_id: str | None = None) -> None:
-        self.base.query_one("#review", ReviewPane).show_job(job_id, patch_id)
-        self.load_soon("job", job_id)
+        self.review_pane.show_job(job_id, patch_id)
+        self.loading.soon("job", job_id)
         self.action_goto("review")
 
     def open_item(self, item_id: str) -> None:
@@ -462,268 +389,51 @@ class ConsoleApp(App[int]):
             self.find_jobs(link.id)
 
     async def _follow_patch(self, shown: str) -> None:
-        await self.load("patch", shown)
+        await self.loading.load("patch", shown)
         if (patch := self.state.patches.get(shown)) is not None:
             self.review_job(patch.job_id, patch.id)
+
+    def open_subject(self, subject: str) -> None:
+        """``J-1``, ``P-1`` or ``A-1``, wherever it is shown best."""
+        if subject.startswith("J-"):
+            self.review_job(subject)
+        elif subject.startswith("P-"):
+            self.run_worker(self._follow_patch(subject), exit_on_error=False)
+        else:
+            self.open_item(subject)
 
     def seen_hunks(self, digest: str, hunks: frozenset[int]) -> None:
         self.state = world.mark_seen(self.state, digest, hunks)
         self._dirty = True
 
-    # --- deeds --------------------------------------------------------------------------------
-
-    def _may_act(self) -> bool:
-        why = world.why_not_act(self.state, self.clock.monotonic())
-        if why is None and self._asking:
-            why = "a question is open already"
-        if why is None and self.activity:
-            why = f"{self.activity}: one deed at a time"
-        if why is not None:
-            self.say(why)
-        return why is None
-
-    def deed(self, verb: Verb, patch_id: str | None) -> None:
-        """The user's own key on the patch shown; what it binds to is fixed here."""
-        if not self._may_act():
-            return
-        patch = self.state.patches.get(patch_id or "")
-        if patch is None:
-            self.say("no patch is chosen")
-            return
-        unseen = self.base.query_one("#review", ReviewPane).unseen(self.state)
-        self._begin_deed(self._plan(verb, patch, unseen), unseen)
-
-    def item_deed(self, verb: Verb, item_id: str | None) -> None:
-        if not self._may_act():
-            return
-        item = next((item for item in self.state.approvals if item.id == item_id), None)
-        if item is None:
-            self.say("no item is chosen")
-        elif item.item_type == "patch_main" and item.patch_id is not None:
-            # Gate main is passed with the patch on the screen, never from a list.
-            self.say("read the patch first: enter opens it, A decides there")
-        else:
-            side: Literal["approve", "reject"] = "reject" if verb == "reject" else "approve"
-            self._begin_deed(plan_item(item, side, self._environment()), 0)
-
-    def _environment(self) -> str:
-        return self.state.health.environment if self.state.health else ""
-
-    def _plan(self, verb: Verb, patch: PatchView, unseen: int) -> Plan | CannotDo:
-        where = self._environment()
-        plans: dict[Verb, Callable[[], Plan | CannotDo]] = {
-            "sandbox": lambda: plan_sandbox(patch),
-            "approve": lambda: plan_approve(patch, where, unseen),
-            "reject": lambda: plan_reject(patch),
-            "apply": lambda: plan_apply(patch, where, self._traffic(patch)),
-            "rollback": lambda: plan_rollback(patch, where),
-        }
-        return plans[verb]()
-
-    def _traffic(self, patch: PatchView) -> str:
-        """Share of the requests that the job's routes take, as far as it was measured."""
-        total = sum(route.requests for route in self.state.routes)
-        mine = [route for route in self.state.routes if patch.job_id in route.jobs]
-        if not total or not mine:
-            return ""
-        requests = sum(route.requests for route in mine)
-        return traffic_words(requests / total, requests / mine[0].window_s)
-
-    def _begin_deed(self, plan: Plan | CannotDo, unseen: int) -> None:
-        if isinstance(plan, CannotDo):
-            self.say(plan.why)
-            return
-        self._asking = True
-        self.run_worker(self._confirm(plan, unseen), group="deed", exit_on_error=False)
-
-    async def _confirm(self, plan: Plan, unseen: int) -> None:
-        try:
-            answer: Confirmed | None = Confirmed()
-            if plan.tier > 1:
-                answer = await self.push_screen_wait(ConfirmScreen(plan, self.clock))
-        finally:
-            self._asking = False
-        if answer is None:
-            self.say("nothing was done")
-            return
-        # The world may have changed while the question stood there.
-        why = world.why_not_act(self.state, self.clock.monotonic())
-        if why is not None:
-            self.say(f"nothing was sent: {why}", bad=True)
-            return
-        await self._perform(plan, answer, unseen)
-
-    async def _perform(self, plan: Plan, answer: Confirmed, unseen: int) -> None:
-        self._busy(f"{plan.verb} {plan.subject} …")
-        try:
-            if plan.verb in ("approve", "reject"):
-                await self._decide(plan, answer, unseen)
-            else:
-                await self._deed(plan)
-        except Conflict as error:
-            self.say(f"nothing was done: {error}", bad=True)
-        except SelfHealError as error:
-            self.say(_sentence(error), bad=True)
-        finally:
-            self._busy("")
-            if plan.patch is not None:
-                await self.load("patch", f"P-{plan.patch}")
-            await self.load("approvals")
-
-    def _busy(self, text: str) -> None:
-        self.activity = text
-        self._draw_frame()
-
-    async def _decide(self, plan: Plan, answer: Confirmed, unseen: int) -> None:
-        outcome = await send_decision(
-            self.client,
-            plan,
-            digest=plan.digest,
-            interactive=True,
-            reason=answer.reason,
-            unseen=unseen if plan.verb == "approve" else 0,
-            tell=self._unknown,
-        )
-        more = ""
-        if plan.verb == "approve" and plan.patch is not None and outcome.ok:
-            more = "; nothing has moved yet, P applies it"
-        self.say(outcome.message + more, bad=not outcome.ok)
-
-    async def _deed(self, plan: Plan) -> None:
-        assert plan.patch is not None, "these deeds are done to a patch"
-        deed: Literal["sandbox", "apply", "rollback"] = (
-            "sandbox" if plan.verb == "sandbox" else "apply" if plan.verb == "apply" else "rollback"
-        )
-        body = DeedRequest(
-            digest=plan.digest,
-            idempotency_key=new_key(),
-            evidence_digest=plan.evidence_digest,
-        )
-        before = self.state.patches.get(plan.subject)
-        result = await send_deed(self.client, plan.patch, deed, body, tell=self._unknown)
-        self.hear(Got("patch", result.patch))
-        if not result.ok:
-            self.say(result.message, bad=True)
-            return
-        after = await self._until_moved(plan, before, result.patch)
-        self.say(f"{after.id} is {in_words(after.status)}")
-
-    def _unknown(self, words: str) -> None:
-        self._busy(words)
-
-    async def _until_moved(self, plan: Plan, before: PatchView | None, now: PatchView) -> PatchView:
-        """Watch the patch until the deed shows on it; the promise of a server is not its
-        fulfilment."""
-        started = self.clock.monotonic()
-        old = before.evidence.started_at if before and before.evidence else None
-        while not _has_moved(before, now, old):
-            passed = self.clock.monotonic() - started
-            if passed > FOLLOW_S:
-                raise SelfHealError(f"{plan.subject} is still {now.status}; r looks again")
-            self._busy(f"{plan.verb} {plan.subject} … {passed:.0f} s")
-            await asyncio.sleep(FOLLOW_POLL_S)
-            with suppress(SelfHealError):
-                now = await self.client.patch(number_of(plan.subject))
-                self.hear(Got("patch", now))
-        return now
-
-    def snooze(self, job_id: str | None) -> None:
-        if job_id is None:
-            self.say("no job is chosen")
-        elif self._may_act():
-            self.run_worker(self._snooze(job_id), group="deed", exit_on_error=False)
-
-    async def _snooze(self, job_id: str) -> None:
-        try:
-            until = self.clock.now() + SNOOZE
-            await self.client.set_status(number_of(job_id), "snoozed", until=until)
-        except SelfHealError as error:
-            self.say(_sentence(error), bad=True)
-            return
-        self._undo = (job_id, self.clock.monotonic() + UNDO_S)
-        self.say(f"{job_id} is left alone for 2 h; u undoes it")
-        await self.load("jobs")
+    # --- what other pages do ------------------------------------------------------------------
 
     def action_undo(self) -> None:
-        undo, self._undo = self._undo, None
-        if undo is None or self.clock.monotonic() > undo[1]:
-            self.say("nothing to undo")
-        elif self._may_act():
-            self.run_worker(self._reopen(undo[0]), group="deed", exit_on_error=False)
-
-    async def _reopen(self, job_id: str) -> None:
-        try:
-            await self.client.set_status(number_of(job_id), "open", reason="snooze undone")
-        except SelfHealError as error:
-            self.say(_sentence(error), bad=True)
-            return
-        self.say(f"{job_id} is open again")
-        await self.load("jobs")
+        self.caring.undo()
 
     def verify_chain(self) -> None:
-        self.load_soon("verify")
-
-    # --- Phill --------------------------------------------------------------------------------
+        self.loading.soon("verify")
 
     def action_ask_about(self) -> None:
         about = self.pane.about()
         self.action_goto("phill")
         if about:
-            self.base.query_one("#phill", PhillPane).draft(about)
-
-    def ask(self, text: str) -> bool:
-        """False while an answer is still awaited."""
-        if self._thinking is not None:
-            self.say("one question at a time; esc stops this one")
-            return False
-        turn = Turn(text)
-        phill = self.base.query_one("#phill", PhillPane)
-        phill.turns = [*phill.turns, turn][-40:]
-        self._thinking_since = self.clock.monotonic()
-        self._thinking = self.run_worker(self._ask(turn), group="ask", exit_on_error=False)
-        self.redraw()
-        return True
-
-    async def _ask(self, turn: Turn) -> None:
-        try:
-            turn.answer = await self.client.ask(turn.asked)
-        except SelfHealError as error:
-            turn.failed = _sentence(error)
-        except asyncio.CancelledError:
-            turn.failed = "stopped"
-            raise
-        finally:
-            turn.took_s = self.clock.monotonic() - self._thinking_since
-            self._thinking = None
-            self._dirty = True
-
-    def stop_thinking(self) -> bool:
-        if self._thinking is None:
-            return False
-        self._thinking.cancel()
-        return True
-
-    def thinking_s(self) -> float | None:
-        return self.clock.monotonic() - self._thinking_since if self._thinking else None
-
-
-def _has_moved(before: PatchView | None, now: PatchView, old_run: datetime | None) -> bool:
-    if now.status == "sandbox_running":
-        return False
-    if before is None or now.status != before.status:
-        return True
-    return now.evidence is not None and now.evidence.started_at != old_run
-
-
-def _sentence(error: SelfHealError) -> str:
-    return " ".join([str(error), *(f"[{note}]" for note in getattr(error, "__notes__", ()))])
+            self.phill_pane.draft(about)
 
 
 def run_console(
-    url: str, token: str, *, read_only: bool = False, calm: bool = False, theme: str | None = None
+    url: str,
+    token: str,
+    *,
+    read_only: bool = False,
+    calm: bool = False,
+    theme: str | None = None,
+    sign_with: str | None = None,
 ) -> int:
     """Open the console; returns the exit code. Needs a terminal."""
     if calm:
         os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-    app = ConsoleApp(Client(url, token), read_only=read_only, calm=calm, theme=theme)
+    app = ConsoleApp(
+        Client(url, token), read_only=read_only, calm=calm, theme=theme, sign_with=sign_with
+    )
     return app.run() or 0

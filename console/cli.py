@@ -260,6 +260,9 @@ def _add_console(subparsers: Subparsers) -> None:
     parser.add_argument("--read-only", action="store_true", help="no key can change anything")
     parser.add_argument("--calm", action="store_true", help="no animation, one repaint a second")
     parser.add_argument("--theme", metavar="NAME", help="dark, light or colourblind")
+    parser.add_argument(
+        "--sign", metavar="KEYFILE", help="sign approvals at gate main with this SSH key"
+    )
     add_connection_flags(parser)
     parser.set_defaults(func=open_console)
 
@@ -359,4 +362,11 @@ def open_console(args: argparse.Namespace) -> int:
         return 2
     from console.app import run_console
 
-    return run_console(url, token, read_only=args.read_only, calm=args.calm, theme=args.theme)
+    return run_console(
+        url,
+        token,
+        read_only=args.read_only,
+        calm=args.calm,
+        theme=args.theme,
+        sign_with=args.sign,
+    )

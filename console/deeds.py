@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from console.format import count, short_digest
+from console.news import What
 from console.proof import summary
 from console.wording import item_text
 from proxy.contract import ApprovalView, PatchView
 
-Verb = Literal["sandbox", "approve", "reject", "apply", "rollback", "break the glass"]
+Verb = Literal[
+    "sandbox", "approve", "reject", "apply", "rollback", "break the glass",
+    "merge", "split", "acknowledge",
+]  # fmt: skip
 Tier = Literal[1, 2, 3]
 
 _DONE = ("applied", "verified", "regressed")
@@ -37,6 +41,10 @@ class Plan:
     patch: int | None = None
     approval: int | None = None
     wants_reason: bool = False
+    reason_min: int = 1
+    """Characters the reason has at least."""
+    touches: tuple[What, ...] = ("approvals",)
+    """What the screens load again afterwards, beside the patch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +196,8 @@ def plan_break_glass(patch: PatchView, environment: str) -> Plan | CannotDo:
         "✗ nothing proves this patch; everybody is told until somebody acknowledges",
         "this moves nothing; applying is a deed of its own",
     ]
-    return _plan(patch, "break the glass", 3, f"BREAK THE GLASS ({target(environment)})", lines)
+    plan = _plan(patch, "break the glass", 3, f"BREAK THE GLASS ({target(environment)})", lines)
+    return replace(plan, wants_reason=True, reason_min=10, touches=("approvals", "alerts"))
 
 
 def plan_rollback(patch: PatchView, environment: str) -> Plan | CannotDo:

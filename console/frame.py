@@ -1,10 +1,14 @@
 """The first and the last line of every screen, and the page of keys. Pure."""
 
-from console.format import Line, cells, clock_time, cut, environment_badge
+from datetime import datetime
+
+from console.format import Line, age, cells, clock_time, cut, environment_badge, severity_bit
 from console.keys import SCREENS, TASKS, TYPING, Key, Where, footer, keys_for
 from console.news import What
 from console.state import ProblemNote, State, connection_badge
+from console.wording import ALERT_SAYS
 from proxy.clock import Clock
+from proxy.contract import AlertView
 
 NARROW = 100
 MIN_COLUMNS, MIN_ROWS = 60, 16
@@ -38,6 +42,20 @@ def header(state: State, where: Where, crumb: str, width: int, clock: Clock) -> 
     path = " ▸ ".join(part for part in (name, screen_name(where), crumb) if part)
     left = cut(" " + path, max(width - used - 1, 4))
     return [(left, "title"), (" " * max(width - used - cells(left), 1), ""), *right]
+
+
+def alert_strip(alerts: tuple[AlertView, ...], width: int, now: datetime) -> Line:
+    """``■CRIT J-1 critical job 2m: DB_ERROR GET /orders   +2   8 shows them``: the worst one, how
+    many more there are, and where."""
+    if not alerts:
+        return []
+    worst = alerts[0]
+    mark, look = severity_bit(worst.severity)
+    more = f"   +{len(alerts) - 1}" if len(alerts) > 1 else ""
+    tail = f"{more}   8 shows {'them' if more else 'it'} "
+    head = f" {mark} {worst.subject} {ALERT_SAYS[worst.kind]} {age(worst.since, now)}"
+    about = cut(f": {worst.summary}", max(width - cells(head) - cells(tail), 0))
+    return [(head, look), (about, ""), (tail, "dim")]
 
 
 def foot(
@@ -107,5 +125,6 @@ LOADS: dict[Where, tuple[What, ...]] = {
     "audit": ("audit", "verify"),
     "settings": ("control",),
     "approvals": ("approvals",),
+    "alerts": ("alerts", "approvals"),
 }
 """What a screen needs when it opens."""

@@ -7,7 +7,9 @@ on ctrl+b, ctrl+a.
 from dataclasses import dataclass
 from typing import Literal
 
-Where = Literal["everywhere", "health", "jobs", "review", "audit", "phill", "settings", "approvals"]
+Where = Literal[
+    "everywhere", "health", "jobs", "review", "audit", "phill", "settings", "approvals", "alerts"
+]
 Task = Literal["move", "look", "decide", "ask", "leave"]
 
 SCREENS: tuple[tuple[str, Where, str], ...] = (
@@ -18,6 +20,7 @@ SCREENS: tuple[tuple[str, Where, str], ...] = (
     ("5", "phill", "Phill"),
     ("6", "settings", "Settings"),
     ("7", "approvals", "Approvals"),
+    ("8", "alerts", "Alerts"),
 )
 
 
@@ -37,7 +40,7 @@ class Key:
 
 
 _EVERYWHERE: tuple[Where, ...] = ("everywhere",)
-_LISTS: tuple[Where, ...] = ("health", "jobs", "audit", "approvals")
+_LISTS: tuple[Where, ...] = ("health", "jobs", "audit", "approvals", "alerts")
 
 KEYS: tuple[Key, ...] = (
     *(
@@ -69,6 +72,10 @@ KEYS: tuple[Key, ...] = (
     Key("o", "o", "sort", "sort", ("jobs",), "look", 20),
     Key("O", "O", "turn", "turn the order", ("jobs",), "look"),
     Key("x", "x", "snooze", "snooze 2 h", ("jobs",), "decide", 30, acts=True),
+    Key("space", "space", "mark", "mark for merging", ("jobs",), "decide"),
+    Key("M", "M", "merge", "merge the marked job into this", ("jobs",), "decide", acts=True),
+    Key("X", "X", "split", "split a sample out of it", ("jobs",), "decide", acts=True),
+    Key("K", "K", "acknowledge", "acknowledge", ("alerts",), "decide", 20, acts=True),
     Key("right_square_bracket", "]", "hunk(1)", "hunk", ("review",), "look", 10),
     Key("left_square_bracket", "[", "hunk(-1)", "previous hunk", ("review",), "look"),
     Key("right_curly_bracket", "}", "file(1)", "file", ("review",), "look", 11),
@@ -81,6 +88,7 @@ KEYS: tuple[Key, ...] = (
     Key("R", "R", "deed('reject')", "reject", ("review", "approvals"), "decide", 42, acts=True),
     Key("P", "P", "deed('apply')", "apply", ("review",), "decide", 43, acts=True),
     Key("Z", "Z", "deed('rollback')", "roll back", ("review",), "decide", 44, acts=True),
+    Key("B", "B", "deed('break the glass')", "break the glass", ("review",), "decide", acts=True),
     Key("v", "v", "verify", "verify the chain", ("audit",), "look", 20),
 )
 

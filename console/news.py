@@ -7,7 +7,7 @@ from typing import Any, Literal
 from proxy.contract import Event
 
 What = Literal[
-    "health", "jobs", "job", "patch", "routes", "approvals", "audit", "verify", "control"
+    "health", "jobs", "job", "patch", "routes", "approvals", "alerts", "audit", "verify", "control"
 ]
 """The parts of the world that are loaded one by one."""
 

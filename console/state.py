@@ -12,6 +12,7 @@ from console.filters import JobFilter
 from console.format import SEVERITY_RANK
 from console.news import Alive, Failed, Got, Input, Lost, Opened, Received, Refused, What
 from proxy.contract import (
+    AlertView,
     ApprovalView,
     AuditPage,
     AuditVerdict,
@@ -68,6 +69,8 @@ class State:
     patches: dict[str, PatchView] = field(default_factory=dict)
     routes: tuple[RouteStats, ...] = ()
     approvals: tuple[ApprovalView, ...] = ()
+    alerts: tuple[AlertView, ...] = ()
+    """What must be seen and nobody acknowledged, the worst first."""
     audit: AuditPage | None = None
     verdict: AuditVerdict | None = None
     control: ControlView | None = None
@@ -83,13 +86,13 @@ class State:
 
 
 EVERYTHING: frozenset[tuple[What, str]] = frozenset(
-    {("health", ""), ("jobs", ""), ("routes", ""), ("approvals", ""), ("audit", "")}
+    {("health", ""), ("jobs", ""), ("routes", ""), ("approvals", ""), ("alerts", ""), ("audit", "")}
 )
 
 _DUE: dict[str, tuple[What, ...]] = {
-    "job": ("jobs", "health"),
-    "patch": ("jobs", "approvals"),
-    "approval": ("approvals", "audit"),
+    "job": ("jobs", "health", "alerts"),
+    "patch": ("jobs", "approvals", "alerts"),
+    "approval": ("approvals", "alerts", "audit"),
     "anomaly": ("health", "routes"),
     "health": ("health", "routes"),
     "deploy": ("health", "audit"),
@@ -170,6 +173,8 @@ def _got(state: State, what: What, value: Any, *, hold: bool) -> State:
             return replace(state, routes=tuple(value))
         case "approvals":
             return replace(state, approvals=tuple(value))
+        case "alerts":
+            return replace(state, alerts=tuple(value))
         case "verify":
             return replace(state, verdict=value)
         case "health":
@@ -300,6 +305,16 @@ def connection_badge(state: State, at: float) -> tuple[str, str]:
     if is_stale(state, at):
         return f"◐ stale {silence(state, at) or 0:.0f}s", "high"
     return "● live", "ok"
+
+
+def new_critical(old: tuple[AlertView, ...], new: tuple[AlertView, ...]) -> list[AlertView]:
+    """Critical alerts that were not there before."""
+    known = {(alert.kind, alert.subject, alert.since) for alert in old}
+    return [
+        alert
+        for alert in new
+        if alert.severity == "critical" and (alert.kind, alert.subject, alert.since) not in known
+    ]
 
 
 def needs_you(state: State) -> list[tuple[str, JobView | None, ApprovalView]]:

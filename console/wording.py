@@ -5,7 +5,8 @@ import re
 from typing import Any
 
 from console.format import count
-from proxy.contract import ApprovalView, AuditView, Health, JobView
+from proxy.contract import AlertKind, ApprovalView, AuditView, FailureEvent, Health, JobView
+from proxy.errors import SelfHealError
 
 _ABOUT = re.compile(r"\AP-\d+ for J-\d+ at gate [a-z_]+: ")
 
@@ -35,9 +36,30 @@ def _status(value: Any) -> str:
     return str(value.get("status") or "") if isinstance(value, dict) else ""
 
 
+ALERT_SAYS: dict[AlertKind, str] = {
+    "break_glass": "broken glass",
+    "critical_job": "critical job",
+    "expiring": "expires soon",
+}
+
+
 def in_words(status: str) -> str:
     """``rolled_back`` as it is said: ``rolled back``."""
     return status.replace("_", " ")
+
+
+def sentence(error: SelfHealError) -> str:
+    """An error with its notes, as one line for a toast."""
+    return " ".join([str(error), *(f"[{note}]" for note in getattr(error, "__notes__", ()))])
+
+
+def sample_text(event: FailureEvent) -> str:
+    """One kept sample as a line: what was asked, what came of it."""
+    request = event.request or {}
+    target = request.get("target") or request.get("path") or ""
+    asked = f"{request.get('method', '')} {target}".strip()
+    first = event.message.partition("\n")[0]
+    return "  ".join(part for part in (asked, str(event.status or ""), first) if part)
 
 
 def traffic_text(health: Health | None) -> str:

@@ -113,7 +113,7 @@ class ApprovalsPane(Pane):
         self.console_app.redraw()
 
     def action_deed(self, verb: str) -> None:
-        self.console_app.item_deed(cast("Verb", verb), self.item_id)
+        self.console_app.acting.on_item(cast("Verb", verb), self.item_id)
 
     def crumb(self) -> str:
         return self.item_id or ""

@@ -98,11 +98,12 @@ class ConfirmScreen(ModalScreen[Confirmed | None]):
     def _key_reason(self, event: events.Key) -> None:
         if event.key != "enter":
             self._reason = _edited(self._reason, event)[:REASON_MAX]
-        elif self._reason.strip():
+        elif len(self._reason.strip()) >= self.plan.reason_min:
             self._step, self._said = _last_step(self.plan), ""
             self._arm()
         else:
-            self._said = "a reason is wanted"
+            few = self.plan.reason_min
+            self._said = "a reason is wanted" + (f", {few} characters at least" if few > 1 else "")
 
     def _key_ask(self, event: events.Key) -> None:
         if event.character == "y":

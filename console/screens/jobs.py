@@ -46,10 +46,10 @@ SAMPLES = 3
 HISTORY = 12
 
 
-def job_cells(job: JobView, clock: Clock) -> dict[str, Bit]:
+def job_cells(job: JobView, clock: Clock, *, marked: bool = False) -> dict[str, Bit]:
     state = STATUS_SHORT.get(job.status, job.status)
     return {
-        "id": (job.id, ""),
+        "id": ("◆" + job.id, "link") if marked else (job.id, ""),
         "sev": severity_bit(job.severity),
         "category": (job.category.lower().replace("_", " "), ""),
         "route": (route_name(job.method, job.route), ""),
@@ -124,6 +124,8 @@ class JobsPane(Pane):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.chosen = JobFilter()
+        self.marked: str | None = None
+        """The job that would be merged into another."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="jobs-chip", classes="chip", markup=False)
@@ -146,7 +148,8 @@ class JobsPane(Pane):
         jobs = shown_jobs(state, self.chosen)
         clock = self.console_app.clock
         table = self.query_one("#jobs-table", LineTable)
-        table.show([Row(job.id, job_cells(job, clock)) for job in jobs], self._empty(state))
+        rows = [Row(job.id, job_cells(job, clock, marked=job.id == self.marked)) for job in jobs]
+        table.show(rows, self._empty(state))
         self.query_one("#jobs-chip", Static).update(self._chip(state, len(jobs)))
         job = next((job for job in jobs if job.id == table.cursor), None)
         self.query_one("#jobs-line", Static).update(
@@ -172,7 +175,10 @@ class JobsPane(Pane):
         new = waiting_rows(state)
         news = f"   ▲ {new} new (r)" if new else ""
         held = "   paused" if self.console_app.paused else ""
-        return cut(f"{chip}   sort: {state.sort} {arrow}{news}{held}", max(self.size.width, 10))
+        marked = f"   marked {self.marked}" if self.marked else ""
+        return cut(
+            f"{chip}   sort: {state.sort} {arrow}{marked}{news}{held}", max(self.size.width, 10)
+        )
 
     # --- keys ---------------------------------------------------------------------------------
 
@@ -226,7 +232,21 @@ class JobsPane(Pane):
         self.console_app.moved(event.row)
 
     def action_snooze(self) -> None:
-        self.console_app.snooze(self.job_id)
+        self.console_app.caring.snooze(self.job_id)
+
+    def action_mark(self) -> None:
+        """One job at a time; the same key takes the mark away."""
+        self.marked = None if self.marked == self.job_id else self.job_id
+        self.draw(self.console_app.state)
+
+    def unmark(self) -> None:
+        self.marked = None
+
+    def action_merge(self) -> None:
+        self.console_app.caring.merge(self.marked, self.job_id)
+
+    def action_split(self) -> None:
+        self.console_app.caring.split(self.job_id)
 
     # --- the selection ------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ class PhillPane(Pane):
     def draw(self, state: State) -> None:
         lines: list[Line] = []
         for turn in self.turns[-TURNS_MAX:]:
-            lines += turn_lines(turn, self.console_app.thinking_s())
+            lines += turn_lines(turn, self.console_app.asking.for_s())
         hello: list[Line] = [
             [("Ask what is broken, why, and what to do next.", "")],
             [("Phill reads and explains. Only you decide.", "dim")],
@@ -104,7 +104,7 @@ class PhillPane(Pane):
     @on(Input.Submitted, "#ask")
     def _asked(self, event: Input.Submitted) -> None:
         text = spoken(event.value)
-        if text and self.console_app.ask(text):
+        if text and self.console_app.asking.ask(text):
             event.input.value = ""
 
     @on(LineTable.Opened, "#links")
@@ -113,4 +113,4 @@ class PhillPane(Pane):
         self.console_app.follow(self._links[int(event.row) - 1])
 
     def back(self) -> bool:
-        return self.console_app.stop_thinking()
+        return self.console_app.asking.stop()

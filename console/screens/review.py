@@ -200,7 +200,7 @@ class ReviewPane(Pane):
             self.draw(state)
 
     def action_deed(self, verb: str) -> None:
-        self.console_app.deed(cast("Verb", verb), self.patch_id)
+        self.console_app.acting.on_patch(cast("Verb", verb), self.patch_id)
 
     def unseen(self, state: State) -> int:
         patch = self.patch(state)

@@ -69,6 +69,8 @@ class LineTable(Painted):
         self._places = layout(columns, 80)
         self._empty: list[Line] = []
         self.cursor: str | None = None
+        self._was_bound = False
+        """Once: the first row is offered to a list that was never moved in, and never again."""
         self._at = 0
 
     # --- data ---------------------------------------------------------------------------------
@@ -90,7 +92,7 @@ class LineTable(Painted):
     def _rebind(self) -> None:
         before = self._at
         if self.cursor is None:
-            if self._follow == "first" and self._rows and self._at == 0:
+            if self._follow == "first" and self._rows and not self._was_bound:
                 self._move_to(0)
             self._at = min(self._at, max(len(self._rows) - 1, 0))
             return
@@ -120,6 +122,7 @@ class LineTable(Painted):
         before = self._at
         self._at = max(0, min(at, len(self._rows) - 1))
         self.cursor = self._rows[self._at].id
+        self._was_bound = True
         self._refresh_row(before)
         self._refresh_row(self._at)
         self._keep_in_view()

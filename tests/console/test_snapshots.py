@@ -1,5 +1,5 @@
-"""What Health, Jobs and Review look like, as SVG, on a frozen clock. `SELFHEAL_SNAPSHOTS=update`
-takes new ones, each when the screen has stood still for a second."""
+"""What Health, Jobs, Review and Alerts look like, as SVG, on a frozen clock.
+`SELFHEAL_SNAPSHOTS=update` takes new ones, each when the screen has stood still for a second."""
 
 import difflib
 import html
@@ -66,3 +66,20 @@ async def test_screens(
         await looks_like(stage, "jobs")
         await stage.press("enter", gap=0)
         await looks_like(stage, "review")
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+async def test_what_must_be_seen(
+    server: ConsoleServer, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    server.alerts = [
+        facts.alert("break_glass", "P-1", summary="P-1 went past gate main without a proof"),
+        facts.alert(subject="J-2", summary="DB_ERROR GET /orders/{id}"),
+        facts.alert("expiring", "A-9", severity="high", summary="campaign: spring sale",
+                    expires_at=facts.NOW),
+    ]  # fmt: skip
+    async with on_stage(server, size=size) as stage:
+        await looks_like(stage, "health_alerts")
+        await stage.press("8", gap=0)
+        await looks_like(stage, "alerts")

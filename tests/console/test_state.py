@@ -57,9 +57,9 @@ def test_read_only_wins() -> None:
 @pytest.mark.parametrize(
     ("kind", "wanted"),
     [
-        ("job", {("jobs", ""), ("health", "")}),
-        ("patch", {("jobs", ""), ("approvals", "")}),
-        ("approval", {("approvals", ""), ("audit", "")}),
+        ("job", {("jobs", ""), ("health", ""), ("alerts", "")}),
+        ("patch", {("jobs", ""), ("approvals", ""), ("alerts", "")}),
+        ("approval", {("approvals", ""), ("alerts", ""), ("audit", "")}),
         ("anomaly", {("health", ""), ("routes", "")}),
         ("health", {("health", ""), ("routes", "")}),
         ("audit", {("audit", "")}),

@@ -1,5 +1,7 @@
 """Pure text: cuts, ages, bars, columns, diffs, plans and the words for a proof."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from console.deeds import (
 )
 from console.difftext import FILE_LINES_MAX, draw, fold, parse_diff
 from console.frame import foot, header
-from console.keys import KEYS
+from console.keys import KEYS, Where
 from console.proof import evidence_lines, summary
 from console.state import State
 from proxy.clock import ManualClock
@@ -193,7 +195,7 @@ def test_header_and_footer_fit(width: int) -> None:
     state = State(health=facts.health(service="a-service-with-a-very-long-name" * 3))
     line = header(state, "review", "J-1 ▸ P-1", width, ManualClock())
     assert text.cells(text.plain(line)) == width
-    for where in ("health", "jobs", "review", "audit", "phill", "settings", "approvals"):
+    for where in get_args(Where):
         shown = text.plain(foot(where, None, "", width))
         assert text.cells(shown) <= width
         assert "?" in shown
@@ -208,7 +210,7 @@ def test_no_two_keys_mean_two_things_on_one_screen() -> None:
             for name in key.keys.split(",")
         ]
         assert len(names) == len(set(names)), where
-    acting = {key.keys for key in KEYS if key.action.startswith("deed")}
-    assert acting == set("SARPZ")
+    acting = {key.keys for key in KEYS if key.acts}
+    assert acting == set("SARPZBMXKx")
     taken = {name for key in KEYS for name in key.keys.split(",")}
     assert not taken & {"ctrl+s", "ctrl+z", "ctrl+b", "ctrl+a", "y,n"}

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from proxy.contract import (
+    AlertKind,
+    AlertView,
     AnomalyView,
     ApprovalView,
     AuditView,
@@ -348,7 +350,7 @@ def audit() -> list[AuditView]:
 
 def failure_event(number: int = 1, **changes: Any) -> FailureEvent:
     facts: dict[str, Any] = {
-        "id": f"E-{number}",
+        "id": str(number),
         "at": ago(120),
         "message": "TypeError: unsupported operand type(s) for *: 'NoneType' and 'Decimal'",
         "status": 500,
@@ -359,6 +361,17 @@ def failure_event(number: int = 1, **changes: Any) -> FailureEvent:
         "replayable": True,
     }
     return FailureEvent.model_validate(facts | changes)
+
+
+def alert(kind: AlertKind = "critical_job", subject: str = "J-1", **changes: Any) -> AlertView:
+    facts = {
+        "kind": kind,
+        "subject": subject,
+        "severity": "critical",
+        "since": ago(120),
+        "summary": "DB_ERROR POST /checkout",
+    }
+    return AlertView.model_validate(facts | changes)
 
 
 def control() -> ControlView:

@@ -18,6 +18,8 @@ from pydantic import BaseModel
 from proxy.contract import (
     API_PREFIX,
     CHANGE_HEADER,
+    AcknowledgeRequest,
+    AlertView,
     ApprovalDecision,
     ApprovalView,
     AskAnswer,
@@ -25,6 +27,7 @@ from proxy.contract import (
     AttachPatchRequest,
     AuditPage,
     AuditVerdict,
+    BreakGlassRequest,
     Citation,
     ControlView,
     DeedRequest,
@@ -37,7 +40,9 @@ from proxy.contract import (
     JobPage,
     JobStatusRequest,
     JobView,
+    MergeRequest,
     PatchView,
+    SplitRequest,
 )
 from tests.support import console_facts as facts
 
@@ -60,6 +65,7 @@ class ConsoleServer:
         default_factory=lambda: {"P-1": facts.patch(1), "P-2": facts.patch(2)}
     )
     items: dict[str, ApprovalView] = field(default_factory=dict)
+    alerts: list[AlertView] = field(default_factory=list)
     audit: list[Any] = field(default_factory=facts.audit)
     control: ControlView = field(default_factory=facts.control)
     proof_passes: bool = True
@@ -113,6 +119,11 @@ class ConsoleServer:
             ("POST", "/jobs/{n}/patches", self._attach),
             ("GET", "/patches", self._patches),
             ("GET", "/patches/{n}", self._patch),
+            ("POST", "/jobs/{n}/merge", self._merge),
+            ("POST", "/jobs/{n}/split", self._split),
+            ("GET", "/alerts", self._alerts),
+            ("POST", "/alerts/acknowledge", self._acknowledge),
+            ("POST", "/patches/{n}/break-glass", self._break_glass),
             ("POST", "/patches/{n}/{deed}", self._deed),
             ("GET", "/approvals", self._approvals),
             ("POST", "/approvals/{n}/decision", self._decide),
@@ -313,6 +324,39 @@ class ConsoleServer:
         self.jobs[job.id] = job.model_copy(update=new)
         self.publish("job", job.id, change.status)
         return _json(self.jobs[job.id])
+
+    async def _merge(self, request: web.Request) -> web.Response:
+        job: JobView = self._find(self.jobs, "J", request)
+        gone = self.jobs.pop("J-" + MergeRequest.model_validate(await request.json()).other)
+        total = job.occurrences + gone.occurrences
+        self.jobs[job.id] = job.model_copy(update={"occurrences": total})
+        self.publish("job", job.id, "merged")
+        return _json(self.jobs[job.id])
+
+    async def _split(self, request: web.Request) -> web.Response:
+        self._find(self.jobs, "J", request)
+        SplitRequest.model_validate(await request.json())
+        new = facts.job(90)
+        self.jobs[new.id] = new
+        self.publish("job", new.id, "opened")
+        return _json(new)
+
+    async def _alerts(self, _: web.Request) -> web.Response:
+        return web.json_response({"alerts": [_dump(alert) for alert in self.alerts]})
+
+    async def _acknowledge(self, request: web.Request) -> web.Response:
+        body = AcknowledgeRequest.model_validate(await request.json())
+        self.alerts = [a for a in self.alerts if (a.kind, a.subject) != (body.kind, body.subject)]
+        return await self._alerts(request)
+
+    async def _break_glass(self, request: web.Request) -> web.Response:
+        patch: PatchView = self._find(self.patches, "P", request)
+        BreakGlassRequest.model_validate(await request.json())
+        new = patch.model_copy(update={"status": "approved"})
+        self.patches[patch.id] = new
+        self.alerts = [facts.alert("break_glass", patch.id), *self.alerts]
+        self.publish("patch", patch.id, "approved")
+        return _json(DeedResult(ok=True, patch=new, message=f"{patch.id} is past gate main"))
 
     async def _attach(self, request: web.Request) -> web.Response:
         job: JobView = self._find(self.jobs, "J", request)
