@@ -136,6 +136,7 @@ class Detector(Section):
     error_ratio: float = Field(5.0, gt=1)
     error_ratio_floor: float = Field(3.0, ge=1)
     dedup_s: float = Field(300.0, ge=0)
+    deploy_header: str = Field("", pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]*$", max_length=100)
     enabled: bool = True
 
 

@@ -1,9 +1,11 @@
 """Workers hear of releases: a look into the table every few seconds, so that it does not matter
-which proxy of the service, or which program, announced one.
+which proxy of the service, or which program, announced one. And they announce those that the app's
+own answers name.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -18,6 +20,8 @@ _log = logging.getLogger("selfheal.deploys")
 LOOK_EVERY_S = 5.0
 LOOK_BACK = timedelta(minutes=30)
 """A worker that has just started still needs to know of a release this long ago."""
+UNSAID_MAX = 10
+"""Releases that wait for the database; of more, the newest."""
 OVERLAP = timedelta(minutes=1)
 """Rows become visible when they are committed, not in the order of their times."""
 
@@ -35,6 +39,11 @@ class DeployWatch:
         self._on_deploy = on_deploy
         self._since = clock.now() - LOOK_BACK
         self._told: set[int] = set()
+        self._unsaid: deque[str] = deque(maxlen=UNSAID_MAX)
+
+    def announce(self, version: str) -> None:
+        """Announced at the next look."""
+        self._unsaid.append(version)
 
     async def run(self) -> None:
         while True:
@@ -49,6 +58,10 @@ class DeployWatch:
     async def look(self) -> None:
         from proxy.store import deploys
 
+        while self._unsaid:
+            async with self._connect() as conn:
+                await deploys.announce_news(conn, self._service, self._unsaid[0])
+            self._unsaid.popleft()
         async with self._connect() as conn:
             found = await deploys.after(conn, self._service, self._since)
         for deploy in found:

@@ -113,6 +113,7 @@ class Worker:
             on_redirect_loop=self._desk.redirect_loop,
             on_anomaly=self._on_anomaly,
             on_anomaly_end=self._on_anomaly_end,
+            on_release=self._deploys.announce,
         )
         self._baselines = BaselineKeeper(
             config.app.service,

@@ -244,6 +244,8 @@ class Forwarding:
         """Decide how the answer ends for this client, and whether its connection lives on."""
         request, answering, client = self.request, self.answering, self._client
         answering.begin(head, request.minor)
+        if self._plane.releases is not None:
+            self._plane.releases.see(head.lines, self._plane.monotonic())
         if self.upstream.state != "ok":
             self.upstream.answered()
         self.close_after = (

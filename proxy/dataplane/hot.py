@@ -355,6 +355,8 @@ class Hot:
             return
         self.status = status
         self.answer_length = length
+        if plane.releases is not None:
+            plane.releases.see(lines, plane.monotonic())
         self.write(_without_hop_lines(data, end, notes.hop_lines) if notes.hop_lines else data)
         now: float = plane.monotonic()
         if left == 0:

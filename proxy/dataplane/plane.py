@@ -11,6 +11,7 @@ from typing import Protocol
 
 from proxy.clock import Clock
 from proxy.config import Config
+from proxy.dataplane.releases import Releases
 from proxy.dataplane.upstream import State, Upstream
 from proxy.domain.exchange import Exchange, Outcome
 from proxy.domain.peers import Trust
@@ -93,6 +94,7 @@ class Plane:
         self.record = recorder.record
         # a recorder need not offer it
         self.answered: Answered = getattr(recorder, "answered", self._as_exchange)
+        self.releases: Releases | None = None
         self.clock = clock
         self.monotonic = clock.monotonic
         self.local = local
@@ -135,8 +137,15 @@ class Plane:
         self.trace_start = config.trace.mode == "start"
         self.is_plain = self.forwarded == "off" and not self.trace_start
         self.shortest_s = min(config.upstream.response_timeout_s, self.limits.body_idle_timeout_s)
+        self._watch_releases(config.detector.deploy_header)
         prefix = config.ingest.prefix.encode()
         self.local_prefix = prefix if config.ingest.enabled and self.local is not None else b""
+
+    def _watch_releases(self, header: str) -> None:
+        if self.releases is not None and self.releases.header == header:
+            return
+        tell: Callable[[str], None] | None = getattr(self.recorder, "released", None)
+        self.releases = Releases(header, tell) if header and tell is not None else None
 
     def _as_exchange(
         self,

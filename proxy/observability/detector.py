@@ -18,7 +18,7 @@ from proxy.observability.incident import IncidentEnd, OpenIncident
 from proxy.observability.rollup import RoutePerformance, WindowCounts, performance
 from proxy.observability.routes import OTHER, TEMPLATES_MAX
 from proxy.observability.series import Series
-from proxy.observability.situation import Situation
+from proxy.observability.situation import DEPLOY_S, Situation
 from proxy.observability.sketch import bucket_of
 
 RECENT_MAX = 200
@@ -152,7 +152,12 @@ class MLDetector:
         return due
 
     def deploy(self, now: float, version: str = "") -> None:
-        """A release was announced; shown beside what begins soon after it."""
+        """A release was announced; shown beside what begins soon after it. Whoever announces it
+        again, it went out when it was first announced.
+        """
+        known = self.situation.deployed_at
+        if known is not None and version == self.situation.version and 0 <= now - known <= DEPLOY_S:
+            return
         self.situation.deployed_at = now
         self.situation.version = version
 

@@ -51,6 +51,7 @@ class Recorder:
         on_redirect_loop: RedirectListener | None = None,
         on_anomaly: Callable[[Anomaly], None] | None = None,
         on_anomaly_end: Callable[[IncidentEnd], None] | None = None,
+        on_release: Callable[[str], None] | None = None,
         id_base: int | None = None,
     ) -> None:
         # "or" would throw away what is given: an empty buffer is false
@@ -64,6 +65,7 @@ class Recorder:
         self.on_redirect_loop = on_redirect_loop
         self.on_anomaly = on_anomaly
         self.on_anomaly_end = on_anomaly_end
+        self.on_release = on_release
         self.faults = 0
         self.sequence = 0
         self._id_base = (secrets.randbits(64) if id_base is None else id_base) << 64
@@ -201,6 +203,15 @@ class Recorder:
         self._anomalies += 1
         if self.on_anomaly is not None:
             self.on_anomaly(anomaly)
+
+    def released(self, version: str) -> None:
+        """The app's answers name another release than before. Never raises."""
+        try:
+            self.detector.deploy(self._now, version)
+            if self.on_release is not None:
+                self.on_release(version)
+        except Exception:
+            self._fault("released")
 
     def tick(self, now: float) -> None:
         """Once a second: late verdicts and ends of incidents. Never raises."""

@@ -23,6 +23,15 @@ async def announce(
     return Deploy(**dict(row))
 
 
+async def announce_news(conn: asyncpg.Connection, service: str, version: str) -> Deploy | None:
+    """The same by a header, unless it is the release announced last; None then."""
+    await conn.execute(sql("deploys.take_turns"), service)
+    row = await conn.fetchrow(
+        sql("deploys.announce_news"), service, clip(version, VERSION_CHARS_MAX)
+    )
+    return None if row is None else Deploy(**dict(row))
+
+
 async def newest(conn: asyncpg.Connection, service: str, limit: int) -> list[Deploy]:
     """Newest first."""
     return [Deploy(**dict(row)) for row in await conn.fetch(sql("deploys.newest"), service, limit)]

@@ -205,9 +205,13 @@ class Kept:
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
+        self.releases: list[str] = []
 
     def record(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
+
+    def released(self, version: str) -> None:
+        self.releases.append(version)
 
 
 @dataclass

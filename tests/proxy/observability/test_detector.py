@@ -186,6 +186,14 @@ def test_a_release_is_named_beside_what_follows_it() -> None:
     assert "after release v42" in play.told[0].explanation
 
 
+def test_a_release_announced_again_went_out_when_it_was_first_announced() -> None:
+    detector = MLDetector()
+    for at, version in ((1000.0, "v1"), (1060.0, "v1"), (1100.0, "v2"), (9000.0, "v2")):
+        detector.deploy(at, version)
+        known = detector.situation.deployed_at
+        assert known == (1000.0 if version == "v1" else at)
+
+
 def flap(t: float, rng: random.Random) -> tuple[float, int]:
     ms, status = usual(t, rng)
     return ms, 500 if 3600 <= t < 6000 and t % 400 < 200 and rng.random() < 0.9 else status

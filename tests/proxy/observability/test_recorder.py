@@ -238,3 +238,15 @@ def test_a_fault_over_bare_values_goes_no_further() -> None:
         answered(recorder, at)
     assert recorder.faults == 1
     assert len(recorder.buffer) == 3
+
+
+def test_a_release_is_told_at_once_and_a_fault_in_telling_it_is_ours() -> None:
+    told: list[str] = []
+    recorder = Recorder(on_release=told.append)
+    recorder.record(exchange())
+    recorder.released("v2")
+    assert told == ["v2"]
+    assert recorder.detector.situation.version == "v2"
+    recorder.on_release = lambda version: told.remove("not there")
+    recorder.released("v3")
+    assert recorder.faults == 1
