@@ -16,7 +16,11 @@ KEY_BYTES = 32
 
 def client_hasher(key_file: Path) -> Callable[[str], str | None]:
     """Address → 16 hex digits; an empty address (unix socket) stays nobody."""
-    key = _read_or_make(key_file)
+    return keyed(_read_or_make(key_file))
+
+
+def keyed(key: bytes) -> Callable[[str], str | None]:
+    """The same with a key of at most 64 bytes that is kept elsewhere."""
 
     def hash_client(address: str) -> str | None:
         if not address:

@@ -30,8 +30,13 @@ Key = tuple[str, str, str, float]
 
 def sidecar_name(data_dir: Path) -> str:
     """Who holds an incident open: this machine and data directory, the same after a restart."""
+    return name_of(str(data_dir.resolve()))
+
+
+def name_of(place: str) -> str:
+    """This machine and a place on it, as part of a holder's name."""
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:60]
-    return f"{host}-{blake2b(str(data_dir.resolve()).encode(), digest_size=6).hexdigest()}"
+    return f"{host}-{blake2b(place.encode(), digest_size=6).hexdigest()}"
 
 
 class IncidentBook:
@@ -50,6 +55,8 @@ class IncidentBook:
         self._on_stored = on_stored
         self._waiting: deque[Anomaly | IncidentEnd] = deque()
         self._some = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._ids: dict[Key, UUID] = {}
         self.dropped = 0
 
@@ -59,12 +66,17 @@ class IncidentBook:
     def ended(self, end: IncidentEnd) -> None:
         self._put(end)
 
+    async def written(self) -> None:
+        """Until nothing waits any more; with the database away that may be for ever."""
+        await self._idle.wait()
+
     def _put(self, item: Anomaly | IncidentEnd) -> None:
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.popleft()
             self.dropped += 1
         self._waiting.append(item)
         self._some.set()
+        self._idle.clear()
 
     async def run(self) -> None:
         while True:
@@ -85,6 +97,7 @@ class IncidentBook:
                 if self._waiting and self._waiting[0] is item:
                     # a full queue may have given it up meanwhile
                     self._waiting.popleft()
+            self._idle.set()
 
     def give_up(self) -> None:
         """The end, and the database is away: the row of an incident is lost, its job is not."""

@@ -18,13 +18,13 @@ from proxy.observability.in_app import (
     CAPTURE_BYTES,
     CLIENT_GONE,
     REQUEST_ID_HEADER,
+    Records,
     default_recorder,
     said,
     template,
 )
 from proxy.observability.in_app import request_id as name_request
 from proxy.observability.in_app import trace_id as read_trace
-from proxy.observability.recorder import Recorder
 from proxy.observability.responses import server_error, unauthorized
 
 _log = logging.getLogger("selfheal.middleware")
@@ -46,7 +46,7 @@ def with_metrics(
     app: AsgiApp,
     route_name: str | None = None,
     *,
-    recorder: Recorder | None = None,
+    recorder: Records | None = None,
     clock: Clock = _CLOCK,
 ) -> AsgiApp:
     """Measure every request and every WebSocket. Errors pass through. ``recorder``: without one the
@@ -79,7 +79,7 @@ def with_observability(
     route_name: str | None = None,
     verbose_errors: bool = False,
     identify: Identify | None = None,
-    recorder: Recorder | None = None,
+    recorder: Records | None = None,
     clock: Clock = _CLOCK,
 ) -> AsgiApp:
     """``with_metrics``, and: a caller without identity gets 401, every answer its request id, a

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from proxy.domain.exchange import Exchange
 from proxy.errors import Invalid
-from proxy.observability.spool import Row, Spool
+from proxy.observability.spool import Row
 
 _log = logging.getLogger("selfheal.flusher")
 
@@ -37,6 +37,15 @@ class Writer(Protocol):
         ...
 
 
+class Kept(Protocol):
+    """Batches the database did not take, oldest first, within a bound: ``Spool`` or ``Held``."""
+
+    def recover(self, orphans: Iterable[Path] = ()) -> int: ...
+    def put(self, rows: Iterable[Row]) -> bool: ...
+    def peek(self) -> list[Row] | None: ...
+    def done(self) -> None: ...
+
+
 def encode_row(row: Row) -> list[object]:
     return [str(row[0]), row[1].timestamp(), *row[2:]]
 
@@ -52,7 +61,7 @@ class Flusher:
         self,
         buffer: Buffer,
         writer: Callable[[], Writer | None],
-        spool: Spool,
+        spool: Kept,
         *,
         row: Callable[[Exchange], Row],
         flush_s: float,

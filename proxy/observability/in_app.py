@@ -5,7 +5,9 @@ Knows neither framework; takes header values and paths as they came.
 
 import re
 import secrets
+from typing import Protocol
 
+from proxy.domain.exchange import Exchange
 from proxy.observability.recorder import Recorder
 from proxy.observability.routes import shape_of
 
@@ -18,14 +20,28 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 _SENTRY_TRACE = re.compile(r"([0-9a-f]{32})-[0-9a-f]{16}(?:-[01])?")
 
-_own: list[Recorder] = []
+
+class Records(Protocol):
+    """Where finished calls go: a ``Recorder``, or what brings them to one. Never waits, never
+    raises.
+    """
+
+    def record(self, exchange: Exchange) -> None: ...
 
 
-def default_recorder() -> Recorder:
+_own: list[Records] = []
+
+
+def default_recorder() -> Records:
     """The recorder of this process, made when first asked for."""
     if not _own:
         _own.append(Recorder())
     return _own[0]
+
+
+def use(records: Records) -> None:
+    """From now on this is where calls go that name no recorder of their own."""
+    _own[:] = [records]
 
 
 def request_id(given: str, trace_id: str | None) -> str:

@@ -23,13 +23,13 @@ from proxy.observability.in_app import (
     CAPTURE_BYTES,
     CLIENT_GONE,
     REQUEST_ID_HEADER,
+    Records,
     default_recorder,
     said,
     template,
 )
 from proxy.observability.in_app import request_id as name_request
 from proxy.observability.in_app import trace_id as read_trace
-from proxy.observability.recorder import Recorder
 from proxy.observability.responses import server_error, unauthorized
 
 _log = logging.getLogger("selfheal.middleware")
@@ -51,7 +51,7 @@ __all__ = [
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Identify = Callable[[web.Request], Awaitable[str | None]]
 
-RECORDER: web.AppKey[Recorder] = web.AppKey("selfheal_recorder", Recorder)
+RECORDER: web.AppKey[Records] = web.AppKey("selfheal_recorder")
 """``app[RECORDER]``: where exchanges go; without one a recorder of the process is used."""
 IDENTIFY: web.AppKey[Identify] = web.AppKey("selfheal_identify")
 """``app[IDENTIFY]``: who calls, or None; without one, ``request[IDENTITY]`` counts."""
@@ -74,17 +74,17 @@ def _is_asgi(handler: Any) -> bool:
 
 @overload
 def with_metrics(
-    handler: Handler, route_name: str | None = None, *, recorder: Recorder | None = None
+    handler: Handler, route_name: str | None = None, *, recorder: Records | None = None
 ) -> Handler: ...
 @overload
 def with_metrics(
-    handler: AsgiApp, route_name: str | None = None, *, recorder: Recorder | None = None
+    handler: AsgiApp, route_name: str | None = None, *, recorder: Records | None = None
 ) -> AsgiApp: ...
 def with_metrics(
     handler: Handler | AsgiApp,
     route_name: str | None = None,
     *,
-    recorder: Recorder | None = None,
+    recorder: Records | None = None,
 ) -> Handler | AsgiApp:
     """Measure every call. ``route_name`` replaces the template of the framework. Errors pass
     through.
@@ -96,7 +96,7 @@ def with_metrics(
     return _measured(cast("Handler", handler), route_name, recorder)
 
 
-def _measured(handler: Handler, route_name: str | None, recorder: Recorder | None) -> Handler:
+def _measured(handler: Handler, route_name: str | None, recorder: Records | None) -> Handler:
     @wraps(handler)
     async def measured(request: web.Request) -> web.StreamResponse:
         settings = request.config_dict
@@ -146,7 +146,7 @@ def with_observability(
     skip_auth: bool = False,
     route_name: str | None = None,
     verbose_errors: bool = False,
-    recorder: Recorder | None = None,
+    recorder: Records | None = None,
 ) -> Handler: ...
 @overload
 def with_observability(
@@ -156,7 +156,7 @@ def with_observability(
     route_name: str | None = None,
     verbose_errors: bool = False,
     identify: asgi.Identify | None = None,
-    recorder: Recorder | None = None,
+    recorder: Records | None = None,
 ) -> AsgiApp: ...
 def with_observability(
     handler: Handler | AsgiApp,
@@ -165,7 +165,7 @@ def with_observability(
     route_name: str | None = None,
     verbose_errors: bool = False,
     identify: asgi.Identify | None = None,
-    recorder: Recorder | None = None,
+    recorder: Records | None = None,
 ) -> Handler | AsgiApp:
     """``with_metrics``, and: a caller without identity gets 401, every answer its request id, a
     fault problem+json.

@@ -1,6 +1,7 @@
 """The real data worker as a process of its own, begun by hand as the supervisor begins it.
 
-No database: what is measured here is what traffic costs, and that it needs nothing else.
+No database unless one is named: what is measured here is what traffic costs, and that it needs
+nothing else.
 """
 
 import asyncio
@@ -110,10 +111,15 @@ class DataWorker:
 
 @contextlib.contextmanager
 def data_worker(
-    home: Path, upstream_port: int, *, descriptors: int = 0, **sections: dict[str, Any]
+    home: Path,
+    upstream_port: int,
+    *,
+    descriptors: int = 0,
+    dsn: str = "",
+    **sections: dict[str, Any],
 ) -> Iterator[DataWorker]:
     """A worker in front of a local port, ready to forward. ``descriptors`` limits how many it may
-    hold.
+    hold; ``dsn`` is where it stores.
     """
     upstream = {"url": f"http://127.0.0.1:{upstream_port}", **sections.pop("upstream", {})}
     downstream = {"drain_s": 5.0, **sections.pop("downstream", {})}
@@ -139,6 +145,9 @@ def data_worker(
     worker = DataWorker(child, port)
     try:
         _wait_until_ready(child.sock)
+        if dsn:
+            said = {"type": "database", "proxy_dsn": dsn}
+            child.sock.sendall(json.dumps(said).encode() + b"\n")
         yield worker
     finally:
         worker.end()

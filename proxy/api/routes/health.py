@@ -8,6 +8,7 @@ from proxy.api.call import Call
 from proxy.api.table import NOBODY_ASKED, Route
 from proxy.contract import Answer
 from proxy.observability.middleware import RECORDER
+from proxy.observability.recorder import Recorder
 
 NO_STORE = {"Cache-Control": "no-store"}
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -72,7 +73,8 @@ async def metrics(call: Call) -> web.Response:
 
 def _own_calls(call: Call) -> str:
     """The control API's own answers by class, apart from the app's traffic."""
-    counts = call.request.config_dict[RECORDER].snapshot()["statuses"]
+    recorder = call.request.config_dict[RECORDER]
+    counts = recorder.summary()["statuses"] if isinstance(recorder, Recorder) else {}
     lines = [
         f'selfheal_control_requests_total{{class="{c}"}} {n}' for c, n in sorted(counts.items())
     ]
