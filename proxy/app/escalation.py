@@ -23,11 +23,13 @@ from proxy.store import alerts as alert_store
 from proxy.store import approvals as approval_store
 from proxy.store import audit
 from proxy.store.alerts import Alert
+from proxy.tasks import cancel, spawn
 
 LOOK_S = 5.0
 """Beneath the wake-ups: a decision comes near its end without anybody saying so."""
-ROUND_MAX = 20
-"""Messages in one round; the rest waits for the next."""
+TO_ONE_PLACE_MAX = 2
+"""Messages on their way to one place at once, so that one that hangs takes no more than its share
+of the threads."""
 RETRY_S = 30.0
 EVENTS = ""
 """The event stream, as the place where an alert was told."""
@@ -52,6 +54,7 @@ class Escalation:
         self._wake = asyncio.Event()
         self._due: dict[Told, float] = {}
         """When it is to be told (again), in monotonic seconds."""
+        self._sending: dict[Told, asyncio.Task[Told | None]] = {}
         self._muted: set[tuple[object, ...]] = set()
         self._useless: set[str] = set()
 
@@ -64,27 +67,51 @@ class Escalation:
         self.wake()
 
     async def run(self) -> None:
+        preparing = spawn(self._prepare(), name="alerts-prepare")
         try:
-            await self._push.prepare(self._config.alerts.push)
+            await self._look_again_and_again()
+        finally:
+            await cancel(preparing, *self._sending.values())
+
+    async def _prepare(self) -> None:
+        places = self._config.alerts.push
+        try:
+            await self._push.prepare(places)
         except NoPush as error:
             _log.error("%s", error)
+        else:
+            _log.info("alerts are pushed to %d place(s)", len(places))
+
+    async def _look_again_and_again(self) -> None:
         while True:
             try:
-                await self.look()
+                # a place that hangs must not keep the next alert from anybody
+                await self._begin()
             except (SelfHealError, OSError) as error:
                 _log.warning("alerts: %s", error)
             except Exception:
                 _log.exception("alerts: one look failed")
             try:
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(self._pause_s()):
                     await self._wake.wait()
             except TimeoutError:
                 pass
             self._wake.clear()
 
+    def _pause_s(self) -> float:
+        """Until something is to be told again, and never longer than ``LOOK_S``."""
+        now = self._clock.monotonic()
+        return min([LOOK_S, *(at - now for at in self._due.values() if at > now)])
+
     async def look(self) -> list[Told]:
-        """Tell what is due; what was told. Each place is asked by itself: one that fails is tried
-        again and holds up no other.
+        """Tell what is due, and wait until it was told: where, and which."""
+        told, sending = await self._begin()
+        results = await asyncio.gather(*sending)
+        return [*told, *(result for result in results if result is not None)]
+
+    async def _begin(self) -> tuple[list[Told], list[asyncio.Task[Told | None]]]:
+        """Tell the event stream what is due, and set the messages on their way. Each place is asked
+        by itself: one that fails is tried again and holds up no other.
         """
         settings = self._config.alerts
         async with self._as_sidecar() as conn:
@@ -94,15 +121,32 @@ class Escalation:
         due = [alert for alert in found if alert not in muted]
         pushed = [a for a in due if a.severity is Severity.CRITICAL or not self._is_quiet()]
         told = await self._to_events(due)
-        wanted = [(url, a) for a in pushed for url in settings.push if self._is_due(url, a)]
-        results = await asyncio.gather(*(self._to(url, a) for url, a in wanted[:ROUND_MAX]))
-        return [*told, *(result for result in results if result is not None)]
+        return told, [
+            self._send(url, alert)
+            for alert in pushed
+            for url in settings.push
+            if self._is_due(url, alert) and self._has_room(url)
+        ]
+
+    def _has_room(self, url: str) -> bool:
+        return sum(place == url for place, _ in self._sending) < TO_ONE_PLACE_MAX
+
+    def _send(self, url: str, alert: Alert) -> asyncio.Task[Told | None]:
+        where = url, alert.key
+        task = spawn(self._to(url, alert), name="alerts-push")
+        self._sending[where] = task
+        task.add_done_callback(lambda _: self._sent(where))
+        return task
+
+    def _sent(self, where: Told) -> None:
+        del self._sending[where]
+        self.wake()  # what had no room may go now
 
     def _is_quiet(self) -> bool:
         return is_quiet(self._config.alerts.quiet_hours, self._clock.now())
 
     def _is_due(self, where: str, alert: Alert) -> bool:
-        if where in self._useless:
+        if where in self._useless or (where, alert.key) in self._sending:
             return False
         return self._due.get((where, alert.key), 0.0) <= self._clock.monotonic()
 

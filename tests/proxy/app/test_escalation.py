@@ -4,6 +4,7 @@ nothing.
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 
-from proxy.app.escalation import RETRY_S, Escalation
+from proxy.app.escalation import RETRY_S, TO_ONE_PLACE_MAX, Escalation
 from proxy.app.push import Push, is_quiet, missing
 from proxy.clock import ManualClock, SystemClock
 from proxy.config import Config
@@ -191,6 +192,37 @@ async def test_a_place_that_fails_is_tried_again_and_a_useless_one_is_not(
     desk.clock.advance(RETRY_S + 1)
     assert {where for where, _ in await desk.escalation.look()} == {url}
     assert len(taker.heard) == 2
+
+
+async def test_a_place_that_hangs_keeps_nothing_from_anybody(
+    database: TestDatabase, proxy_pool: asyncpg.Pool, hook: tuple[Hook, str]
+) -> None:
+    """The next alert is on the stream and at the other place while the first still waits."""
+    taker, url = hook
+    desk = Desk(database, proxy_pool, url, push=["json://hangs", url])
+    let_go, asked = threading.Event(), []
+
+    class Hanging(Push):
+        async def send(self, url: str, title: str, body: str, *, critical: bool) -> bool:
+            if "hangs" not in url:
+                return await super().send(url, title, body, critical=critical)
+            asked.append(title)
+            return await asyncio.to_thread(let_go.wait, PROMPT_S)
+
+    desk.escalation = Escalation(desk.sidecar, desk.config, Hanging(), desk.clock)
+    running = spawn(desk.escalation.run(), name="escalation")
+    for number in range(4):
+        subject = await desk.critical_job(f"v1:00000000000000a{number}")
+        desk.escalation.wake()
+        async with asyncio.timeout(PROMPT_S):
+            while not any(subject in title for title in taker.titles()):
+                await asyncio.sleep(0.01)
+    assert len(asked) == TO_ONE_PLACE_MAX
+    let_go.set()
+    async with asyncio.timeout(PROMPT_S):
+        while len(asked) < 4:
+            await asyncio.sleep(0.01)
+    await cancel(running)
 
 
 async def test_a_message_decides_nothing(
