@@ -29,7 +29,7 @@ Connect = Callable[[], AbstractAsyncContextManager[Any]]
 
 class BaselineKeeper:
     """``holder`` is ``sidecar/worker``; ``stores`` says whether this worker speaks for its
-    sidecar, so that two never overwrite each other.
+    sidecar, so that two never overwrite each other; ``on_known`` hears which templates are known.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class BaselineKeeper:
         clock: Clock,
         *,
         stores: bool,
+        on_known: Callable[[list[str]], None] = lambda templates: None,
     ) -> None:
         self._service = service
         # what an earlier run of this worker said is another's word
@@ -49,6 +50,7 @@ class BaselineKeeper:
         self._connect = connect
         self._clock = clock
         self._stores = stores
+        self._on_known = on_known
         self._loading = asyncio.Lock()
         self._is_loaded = False
         self._heard_to = 0
@@ -135,6 +137,7 @@ class BaselineKeeper:
             self._detector.hear(one.method, one.route_path, one.counts, now)
             if number % A_TIME == 0:
                 await asyncio.sleep(0)
+        self._on_known(self._detector.well_known())
 
     async def _store(self) -> None:
         from proxy.app.baselines import to_rows

@@ -122,6 +122,7 @@ class Worker:
             self._database.as_sidecar,
             self._clock,
             stores=self.name == FIRST_WORKER,
+            on_known=self._recorder.routes.recall,
         )
         self._server = DataServer(
             config,

@@ -25,6 +25,8 @@ LINE_MAX = 65536
 
 Request = tuple[float, str, str, int, float]
 """ts in seconds, route, method, status, duration in ms."""
+Parse = Callable[[str | bytes], Request]
+OnFold = Callable[[str, str, str], None]
 
 
 @dataclass(slots=True)
@@ -55,7 +57,8 @@ def run_detect(
         report.alerts += 1
         out.write(json.dumps(alert(anomaly)) + "\n")
 
-    for ts, route, method, status, duration_ms in _requests(lines, format, report, err):
+    requests = _requests(lines, _PARSERS[format](detector.fold), report, err)
+    for ts, route, method, status, duration_ms in requests:
         if ts >= next_tick:
             next_tick = ts + TICK_S
             for found in tick(ts):
@@ -88,9 +91,8 @@ def alert(anomaly: Anomaly) -> dict[str, Any]:
 
 
 def _requests(
-    lines: Iterable[str | bytes], format: Format, report: DetectReport, err: TextIO | None
+    lines: Iterable[str | bytes], parse: Parse, report: DetectReport, err: TextIO | None
 ) -> Iterator[Request]:
-    parse = _PARSERS[format]()
     for line in lines:
         report.lines += 1
         if not line.strip():
@@ -114,7 +116,7 @@ def _why(error: Exception) -> str:
     return ascii(str(error))[1:-1][:120] or type(error).__name__
 
 
-def _jsonl() -> Callable[[str | bytes], Request]:
+def _jsonl(_: OnFold) -> Parse:
     decode = json.JSONDecoder().raw_decode
 
     def parse(line: str | bytes) -> Request:
@@ -154,9 +156,9 @@ _COMBINED = re.compile(
 )
 
 
-def _combined(unit_ms: Callable[[str], float]) -> Callable[[], Callable[[str | bytes], Request]]:
-    def build() -> Callable[[str | bytes], Request]:
-        routes = RouteTable()
+def _combined(unit_ms: Callable[[str], float]) -> Callable[[OnFold], Parse]:
+    def build(on_fold: OnFold) -> Parse:
+        routes = RouteTable(on_fold=on_fold)
         last: tuple[str, float] = ("", 0.0)
 
         def parse(line: str | bytes) -> Request:
@@ -214,7 +216,7 @@ def _apache_ms(text: str) -> float:
     return float(text) * 1000.0 if "." in text else float(text) / 1000.0
 
 
-_PARSERS: dict[Format, Callable[[], Callable[[str | bytes], Request]]] = {
+_PARSERS: dict[Format, Callable[[OnFold], Parse]] = {
     "jsonl": _jsonl,
     "nginx": _combined(_nginx_ms),
     "apache": _combined(_apache_ms),

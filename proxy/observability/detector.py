@@ -247,6 +247,19 @@ class MLDetector:
         self.situation.habits.join(s.ledger.habits for s in self._series.values())
         return taken
 
+    def fold(self, method: str, old: str, new: str) -> None:
+        """A route has become part of another: what is usual goes there, and no place is taken by
+        what is no route any more.
+        """
+        series = self._series.pop((method, old), None)
+        if series is not None:
+            series.retire(self._now, self._ends)
+            self.series(method, new, self._now).join(series)
+
+    def well_known(self) -> list[str]:
+        """Templates that have been watched long enough to be judged."""
+        return [route for (_, route), series in self._series.items() if series.is_warm]
+
     # --- other processes -------------------------------------------------------------------------
 
     def share(self) -> Iterator[tuple[Key, dict[str, Any]]]:

@@ -58,6 +58,7 @@ class Recorder:
         self.buffer = MetricsBuffer() if buffer is None else buffer
         self.detector = MLDetector() if detector is None else detector
         self.routes = RouteTable() if routes is None else routes
+        self.routes.on_fold = self.detector.fold
         self.redirects = RedirectTracker()
         self.on_failure = on_failure
         self.on_client_error = on_client_error

@@ -119,6 +119,19 @@ class _Minute:
         self.ends = self.begins + MINUTE_S
         self.requests = self.client_errors = self.errors = 0
 
+    def join(self, other: "_Minute") -> None:
+        self.requests += other.requests
+        self.client_errors += other.client_errors
+        self.errors += other.errors
+        if max(self.requests, other.requests) > NARROW_MAX:
+            self.durations = array("I", self.durations)
+        for bucket, count in sparse(other.durations).items():
+            self.durations[bucket] += int(count)
+        _add(self.failed, other.failed)
+
+
+NARROW_MAX = 65535
+
 
 def _small_counts() -> "array[int]":
     """An empty row that counts up to 65,535 per bucket; a minute with more gets a wider one."""
@@ -169,6 +182,21 @@ class Minutes:
         self._current = minute
         self._closed = None
         return minute
+
+    def join(self, other: "Minutes") -> None:
+        """Add what another of the same length counted: its series has become part of this one."""
+        for place, theirs in enumerate(other._ring):
+            mine = self._ring[place]
+            if theirs is None or not theirs.requests:
+                continue
+            if mine is None or mine.number < theirs.number:
+                was_current = mine is self._current
+                self._ring[place] = theirs
+                if was_current or self._current.number < theirs.number:
+                    self._current = theirs
+            elif mine.number == theirs.number:
+                mine.join(theirs)
+        self._closed = None
 
     def window(self, now: float, minutes: int | None = None) -> WindowCounts:
         """The sum over the running minute and those before it, ``minutes`` in all."""

@@ -10,6 +10,7 @@ grow memory nor push real routes out. Knows nothing of what is measured per rout
 
 import re
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 TEMPLATES_MAX = 500
@@ -17,7 +18,11 @@ OTHER = "other"
 CACHE_MAX = 8192
 """Known paths; the oldest is forgotten first."""
 SLUG_CHILDREN_MAX = 24
-"""Different words in one place of the path before it counts as a slug."""
+"""Different words in one place of the path before it counts as a slug; of words that read like one
+(``blue-shirt``) half as many.
+"""
+SHAPED_MIN = 3
+"""So many slugs known by their shape in one place, and what reads like one there is one."""
 WATCHED_PLACES_MAX = 2000
 SEGMENTS_MAX = 12
 PATH_MAX = 2048
@@ -42,7 +47,9 @@ _SHAPES: tuple[tuple[str, re.Pattern[str]], ...] = (
 _NAMED_VERSION = re.compile(
     r"[vV][0-9]{1,3}|[a-z]{1,8}[0-9]|(?:oauth|sha|md|utf|base|mp|h|s)[0-9]{1,4}"
 )
+_SLUG_LIKE = re.compile(r"[^.]*[A-Za-z0-9][-_][A-Za-z0-9][^.]*|@.+|.*%[0-9A-Fa-f]{2}.*")
 _FILE = re.compile(r"(.+)(\.[A-Za-z][A-Za-z0-9]{0,9})")
+_SLUG_PLACE = re.compile(r"/\{slug\}(?=/|$)")
 _HASHED_FILE = re.compile(
     r"(.*?)([.-])((?=[0-9A-Za-z_]*[0-9])[0-9A-Za-z_]{8,64})(\.[A-Za-z][A-Za-z0-9.]{0,12})"
 )
@@ -68,6 +75,13 @@ def shape_of(segment: str) -> str:
     return segment
 
 
+def reads_like_a_slug(word: str) -> bool:
+    """Two words joined, a ``@name``, or what had to be escaped: ``blue-shirt``, and ``web-hooks``,
+    too.
+    """
+    return _SLUG_LIKE.fullmatch(word) is not None
+
+
 class Known:
     """A path seen before. ``series`` belongs to whoever counts per route, and is forgotten with
     the path's name.
@@ -82,15 +96,27 @@ class Known:
 
 
 class RouteTable:
-    """Learns templates. Memory is bounded by the named constants, whatever the traffic."""
+    """Learns templates. Memory is bounded by the named constants, whatever the traffic.
 
-    def __init__(self, *, templates_max: int = TEMPLATES_MAX, cache_max: int = CACHE_MAX) -> None:
+    ``on_fold`` hears at once of a method's template that is no more, and of the one it is now.
+    """
+
+    def __init__(
+        self,
+        *,
+        templates_max: int = TEMPLATES_MAX,
+        cache_max: int = CACHE_MAX,
+        on_fold: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self.on_fold = on_fold
         self.templates_max = templates_max
         self.cache_max = cache_max
         self._templates: set[tuple[str, str]] = set()
         self._known: OrderedDict[tuple[str, bytes], Known] = OrderedDict()
         self._children: dict[str, dict[str, int]] = {}
         self._slugs: dict[str, frozenset[str]] = {}
+        self._shaped: dict[str, int] = {}
+        """How many paths had a slug, known by its shape, in a place."""
 
     @property
     def templates(self) -> frozenset[tuple[str, str]]:
@@ -150,14 +176,25 @@ class RouteTable:
         prefix = ""
         for segment in segments:
             word = shape_of(segment)
-            if not word.startswith("{") and segment:
-                kept = self._slugs.get(prefix)
-                if kept is not None:
-                    word = word if word in kept else "{slug}"
-                elif is_proven:
-                    word = self._watch(prefix, word)
+            if word == "{slug}" != segment and is_proven:
+                if prefix in self._shaped or len(self._shaped) < WATCHED_PLACES_MAX:
+                    self._shaped[prefix] = self._shaped.get(prefix, 0) + 1
+            elif not word.startswith("{") and segment:
+                word = self._word(prefix, word, is_proven)
             prefix = f"{prefix}/{word}"
         return prefix or "/"
+
+    def _word(self, prefix: str, word: str, is_proven: bool) -> str:
+        kept = self._slugs.get(prefix)
+        if kept is not None:
+            return word if word in kept else "{slug}"
+        if (
+            self._shaped.get(prefix, 0) >= SHAPED_MIN
+            and reads_like_a_slug(word)
+            and word not in self._children.get(prefix, ())
+        ):
+            return "{slug}"
+        return self._watch(prefix, word) if is_proven else word
 
     def _watch(self, prefix: str, word: str) -> str:
         """Remember different words after ``prefix``; one too many and the place is a slug from now
@@ -172,15 +209,16 @@ class RouteTable:
             children = self._children[prefix] = {}
         children[word] = children.get(word, 0) + 1
         limit = SLUG_CHILDREN_MAX if prefix else 4 * SLUG_CHILDREN_MAX
-        if len(children) <= limit:
+        if 2 * len(children) <= limit:
+            return word
+        if len(children) + sum(map(reads_like_a_slug, children)) <= limit:
             return word
         self._fold(prefix, children)
         return word if word in self._slugs[prefix] else "{slug}"
 
-    def _fold(self, prefix: str, children: dict[str, int]) -> None:
-        """Words often visited stay; the places the others had taken are given back.
-
-        Their paths are named anew when they come again.
+    def _fold(self, prefix: str, children: dict[str, int], keep: Set[str] = frozenset()) -> None:
+        """Words often visited stay, and those to ``keep``; the places the others had taken are
+        given back. Their paths are named anew when they come again.
         """
         hits = dict(children)
         depth = prefix.count("/") + 1
@@ -188,10 +226,10 @@ class RouteTable:
             if known.template.startswith(prefix + "/"):
                 word = known.template.split("/", depth + 1)[depth]
                 hits[word] = hits.get(word, 0) + known.hits
-        kept = frozenset(word for word in children if hits[word] >= KEPT_HITS)
-        self._slugs[prefix] = kept
-        del self._children[prefix]
-        folded = {f"{prefix}/{word}" for word in children.keys() - kept}
+        kept = {word for word in children if hits[word] >= KEPT_HITS}
+        self._slugs[prefix] = frozenset(kept | keep)
+        self._children.pop(prefix, None)
+        folded = {f"{prefix}/{word}" for word in children.keys() - kept - keep}
 
         def is_folded(template: str) -> bool:
             return "/".join(template.split("/", depth + 1)[: depth + 1]) in folded
@@ -202,6 +240,36 @@ class RouteTable:
             del self._known[path]
         for place in [p for p in self._children if is_folded(p)]:
             del self._children[place]
+        for method, old in sorted(gone):
+            self._move(method, old, _folded(old, depth))
+
+    def _move(self, method: str, old: str, new: str) -> None:
+        """One after the other: what is moved may have brothers where it comes to, and fold
+        again.
+        """
+        new = self._shape(new.split("/")[1:], is_proven=True)
+        if len(self._templates) < self.templates_max:
+            self._templates.add((method, new))
+        if self.on_fold is not None:
+            self.on_fold(method, old, new)
+
+    def recall(self, templates: Iterable[str]) -> None:
+        """What an earlier run or another process knows well: a place that is a slug there is one
+        here, and the other words there stay words.
+        """
+        every = list(templates)
+        for place in {t[: at.start()] for t in every for at in _SLUG_PLACE.finditer(t)}:
+            if place not in self._slugs and len(self._slugs) < WATCHED_PLACES_MAX:
+                start = len(place) + 1
+                kept = {t[start:].partition("/")[0] for t in every if t.startswith(place + "/")}
+                self._fold(place, self._children.get(place, {}), kept)
+
+
+def _folded(template: str, depth: int) -> str:
+    """``template`` with a slug for its ``depth``-th segment."""
+    segments = template.split("/")
+    segments[depth] = "{slug}"
+    return "/".join(segments)
 
 
 def _segments(path: bytes) -> list[str] | None:

@@ -365,6 +365,20 @@ class Series:
             for kind in list(self.ledger.open):
                 self._close(kind, "silent", now, ends)
 
+    def retire(self, now: float, ends: list[IncidentEnd]) -> None:
+        """This is no route any more."""
+        self.discard()
+        for kind in list(self.ledger.open):
+            self._close(kind, "silent", now, ends)
+
+    def join(self, other: "Series") -> None:
+        """Take over what is usual on a route that has become part of this one."""
+        self.first_seen = min(self.first_seen, other.first_seen)
+        self.minutes.join(other.minutes)
+        self.baseline.add(other.baseline)
+        if self.is_warm:
+            self.baseline.rebuild()
+
     # --- learning --------------------------------------------------------------------------------
 
     def _learn(

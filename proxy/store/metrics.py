@@ -12,6 +12,8 @@ from proxy.store.statements import sql
 from proxy.store.text import clip, jsonable
 
 ROUTE_CHARS_MAX = 2048
+LOADED_MAX = 400
+"""Of 500 routes a process watches: what is no route any more must not take all the places."""
 LOG_COLUMNS = (
     "id",  # UUID, stable: a replayed spool is recognised by it
     "created_at",  # aware datetime
@@ -118,9 +120,9 @@ async def save_baselines(conn: asyncpg.Connection, baselines: Sequence[Baseline]
 
 
 async def load_baselines(conn: asyncpg.Connection, service: str) -> list[Baseline]:
-    return [
-        Baseline(**dict(row)) for row in await conn.fetch(sql("metrics.load_baselines"), service)
-    ]
+    """The ``LOADED_MAX`` used last."""
+    rows = await conn.fetch(sql("metrics.load_baselines"), service, LOADED_MAX)
+    return [Baseline(**dict(row)) for row in rows]
 
 
 async def ensure_partitions(conn: asyncpg.Connection, day: date, ahead: int = 2) -> list[str]:

@@ -22,7 +22,7 @@ on conflict (service, route_path, method) do update set
 
 -- name: load_baselines
 select service, route_path, method, p50_latency_ms, p95_latency_ms, p99_latency_ms, error_rate, sample_count, counts
-from observability_route_baselines where service = $1
+from observability_route_baselines where service = $1 order by updated_at desc limit $2
 
 -- name: ensure_partitions
 select ensure_log_partitions($1, $2) as part

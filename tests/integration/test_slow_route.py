@@ -100,6 +100,9 @@ def test_three_times_slower_is_told_once_and_ends(tmp_path: Path, upstream: str)
         # what is usual on this machine today, and not what ought to be
         with Visitors(sidecar).calling() as first:
             time.sleep(LOOK_S)
+    with run_sidecar(tmp_path, upstream) as sidecar:
+        # one without visitors, or it would store at its end what they taught it
+        sidecar.wait_for_database()
         asyncio.run(plant(sidecar, first.seen_ms()))
     with run_sidecar(tmp_path, upstream, "--set", "metrics.flush_s=3600") as sidecar:
         sidecar.wait_for_database()

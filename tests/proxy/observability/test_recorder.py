@@ -225,8 +225,9 @@ def test_a_path_named_anew_is_counted_under_its_new_name() -> None:
         answered(recorder, 1100.0, target)
     counts = {row["route"]: row["requests"] for row in recorder.snapshot(1100.0)["routes"]}
     rows = [e.route for e in recorder.buffer.drain(999)]
-    assert {route: rows.count(route) for route in set(rows)} == counts
-    assert counts["/wiki/{slug}"] >= 60
+    # rows keep the name they were recorded under; what is counted moves with its route
+    assert counts == {"/wiki/{slug}": len(rows)}
+    assert rows.count("/wiki/{slug}") >= 60 + 60 - 13
 
 
 def test_a_fault_over_bare_values_goes_no_further() -> None:

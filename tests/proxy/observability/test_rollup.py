@@ -43,6 +43,26 @@ def test_errors_apart_from_client_errors_and_from_durations() -> None:
     assert row.p99_ms > 7.0
 
 
+def test_joined_series_count_as_one() -> None:
+    one, other, both = Minutes(), Minutes(), Minutes()
+    for n in range(400):
+        at, failed = n * 1.7, n % 9 == 0
+        status = 500 if failed else 404 if n % 7 == 0 else 200
+        for minutes in (one if n % 3 and n > 90 else other, both):
+            minutes.add(n % 50, status, failed, at)
+    one.join(other)
+    assert one.window(680.0) == both.window(680.0)
+    for minutes in (one, both):
+        minutes.add(3, 200, False, 681.0)
+        minutes.add(3, 200, False, 701.0)
+    assert one.window(701.0) == both.window(701.0)
+    for _ in range(40_000):
+        for minutes in (one, other):
+            minutes.add(7, 200, False, 702.0)
+    one.join(other)
+    assert one.window(702.0).durations[7] >= 80_000
+
+
 def test_a_place_in_the_ring_is_used_again() -> None:
     minutes = Minutes(2)
     minutes.add(3, 500, True, 0.0)
