@@ -110,15 +110,19 @@ begin
   if source is null then
     return;
   end if;
-  return query execute format(
-    'select t.id::text, jsonb_build_object(%s) from %s t
-     where (%s) and %s and t.id is not null
-       and not exists (select from adopted_seen s where s.source = $1 and s.row_key = t.id::text)
-     order by %s limit $3',
-    adopted_columns(source), source, adopted_condition(p_kind, source),
-    case when at is null or p_since is null then 'true' else format('(t.%1$I > $2 or t.%1$I is null)', at) end,
-    case when at is null then '1' else format('t.%I', at) end)
-    using p_source, p_since, p_most;
+  begin
+    return query execute format(
+      'select t.id::text, jsonb_build_object(%s) from %s t
+       where (%s) and %s and t.id is not null
+         and not exists (select from adopted_seen s where s.source = $1 and s.row_key = t.id::text)
+       order by %s limit $3',
+      adopted_columns(source), source, adopted_condition(p_kind, source),
+      case when at is null or p_since is null then 'true' else format('(t.%1$I > $2 or t.%1$I is null)', at) end,
+      case when at is null then '1' else format('t.%I', at) end)
+      using p_source, p_since, p_most;
+    raise exception using errcode = 'SH000';
+  exception when sqlstate 'SH000' then null;
+  end;
 end $_$;
 ALTER FUNCTION selfheal.adopted_rows(p_kind text, p_source text, p_since timestamp with time zone, p_most integer, OUT key text, OUT content jsonb) OWNER TO sh_owner;
 CREATE FUNCTION selfheal.adopted_tables(OUT kind text, OUT source text) RETURNS SETOF record
@@ -594,14 +598,20 @@ CREATE FUNCTION selfheal.forget_adopted(p_source text) RETURNS bigint
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
     AS $_$
 declare
+  source regclass := to_regclass(p_source);
+  kept text[];
   gone bigint;
 begin
-  if to_regclass(p_source) is null then
-    delete from adopted_seen where source = p_source;
-  else
-    execute format('delete from adopted_seen s where s.source = $1 and not exists (select from %s t where t.id::text = s.row_key)',
-      to_regclass(p_source)) using p_source;
+  if source is not null then
+    begin
+      execute format('select coalesce(array_agg(t.id::text), ''{}'') from %s t
+        where t.id::text in (select s.row_key from adopted_seen s where s.source = $1)', source) into kept using p_source;
+      raise exception using errcode = 'SH000';
+    exception when sqlstate 'SH000' then null;
+    end;
   end if;
+  delete from adopted_seen s where s.source = p_source
+    and not exists (select from unnest(coalesce(kept, '{}')) k where k = s.row_key);
   get diagnostics gone = row_count;
   return gone;
 end $_$;
@@ -683,7 +693,7 @@ begin
   new.item_type := request.item_type;
   new.actor := acting_name();
   new.actor_role := acting_role();
-  new.decided_at := now();
+  new.decided_at := clock_timestamp();
   if new.actor_role = 'proxy' then
     new.interactive := false;
   end if;
@@ -694,7 +704,8 @@ begin
   if request.status not in ('pending', 'deferred') then
     raise exception 'A-% is already %', request.id, request.status using errcode = 'SH004';
   end if;
-  if request.expires_at <= now() then
+  -- not now(): a transaction that began before the end may have waited
+  if request.expires_at <= clock_timestamp() then
     raise exception 'A-% has expired, and expiry means no', request.id using errcode = 'SH005';
   end if;
   if new.digest is distinct from request.digest then
@@ -1474,6 +1485,17 @@ CREATE FUNCTION selfheal.severity_rank(word text) RETURNS smallint
     LANGUAGE sql IMMUTABLE
     AS $$ select case word when 'low' then 0 when 'medium' then 1 when 'high' then 2 when 'critical' then 3 end::smallint $$;
 ALTER FUNCTION selfheal.severity_rank(word text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.shown_risk_stands() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if old.status <> 'proposed' or exists (select from approval_requests r where r.patch_id = old.id) then
+    raise exception 'P-%: a risk once shown is never lowered', old.id using errcode = 'SH006';
+  end if;
+  return new;
+end $$;
+ALTER FUNCTION selfheal.shown_risk_stands() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -2200,6 +2222,8 @@ ALTER TABLE selfheal.self_healing_splits ALTER COLUMN id ADD GENERATED ALWAYS AS
     CACHE 1
 );
 ALTER TABLE ONLY selfheal.observability_logs ATTACH PARTITION selfheal.observability_logs_default DEFAULT;
+ALTER TABLE selfheal.approval_requests
+    ADD CONSTRAINT a_request_ends CHECK ((expires_at < (created_at + '366 days'::interval))) NOT VALID;
 ALTER TABLE ONLY selfheal.acknowledgements
     ADD CONSTRAINT acknowledgements_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY selfheal.adopted_inbox
@@ -2220,8 +2244,12 @@ ALTER TABLE ONLY selfheal.audit_log
     ADD CONSTRAINT audit_log_hash_key UNIQUE (hash);
 ALTER TABLE ONLY selfheal.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (seq);
+ALTER TABLE selfheal.self_healing_patches
+    ADD CONSTRAINT content_is_bounded CHECK (((length(ai_diff_proposal) <= 1000000) AND (length(sql_migration) <= 1000000))) NOT VALID;
 ALTER TABLE ONLY selfheal.control_versions
     ADD CONSTRAINT control_versions_pkey PRIMARY KEY (version);
+ALTER TABLE selfheal.self_healing_patches
+    ADD CONSTRAINT description_is_bounded CHECK ((length(description) <= 8000)) NOT VALID;
 ALTER TABLE ONLY selfheal.founder_decisions
     ADD CONSTRAINT founder_decisions_idempotency_key_key UNIQUE (idempotency_key);
 ALTER TABLE ONLY selfheal.founder_decisions
@@ -2355,6 +2383,7 @@ CREATE TRIGGER record AFTER INSERT ON selfheal.self_healing_splits FOR EACH ROW 
 CREATE TRIGGER record_deploys BEFORE INSERT ON selfheal.observability_deploys FOR EACH ROW EXECUTE FUNCTION selfheal.record_deploy();
 CREATE TRIGGER record_insert AFTER INSERT ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.record_job();
 CREATE TRIGGER record_update AFTER UPDATE ON selfheal.self_healing_jobs FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.severity IS DISTINCT FROM new.severity) OR (old.ai_summary IS DISTINCT FROM new.ai_summary) OR (old.ai_recommended_actions IS DISTINCT FROM new.ai_recommended_actions))) EXECUTE FUNCTION selfheal.record_job();
+CREATE TRIGGER shown_risk BEFORE UPDATE ON selfheal.self_healing_patches FOR EACH ROW WHEN (((new.risk_score < old.risk_score) OR (selfheal.severity_rank(new.risk_level) < selfheal.severity_rank(old.risk_level)))) EXECUTE FUNCTION selfheal.shown_risk_stands();
 CREATE TRIGGER unmerge AFTER UPDATE OF status ON selfheal.self_healing_jobs FOR EACH ROW WHEN (((old.status = 'closed'::text) AND (new.status = 'open'::text))) EXECUTE FUNCTION selfheal.unmerge_reopened();
 CREATE TRIGGER void_stale AFTER UPDATE ON selfheal.self_healing_patches FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.evidence_digest IS DISTINCT FROM new.evidence_digest))) EXECUTE FUNCTION selfheal.void_with_patch();
 CREATE TRIGGER wake AFTER INSERT OR UPDATE ON selfheal.observability_anomalies FOR EACH ROW EXECUTE FUNCTION selfheal.notify_anomaly();
@@ -2468,6 +2497,7 @@ REVOKE ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_befo
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_proxy;
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.audit_note(p_action text, p_subject text, p_before jsonb, p_after jsonb, p_reason text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.audit_profiles() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.authorised(role selfheal.user_role, identity uuid) FROM PUBLIC;
 GRANT SELECT,INSERT ON TABLE selfheal.self_healing_jobs TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.self_healing_jobs TO sh_admin;
@@ -2561,30 +2591,56 @@ GRANT SELECT(created_at) ON TABLE selfheal.self_healing_patches TO sh_agent;
 GRANT UPDATE(updated_at) ON TABLE selfheal.self_healing_patches TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.decision_intact() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.deed_intact() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.deed_stands(of_kind text, of_patch bigint, of_digest text, of_evidence text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.drop_log_partitions(before date) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.drop_log_partitions(before date) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.ensure_log_partitions(first date, ahead integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.ensure_log_partitions(first date, ahead integer) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.expire_approvals(moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.expire_approvals(moment timestamp with time zone) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.finish_break_glass() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.forbid_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.forget_adopted(p_source text) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.forget_adopted(p_source text) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.gate_passed(gate text, of_patch bigint, of_digest text, of_evidence text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.glass_broken(of_patch bigint, of_digest text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.guard_acknowledgement() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.guard_control() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.guard_decision() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.guard_deed() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.guard_gates() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.guard_job() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.guard_patch() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.guard_request() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.guard_request_update() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.may_decide(item_type text, decision text, risk_level text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) TO sh_founder;
 REVOKE ALL ON FUNCTION selfheal.move_samples(p_from bigint, p_to bigint, p_events bigint[], p_back bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.note_foreign_row() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.notify_anomaly() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.open_alerts(warn_before interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_proxy;
 GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_founder;
 REVOKE ALL ON FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route text, p_method text, p_type text, p_severity text, p_description text, p_detected_at timestamp with time zone, p_onset timestamp with time zone, p_baseline double precision, p_observed double precision, p_ratio double precision, p_sigma double precision, p_samples integer, p_metrics jsonb) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.patch_intact() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.record_control() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.record_decision() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.record_deed() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.record_deploy() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.record_job() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.record_merge() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.record_patch() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.record_request() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.record_split() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.set_switch(switch text, turn boolean, why text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.shown_risk_stands() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) TO sh_founder;
@@ -2594,6 +2650,7 @@ GRANT ALL ON FUNCTION selfheal.unmerge_job(p_job bigint, p_signature text, p_eve
 REVOKE ALL ON FUNCTION selfheal.unmerge_reopened() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.void_stale_approvals(of_patch bigint) TO sh_proxy;
+REVOKE ALL ON FUNCTION selfheal.void_with_patch() FROM PUBLIC;
 GRANT SELECT ON TABLE selfheal.acknowledgements TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.acknowledgements TO sh_admin;
 GRANT SELECT ON TABLE selfheal.acknowledgements TO sh_founder;

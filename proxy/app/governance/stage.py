@@ -129,7 +129,9 @@ async def _propose(stage: Stage, name: str) -> Patch:
             sql=None,
             base_commit="c0ffee0",
             files_changed=(name,),
-            risk=Risk(5, Severity.LOW, ("small",)),
+            risk=Risk(45, Severity.HIGH, ("large",))
+            if name in ("passed", "proposed")
+            else Risk(5, Severity.LOW, ("small",)),
             payload={"from": "doctor"},
             created_by="doctor",
         )

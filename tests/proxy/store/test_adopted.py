@@ -8,6 +8,7 @@ from proxy.store.dsn import with_database
 from proxy.store.migrate import migrate
 from proxy.store.pool import AS_PROXY, acting, connect
 from tests.support.postgres import Server, TestDatabase
+from tests.support.store import new_job
 
 THEIRS = """
 create type public.user_role as enum ('FOUNDER', 'STAFF', 'CLIENT', 'ADMIN');
@@ -59,3 +60,49 @@ async def test_without_such_tables_there_is_nothing_to_read(database: TestDataba
     async with acting(proxy, AS_PROXY) as conn:
         assert await adopted.tables(conn) == []
     await proxy.close()
+
+
+HOSTILE = """
+create schema theirs;
+create table theirs.told (what text);
+grant usage on schema theirs to public;
+grant all on theirs.told to public;
+create function theirs.peek() returns text language plpgsql volatile as $$
+begin
+  perform pg_advisory_lock(4712);  -- all that outlives a rollback, so that the test knows it ran
+  perform set_config('search_path', 'theirs', false);
+  insert into theirs.told values (current_user);
+  update selfheal.self_healing_jobs set ai_summary = 'all is well';
+  return '00000000-0000-0000-0000-000000000001';
+end $$;
+create view theirs.observability_logs as
+  select theirs.peek() as id, 500 as status_code, 'boom' as error_message, now() as created_at;
+grant select on theirs.observability_logs to sh_proxy;
+"""
+
+
+async def test_code_behind_their_tables_leaves_no_trace(each_database: TestDatabase) -> None:
+    """Whoever may grant SELECT on a view of his gets it read, and nothing of ours with it."""
+    installer = await each_database.connect_installer()
+    await installer.execute(HOSTILE)
+    proxy = await each_database.connect_proxy()
+    job = await new_job(proxy)
+    before = await proxy.fetchval("show search_path")
+    ran = "select count(*) from pg_locks where locktype = 'advisory' and objid = 4712"
+    assert await installer.fetchval(ran) == 0
+    async with acting(proxy, AS_PROXY) as inside:
+        (table,) = [t for t in await adopted.tables(inside) if t.source.startswith("theirs")]
+        (row,) = await adopted.unread(inside, table, None)
+        assert row.content["error_message"] == "boom"
+        await adopted.take(inside, [row])
+        assert await adopted.forget(inside, table.source) == 0, "the row is still there"
+    assert await installer.fetchval(ran) == 1
+    assert await proxy.fetchval("show search_path") == before
+    assert await installer.fetch("select * from theirs.told") == []
+    summary = "select ai_summary from self_healing_jobs where id = $1"
+    assert await installer.fetchval(summary, job) is None
+    await installer.execute("drop view theirs.observability_logs")
+    async with acting(proxy, AS_PROXY) as inside:
+        assert await adopted.forget(inside, table.source) == 1
+    await proxy.close()
+    await installer.close()

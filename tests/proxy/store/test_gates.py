@@ -413,3 +413,20 @@ async def with_refusal(stage: Stage, approval_id: int, digest: str, evidence: st
                 idempotency_key=key(),
             )
     assert refusal.value.code == "digest_changed"
+
+
+OPEN_TO_ALL = {"acting_name", "acting_role", "may_act", "role_name", "switch_on", "whoami"}
+
+
+async def test_what_acts_as_the_owner_is_nobody_s_to_borrow(each_database: TestDatabase) -> None:
+    """Postgres gives everybody a new function; a trigger's function, on a table of one's own, then
+    acts as the owner on rows one made up. A later migration must take it back, too."""
+    conn = await each_database.connect_installer()
+    found = await conn.fetch(
+        "select p.proname as name, p.prosecdef as as_owner from pg_proc p,"
+        " aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g"
+        " where p.pronamespace = current_schema()::regnamespace and g.grantee = 0"
+        " and g.privilege_type = 'EXECUTE' and (p.prosecdef or p.prorettype = 'trigger'::regtype)"
+    )
+    assert {row["name"] for row in found} == OPEN_TO_ALL
+    await conn.close()
