@@ -63,8 +63,8 @@ async def request(
     passed.
 
     Expires after 7 days unless said. ``Conflict``: ``exists`` (one is waiting already),
-    ``gate_missing`` (gate main before a passed sandbox), ``digest_changed``. A repeated key answers
-    the first request.
+    ``gate_missing`` (gate main before a passed sandbox), ``digest_changed``, ``key_reused``. A
+    repeated key answers the first request, when it is the same one of the same requester.
     """
     approval_id = await conn.fetchval(
         sql("approvals.request"),
@@ -83,7 +83,16 @@ async def request(
         idempotency_key,
     )
     if approval_id is None:
-        approval_id = await conn.fetchval(sql("approvals.request_by_key"), idempotency_key)
+        approval_id = await conn.fetchval(
+            sql("approvals.request_by_key"),
+            idempotency_key,
+            item_type.value,
+            digest,
+            patch_id,
+            clip(created_by, 200),
+        )
+        if approval_id is None:
+            raise Conflict("this idempotency key belongs to another request", code="key_reused")
     return await get_approval(conn, approval_id)
 
 
@@ -109,11 +118,8 @@ async def decide(
     """
     earlier = await conn.fetchrow(sql("approvals.decision_by_key"), idempotency_key)
     if earlier is not None:
-        if (earlier["approval_id"], earlier["decision"], earlier["digest"]) != (
-            approval_id,
-            decision,
-            digest,
-        ):
+        told = earlier["approval_id"], earlier["decision"], earlier["digest"], earlier["mine"]
+        if told != (approval_id, decision, digest, True):
             raise Conflict("this idempotency key belongs to another decision", code="key_reused")
         return await get_approval(conn, approval_id)
     await conn.fetchval(

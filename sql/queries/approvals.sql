@@ -6,7 +6,10 @@ on conflict (idempotency_key) do nothing
 returning id
 
 -- name: request_by_key
-select id from approval_requests where idempotency_key = $1
+-- a patch's digest is computed when it is asked for, not by who asks; that of any other item holds all of it
+select id from approval_requests where idempotency_key = $1 and item_type = $2
+  and patch_id is not distinct from $4 and (patch_id is not null or digest is not distinct from $3)
+  and created_by = $5
 
 -- name: decide
 insert into approval_decisions (approval_id, decision, reason, interactive, digest, evidence_digest, idempotency_key,
@@ -15,7 +18,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9)
 returning id
 
 -- name: decision_by_key
-select approval_id, decision, actor, digest from approval_decisions where idempotency_key = $1
+select approval_id, decision, digest, actor = acting_name() as mine from approval_decisions where idempotency_key = $1
 
 -- name: get
 select * from approvals where id = $1

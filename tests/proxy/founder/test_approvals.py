@@ -246,3 +246,49 @@ async def test_a_rule_about_paths_holds_the_policy_too(
     async with acting(proxy_pool, POLICY) as conn:
         assert (await engine.answer_by_policy(conn, asked, 5)).status is ApprovalStatus.PENDING
     assert await fired(proxy_pool, f"A-{asked.id}") == [("policy", ["not a"])]
+
+
+async def test_a_key_used_again_with_another_body_gets_nothing(proxy_pool: asyncpg.Pool) -> None:
+    """A lower risk under the key of a held request would pass the founder's threshold."""
+    rules = parse_rules({"thresholds": {"auto_risk_max": 4}}).model_dump(mode="json")
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        await control_store.put_control(conn, rules, based_on=0, reason="careful")
+    used = key()
+    first = Item("app", ItemType.CAMPAIGN, "spring", risk_score=15, idempotency_key=used)
+    held = await file(proxy_pool, first)
+    assert held.status is ApprovalStatus.PENDING
+    assert (await file(proxy_pool, first)).id == held.id, "the same again is the same"
+    for other in (
+        Item("app", ItemType.CAMPAIGN, "spring", risk_score=0, idempotency_key=used),
+        Item("app", ItemType.CAMPAIGN, "autumn", risk_score=15, idempotency_key=used),
+        Item("app", ItemType.EMAIL, "spring", risk_score=15, idempotency_key=used),
+    ):
+        with pytest.raises(Conflict) as told:
+            await file(proxy_pool, other)
+        assert told.value.code == "key_reused"
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        with pytest.raises(Conflict):
+            await FounderApprovalEngine().request(conn, Actor("vera", "agent"), first)
+        stands = await approval_store.get_approval(conn, held.id)
+    assert stands.status is ApprovalStatus.PENDING
+
+
+async def test_another_member_s_key_decides_nothing(database: TestDatabase) -> None:
+    """Two members with one key: the second is told, not answered as if it had decided."""
+    proxy = await database.connect_proxy()
+    async with acting(proxy, AS_PROXY) as conn:
+        filed = await FounderApprovalEngine().request(
+            conn, BOT, Item("app", ItemType.CAMPAIGN, "x", risk_score=25)
+        )
+    answer, engine = yes(filed, "defer"), FounderApprovalEngine()
+    for role, said in (("founder", None), ("founder", None), ("admin", "key_reused")):
+        member = await database.connect_as(role)
+        async with acting(member, database.actor(role)) as conn:
+            if said is None:
+                await engine.decide(conn, database.actor(role), filed.id, answer)
+            else:
+                with pytest.raises(Conflict) as told:
+                    await engine.decide(conn, database.actor(role), filed.id, answer)
+                assert told.value.code == said
+        await member.close()
+    await proxy.close()
