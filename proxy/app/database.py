@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from proxy.domain.exchange import Exchange
+from proxy.domain.exchange import Answer, Exchange
 from proxy.errors import SelfHealError, Unavailable
 from proxy.store.log_rows import LogRows
 
@@ -99,16 +99,18 @@ class Database:
 class LogWriter:
     """Rows into ``observability_logs``."""
 
-    def __init__(self, database: Database, rows: LogRows) -> None:
+    def __init__(self, database: Database, rows: LogRows, at_once: int) -> None:
+        """``at_once``: rows packed before others have their turn."""
         self._database = database
         self._rows = rows
+        self._at_once = at_once
 
-    async def copy(self, exchanges: Sequence[Exchange]) -> None:
+    async def copy(self, exchanges: Sequence[Exchange | Answer]) -> None:
         from proxy.store import metrics
 
-        packed = self._rows.pack(exchanges)
+        pieces = self._rows.copy(exchanges, self._at_once)
         async with self._database.as_sidecar() as conn:
-            await metrics.copy_packed_logs(conn, packed)
+            await metrics.copy_packed_logs(conn, pieces)
 
     async def copy_again(self, rows: "Sequence[Row]") -> None:
         from proxy.store import metrics

@@ -129,7 +129,7 @@ class Engine:
             stores=True,
         )
         rows = LogRows(service, self._recorder.log_id(0), lambda text: self._redactor.text(text))
-        writer = LogWriter(self._database, rows)
+        writer = LogWriter(self._database, rows, config.metrics.copy_rows)
         self._held = Held(config.metrics.buffer_size)
         self._flusher = Flusher(
             Overlooked(self._recorder.buffer, EmptyLists(self._desk.silence).see),

@@ -134,7 +134,7 @@ class Worker:
         self._log_rows = LogRows(
             config.app.service, self._recorder.log_id(0), lambda text: self._redactor.text(text)
         )
-        self._log_writer = LogWriter(self._database, self._log_rows)
+        self._log_writer = LogWriter(self._database, self._log_rows, config.metrics.copy_rows)
         self._spool = Spool(
             self._files.spool / f"{self.name}.jsonl",
             config.metrics.spool_bytes,

@@ -404,15 +404,17 @@ class Hot:
         self.heard_at = now
         self.data = b""
         plane.answered(
-            self.method,
-            self.target,
-            self.status,
-            self.started_at,
-            (now - self.started) * 1000.0,
-            length,
-            self.answer_length,
-            self.trace,
-            self.client,
+            (
+                self.started_at,
+                (now - self.started) * 1000.0,
+                self.method,
+                self.target,
+                self.status,
+                length,
+                self.answer_length,
+                self.trace,
+                self.client,
+            )
         )
         if plane.idle_must_go:
             self.drain()

@@ -13,7 +13,7 @@ from proxy.clock import Clock
 from proxy.config import Config
 from proxy.dataplane.releases import Releases
 from proxy.dataplane.upstream import State, Upstream
-from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.exchange import Exchange, Outcome, Plain
 from proxy.domain.peers import Trust
 
 
@@ -24,21 +24,9 @@ class Recorder(Protocol):
 
 
 class Answered(Protocol):
-    """Takes a plain answered exchange as bare values: no ``Exchange`` is built for it."""
+    """Takes a plain answered exchange as a tuple: no ``Exchange`` is built for it."""
 
-    def __call__(
-        self,
-        method: str,
-        target: bytes,
-        status: int,
-        started_at: float,
-        duration_ms: float,
-        request_bytes: int,
-        response_bytes: int,
-        trace_id: str | None,
-        client: str,
-        /,
-    ) -> None: ...
+    def __call__(self, plain: Plain, /) -> None: ...
 
 
 class Connection(Protocol):
@@ -147,32 +135,11 @@ class Plane:
         tell: Callable[[str], None] | None = getattr(self.recorder, "released", None)
         self.releases = Releases(header, tell) if header and tell is not None else None
 
-    def _as_exchange(
-        self,
-        method: str,
-        target: bytes,
-        status: int,
-        started_at: float,
-        duration_ms: float,
-        request_bytes: int,
-        response_bytes: int,
-        trace_id: str | None,
-        client: str,
-        /,
-    ) -> None:
+    def _as_exchange(self, plain: Plain, /) -> None:
+        started_at, ms, method, target, status, sent, got, trace_id, client = plain
+        answered = Outcome.ANSWERED
         self.record(
-            Exchange(
-                started_at,
-                duration_ms,
-                method,
-                target,
-                status,
-                Outcome.ANSWERED,
-                request_bytes,
-                response_bytes,
-                trace_id,
-                client,
-            )
+            Exchange(started_at, ms, method, target, status, answered, sent, got, trace_id, client)
         )
 
     def is_local(self, path: bytes) -> bool:

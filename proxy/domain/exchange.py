@@ -104,3 +104,34 @@ class Exchange:
         if self.outcome is Outcome.ANSWERED:
             return self.status >= 500
         return self.outcome in APP_OUTCOMES
+
+
+Plain = tuple[float, float, str, bytes, int, int, int, str | None, str]
+"""An answered exchange with a 2xx status, as the data plane hands it over: ``started_at``,
+``duration_ms``, ``method``, ``target``, ``status``, ``request_bytes``, ``response_bytes``,
+``trace_id``, ``client``. A tuple of atoms is made at a tenth of the cost, and the garbage collector
+has no work with it.
+"""
+Answer = tuple[float, float, str, bytes, int, int, int, str | None, str, str, int]
+"""The same with its ``route`` and ``sequence`` behind, as it waits to be stored."""
+
+
+def exchange_of(row: Exchange | Answer) -> Exchange:
+    """The same as an ``Exchange``, for whoever wants more than a few of its values."""
+    if isinstance(row, Exchange):
+        return row
+    started_at, ms, method, target, status, sent, got, trace_id, client, route, sequence = row
+    return Exchange(
+        started_at,
+        ms,
+        method,
+        target,
+        status,
+        Outcome.ANSWERED,
+        sent,
+        got,
+        trace_id,
+        client,
+        route=route,
+        sequence=sequence,
+    )

@@ -9,14 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
-from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.exchange import Answer, Exchange
 
-Answer = tuple[float, float, str, bytes, int, int, int, str | None, str, str, int]
-"""A plain answered exchange before anybody asks for it: ``started_at``, ``duration_ms``,
-``method``, ``target``, ``status``, ``request_bytes``, ``response_bytes``, ``trace_id``, ``client``,
-``route``, ``sequence``. A tuple of atoms is made at a tenth of the cost, and the garbage collector
-has no work with it.
-"""
 FLUSH_AT = 0.5
 """Share of the capacity at which a flush is asked for: the other half is room while it runs."""
 
@@ -31,6 +25,8 @@ class MetricsBuffer:
             raise ValueError("a buffer holds at least one exchange")
         self.capacity = capacity
         self.on_fill = on_fill
+        self.settle: Callable[[], None] | None = None
+        """Called before anybody counts or takes: whoever records in handfuls brings in its last."""
         self.high_water = 0
         self.dropped = 0
         self.recorded = 0
@@ -38,12 +34,14 @@ class MetricsBuffer:
         self._rows: deque[Exchange | Answer] = deque()
 
     def __len__(self) -> int:
+        if self.settle is not None:
+            self.settle()
         return len(self._rows)
 
     @property
     def is_due(self) -> bool:
         """Full enough to flush now rather than at the next full minute."""
-        return len(self._rows) >= self._flush_level
+        return len(self) >= self._flush_level
 
     def record(self, exchange: Exchange | Answer) -> bool:
         """Append; False when full and therefore dropped and counted."""
@@ -60,43 +58,38 @@ class MetricsBuffer:
             self.on_fill()
         return True
 
-    def drain(self, n: int) -> list[Exchange]:
-        """Take the oldest ``n`` (or all there are) out of the buffer."""
-        rows = self._rows
-        return [_exchange(rows.popleft()) for _ in range(min(n, len(rows)))]
+    def extend(self, rows: list[Answer]) -> None:
+        """Append as many as there is room for; the others are dropped and counted."""
+        before = len(self._rows)
+        room = self.capacity - before
+        if len(rows) > room:
+            self.dropped += len(rows) - room
+            rows = rows[:room]
+        self._rows.extend(rows)
+        filled = before + len(rows)
+        self.recorded += len(rows)
+        if filled > self.high_water:
+            self.high_water = filled
+        if before < self._flush_level <= filled and self.on_fill is not None:
+            self.on_fill()
 
-    def peek(self, n: int) -> list[Exchange]:
+    def drain(self, n: int) -> list[Exchange | Answer]:
+        """Take the oldest ``n`` (or all there are) out of the buffer."""
+        count, rows = min(n, len(self)), self._rows
+        return [rows.popleft() for _ in range(count)]
+
+    def peek(self, n: int) -> list[Exchange | Answer]:
         """The oldest ``n`` without taking them: for a writer that removes only what it has
         stored.
         """
-        return [_exchange(row) for row in islice(self._rows, n)]
+        return list(islice(self._rows, min(n, len(self))))
 
-    def restore(self, exchanges: list[Exchange]) -> int:
+    def restore(self, exchanges: list[Exchange | Answer]) -> int:
         """Put back what could not be stored, at the old end; returns how many found no room
         (counted as dropped).
         """
-        room = self.capacity - len(self._rows)
+        room = self.capacity - len(self)
         lost = max(0, len(exchanges) - room)
         self._rows.extendleft(reversed(exchanges[lost:]))
         self.dropped += lost
         return lost
-
-
-def _exchange(row: Exchange | Answer) -> Exchange:
-    if isinstance(row, Exchange):
-        return row
-    started_at, ms, method, target, status, sent, got, trace_id, client, route, sequence = row
-    return Exchange(
-        started_at,
-        ms,
-        method,
-        target,
-        status,
-        Outcome.ANSWERED,
-        sent,
-        got,
-        trace_id,
-        client,
-        route=route,
-        sequence=sequence,
-    )

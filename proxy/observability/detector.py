@@ -88,6 +88,23 @@ class MLDetector:
             self._queue(series)
         return None
 
+    def count_plain(self, series: Series, buckets: list[int], ends: list[float]) -> list[Anomaly]:
+        """The same of 2xx answers, one after another: ``buckets`` of their durations beside the
+        times they ended.
+        """
+        found: list[Anomaly] = []
+        self._now = max(self._now, max(ends))
+        series.minutes.add_plain(buckets, ends)
+        taken = series.take_plain(buckets, ends, 0)
+        while taken:
+            anomaly = self._weigh(series, ends[taken - 1])
+            if anomaly is not None:
+                found.append(anomaly)
+            taken = series.take_plain(buckets, ends, taken)
+        if series.is_waiting and not series.is_queued:
+            self._queue(series)
+        return found
+
     def _queue(self, series: Series) -> None:
         """Look at it again when it is due, or late when it is calm by then."""
         series.is_queued = True

@@ -5,12 +5,11 @@ Reads sizes alone, never a body; fed where the flusher drains the buffer, so tha
 forwarding nothing. Bounded: ``ROUTES_MAX`` routes, a handful of numbers each.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.exchange import Answer, Exchange, Outcome, exchange_of
 
 EMPTY_BYTES_MAX = 64
 """``[]``, ``{"data":[],"total":0}``, either of them compressed."""
@@ -46,39 +45,45 @@ class _Route:
 
 
 class EmptyLists:
-    """``see`` per drained exchange; ``on_silence`` once per jump."""
+    """``see`` what was drained; ``on_silence`` once per jump."""
 
     def __init__(self, on_silence: Callable[[Silence], None]) -> None:
         self._on_silence = on_silence
-        self._routes: OrderedDict[str, _Route] = OrderedDict()
+        self._routes: dict[str, _Route] = {}
 
-    def see(self, exchange: Exchange) -> None:
-        if exchange.method != "GET" or exchange.status != 200:
-            return
-        if exchange.outcome is not Outcome.ANSWERED:
-            return
-        route = self._of(exchange.route)
-        size = exchange.response_bytes
-        is_small = size <= EMPTY_BYTES_MAX
-        if not is_small:
-            known = route.usual_bytes or size
-            route.usual_bytes = MEMORY * known + (1 - MEMORY) * size
-        route.seen += 1
-        route.empty += is_small and size * LARGER <= route.usual_bytes
-        if route.seen == WINDOW:
-            self._judge(route, exchange)
+    def see(self, rows: Sequence[Exchange | Answer]) -> None:
+        routes = self._routes
+        for row in rows:
+            if isinstance(row, Exchange):
+                if row.outcome is not Outcome.ANSWERED:
+                    continue
+                method, status, size, name = row.method, row.status, row.response_bytes, row.route
+            else:
+                method, status, size, name = row[2], row[4], row[6], row[9]
+            if method != "GET" or status != 200:
+                continue
+            route = routes.get(name)
+            if route is None:
+                route = self._open(name)
+            if size > EMPTY_BYTES_MAX:
+                known = route.usual_bytes or size
+                route.usual_bytes = MEMORY * known + (1 - MEMORY) * size
+            elif size * LARGER <= route.usual_bytes:
+                route.empty += 1
+            route.seen += 1
+            if route.seen == WINDOW:
+                self._judge(route, row)
 
-    def _of(self, name: str) -> _Route:
-        route = self._routes.get(name)
-        if route is None:
-            if len(self._routes) >= ROUTES_MAX:
-                self._routes.popitem(last=False)
-            route = self._routes[name] = _Route()
-        else:
-            self._routes.move_to_end(name)
+    def _open(self, name: str) -> _Route:
+        """There are no more names than the recorder has templates; should there be, the first to
+        come goes.
+        """
+        if len(self._routes) >= ROUTES_MAX:
+            del self._routes[next(iter(self._routes))]
+        route = self._routes[name] = _Route()
         return route
 
-    def _judge(self, route: _Route, exchange: Exchange) -> None:
+    def _judge(self, route: _Route, row: Exchange | Answer) -> None:
         share = route.empty / route.seen
         route.seen = route.empty = 0
         if route.is_told:
@@ -86,29 +91,30 @@ class EmptyLists:
             return
         if route.windows >= WINDOWS_MIN and route.usual <= USUAL_MAX and share >= JUMP_MIN:
             route.is_told = True
-            self._on_silence(Silence(exchange, share, route.usual))
+            self._on_silence(Silence(exchange_of(row), share, route.usual))
             return
         route.windows += 1
         route.usual = share if route.windows == 1 else MEMORY * route.usual + (1 - MEMORY) * share
 
 
 class Buffer(Protocol):
-    def drain(self, n: int) -> list[Exchange]: ...
+    def drain(self, n: int) -> list[Exchange | Answer]: ...
     def __len__(self) -> int: ...
 
 
 class Overlooked:
     """A buffer as the flusher sees it, whose exchanges pass ``see`` on their way out."""
 
-    def __init__(self, buffer: Buffer, see: Callable[[Exchange], None]) -> None:
+    def __init__(
+        self, buffer: Buffer, see: Callable[[Sequence[Exchange | Answer]], object]
+    ) -> None:
         self._buffer = buffer
         self._see = see
 
     def __len__(self) -> int:
         return len(self._buffer)
 
-    def drain(self, n: int) -> list[Exchange]:
+    def drain(self, n: int) -> list[Exchange | Answer]:
         drained = self._buffer.drain(n)
-        for exchange in drained:
-            self._see(exchange)
+        self._see(drained)
         return drained

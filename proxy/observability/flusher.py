@@ -7,28 +7,33 @@ them. A batch that the database refuses goes to the spool on disk and is deliver
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from proxy.domain.exchange import Exchange
+from proxy.domain.exchange import Answer, Exchange
 from proxy.errors import Invalid
 from proxy.observability.spool import Row
+
+PIECES = 8
+"""``copy_rows`` go to the database together so many times: to begin and to end a transaction costs
+as much as packing two thousand rows.
+"""
 
 _log = logging.getLogger("selfheal.flusher")
 
 
 class Buffer(Protocol):
-    def drain(self, count: int) -> list[Exchange]: ...
+    def drain(self, count: int) -> list[Exchange | Answer]: ...
     def __len__(self) -> int: ...
 
 
 class Writer(Protocol):
     """Where rows go. Both raise when nothing was stored, or when that is not known."""
 
-    async def copy(self, exchanges: Sequence[Exchange]) -> None:
+    async def copy(self, exchanges: Sequence[Exchange | Answer]) -> None:
         """Exchanges that were never sent before, the quick way."""
         ...
 
@@ -63,7 +68,7 @@ class Flusher:
         writer: Callable[[], Writer | None],
         spool: Kept,
         *,
-        row: Callable[[Exchange], Row],
+        row: Callable[[Exchange | Answer], Row],
         flush_s: float,
         copy_rows: int,
         spill_at: int,
@@ -129,20 +134,26 @@ class Flusher:
         while len(self._buffer):
             if writer is None and len(self._buffer) < self._spill_at and not last:
                 return
-            batch = self._buffer.drain(self._copy_rows)
+            batch = self._buffer.drain(PIECES * self._copy_rows)
             if writer is None:
                 self._keep(batch)
             elif not await self._attempt_or_keep(writer, batch):
                 writer = None
 
-    def _keep(self, batch: Sequence[Exchange]) -> None:
-        self._spool.put([self._row(exchange) for exchange in batch])
+    def _keep(self, batch: Sequence[Exchange | Answer]) -> None:
+        for piece in self._pieces(batch):
+            self._spool.put(piece)
+
+    def _pieces(self, batch: Sequence[Exchange | Answer]) -> Iterator[list[Row]]:
+        """As rows that may be written twice: dearer, so fewer at once."""
+        for first in range(0, len(batch), self._copy_rows):
+            yield [self._row(one) for one in batch[first : first + self._copy_rows]]
 
     def _spill(self) -> None:
         while len(self._buffer):
             self._keep(self._buffer.drain(self._copy_rows))
 
-    async def _attempt_or_keep(self, writer: Writer, batch: Sequence[Exchange]) -> bool:
+    async def _attempt_or_keep(self, writer: Writer, batch: Sequence[Exchange | Answer]) -> bool:
         """What was not stored, or of which that is not known, goes to disk."""
         try:
             stored = await self._attempt_new(writer, batch)
@@ -153,12 +164,15 @@ class Flusher:
             self._keep(batch)
         return stored
 
-    async def _attempt_new(self, writer: Writer, batch: Sequence[Exchange]) -> bool:
+    async def _attempt_new(self, writer: Writer, batch: Sequence[Exchange | Answer]) -> bool:
         try:
             await writer.copy(batch)
         except Invalid:
             # one row spoils a COPY; row by row it is found, and the others are stored
-            return await self._attempt(writer, [self._row(exchange) for exchange in batch])
+            stored = True
+            for piece in self._pieces(batch):
+                stored = await self._attempt(writer, piece) and stored
+            return stored
         except Exception as error:
             return self._failed(error, len(batch))
         return self._done(len(batch))

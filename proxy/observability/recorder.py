@@ -2,8 +2,9 @@
 raises.
 
 It names the route, numbers the exchange, appends it to the buffer, feeds the detector and tells at
-once whoever must hear of a failure. A fault of our own is counted and goes no further: traffic
-first.
+once whoever must hear of a failure. Plain answers tell nobody anything, so they are only laid down
+and counted by the handful: all that counting touches is then in the processor's caches once for
+many. A fault of our own is counted and goes no further: traffic first.
 """
 
 import logging
@@ -14,13 +15,14 @@ from typing import Any
 from uuid import UUID
 
 from proxy.domain.anomaly import Anomaly
-from proxy.domain.exchange import APP_OUTCOMES, Exchange, Outcome
+from proxy.domain.exchange import APP_OUTCOMES, Answer, Exchange, Outcome, Plain
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.redirects import REDIRECTS, RedirectTracker
 from proxy.observability.rollup import SERIES_MINUTES, Minutes
 from proxy.observability.routes import RouteTable
+from proxy.observability.series import Series
 from proxy.observability.sketch import bucket_of
 
 _log = logging.getLogger("selfheal.recorder")
@@ -29,6 +31,9 @@ FAULTS_LOGGED = 20
 """After so many faults of our own only the counter goes on: a log line per request would be the
 next fault.
 """
+
+HANDFUL = 64
+"""Plain answers that may wait to be counted, or a second's worth of them: the tick counts, too."""
 
 FailureListener = Callable[[Exchange, UUID], None]
 RedirectListener = Callable[[Exchange, UUID, tuple[str, ...]], None]
@@ -69,6 +74,8 @@ class Recorder:
         self.on_release = on_release
         self.faults = 0
         self.sequence = 0
+        self._fresh: list[Plain] = []
+        self.buffer.settle = self.settle
         self._id_base = (secrets.randbits(64) if id_base is None else id_base) << 64
         self._minutes = Minutes(SERIES_MINUTES)
         self._statuses = [0] * 10
@@ -93,70 +100,94 @@ class Recorder:
         except Exception:
             self._fault("record")
 
-    def answered(
-        self,
-        method: str,
-        target: bytes,
-        status: int,
-        started_at: float,
-        duration_ms: float,
-        request_bytes: int,
-        response_bytes: int,
-        trace_id: str | None,
-        client: str,
-        /,
-    ) -> None:
-        """Take one answered exchange as bare values; ``status`` is 200-299, so nobody is told."""
+    def answered(self, plain: Plain, /) -> None:
+        """Lay down one answered exchange; its status is 200-299, so nobody is told."""
+        fresh = self._fresh
+        fresh.append(plain)
+        if len(fresh) >= HANDFUL:
+            self.settle()
+
+    def settle(self) -> None:
+        """Count what was laid down, in its order. Never raises."""
+        fresh = self._fresh
+        if not fresh:
+            return
+        # from now on it is counted, whatever those who are told of something do meanwhile
+        self._fresh = []
         try:
-            known = self.routes.known(method, target)
-            if known is None or known.series is None:
-                exchange = Exchange(
-                    started_at,
-                    duration_ms,
-                    method,
-                    target,
-                    status,
-                    Outcome.ANSWERED,
-                    request_bytes,
-                    response_bytes,
-                    trace_id,
-                    client,
-                )
-                self._record(exchange)
-                known = self.routes.known(method, target)
-                if known is not None:
-                    known.series = self.detector.series(method, known.template, started_at)
-                return
-            known.hits += 1
-            self.sequence = sequence = self.sequence + 1
-            self._plain += 1
-            self.buffer.record(
-                (
-                    started_at,
-                    duration_ms,
-                    method,
-                    target,
-                    status,
-                    request_bytes,
-                    response_bytes,
-                    trace_id,
-                    client,
-                    known.template,
-                    sequence,
-                )
-            )
-            now = started_at + duration_ms / 1000.0
-            if now > self._now:
-                self._now = now
-            bucket = bucket_of(duration_ms)
-            self._minutes.add(bucket, status, False, now)
-            anomaly = self.detector.count(known.series, bucket, status, False, now)
-            if anomaly is not None:
-                self._tell_anomaly(anomaly)
+            self._settle(fresh)
         except Exception:
-            self._fault("answered")
+            self._fault("settle")
+
+    def _settle(self, fresh: list[Plain]) -> None:
+        find = self.routes.known
+        rows: list[Answer] = []
+        buckets: list[int] = []
+        ends: list[float] = []
+        shares: dict[Series, tuple[list[int], list[float]]] = {}
+        for at, ms, method, target, status, sent, got, trace_id, client in fresh:
+            try:
+                bucket, now = bucket_of(ms), at + ms / 1000.0
+                known = find(method, target)
+                if known is None or known.series is None:
+                    # a name that is learned may be the end of others, with all they count
+                    if rows:
+                        self._count(rows, buckets, ends, shares)
+                        rows, buckets, ends, shares = [], [], [], {}
+                    route, series = self._learn(method, target, status, now)
+                else:
+                    known.hits += 1
+                    route, series = known.template, known.series
+            except Exception:
+                self._fault("settle")
+                continue
+            self.sequence = sequence = self.sequence + 1
+            rows.append(
+                (at, ms, method, target, status, sent, got, trace_id, client, route, sequence)
+            )
+            buckets.append(bucket)
+            ends.append(now)
+            share = shares.get(series)
+            if share is None:
+                share = shares[series] = ([], [])
+            share[0].append(bucket)
+            share[1].append(now)
+        if rows:
+            self._count(rows, buckets, ends, shares)
+
+    def _count(
+        self,
+        rows: list[Answer],
+        buckets: list[int],
+        ends: list[float],
+        shares: dict[Series, tuple[list[int], list[float]]],
+    ) -> None:
+        """Side by side: rows, the buckets of their durations, the times they ended; and those two
+        again by series.
+        """
+        self._plain += len(rows)
+        self._now = max(self._now, max(ends))
+        self._minutes.add_plain(buckets, ends)
+        for series, (durations, times) in shares.items():
+            for anomaly in self.detector.count_plain(series, durations, times):
+                self._tell_anomaly(anomaly)
+        # at the end: whoever hears that the buffer fills up must not cost us a count
+        self.buffer.extend(rows)
+
+    def _learn(self, method: str, target: bytes, status: int, now: float) -> tuple[str, Series]:
+        """A path not seen before, or one whose name was forgotten."""
+        route = self.routes.template(method, target, status)
+        series = self.detector.series(method, route, now)
+        known = self.routes.known(method, target)
+        if known is not None:
+            known.series = series
+        return route, series
 
     def _record(self, exchange: Exchange) -> None:
+        self.settle()
+        self._take(exchange)
+
+    def _take(self, exchange: Exchange) -> None:
         self.sequence += 1
         exchange.sequence = self.sequence
         status, outcome = exchange.status, exchange.outcome
@@ -216,6 +247,7 @@ class Recorder:
 
     def tick(self, now: float) -> None:
         """Once a second: late verdicts and ends of incidents. Never raises."""
+        self.settle()
         try:
             self._now = max(now, self._now)
             for found in self.detector.tick(now):
@@ -241,6 +273,7 @@ class Recorder:
         """The routes of a snapshot, one at a time: hundreds of them at once would hold up the
         loop for tens of milliseconds.
         """
+        self.settle()
         at = self._now if now is None else max(now, self._now)
         for (method, route), counts in self.detector.windows(at):
             if counts.requests:
@@ -248,6 +281,7 @@ class Recorder:
 
     def summary(self, now: float | None = None) -> dict[str, Any]:
         """A snapshot without its routes."""
+        self.settle()
         at = self._now if now is None else max(now, self._now)
         return {
             "v": 1,

@@ -11,7 +11,10 @@ grow memory nor push real routes out. Knows nothing of what is measured per rout
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Set
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.observability.series import Series
 
 TEMPLATES_MAX = 500
 OTHER = "other"
@@ -92,7 +95,7 @@ class Known:
     def __init__(self, template: str) -> None:
         self.template = template
         self.hits = 0
-        self.series: Any = None
+        self.series: Series | None = None
 
 
 class RouteTable:

@@ -172,6 +172,38 @@ class Series:
             return True
         return now < self.weighed - TURNED_BACK_S
 
+    def take_plain(self, buckets: list[int], ends: list[float], first: int) -> int:
+        """``take`` of 2xx answers side by side, from the one numbered ``first`` on: how many have
+        been taken in all when the slice is due, 0 when all are and it is not.
+        """
+        count = len(buckets)
+        if first == count:
+            return 0
+        if not self._requests:
+            self._began = ends[first]
+        requests, score, before = self._requests, self._hot_score, self._last_request
+        durations, hot_from, due, late = self._durations, self._hot_from, self.due, self.late
+        turned_back = self.weighed - TURNED_BACK_S
+        taken, is_due = first, False
+        while taken < count and not is_due:
+            bucket, now = buckets[taken], ends[taken]
+            taken += 1
+            requests += 1
+            durations[bucket] = durations.get(bucket, 0) + 1
+            if bucket > hot_from:
+                if not score:
+                    self._hot_at, self._cool_at = now, before
+                score += 1
+            elif score:
+                score -= 1
+            before = now
+            is_due = now < turned_back or (
+                now >= due and (score >= HOT_ENOUGH or HOT_SHARE * score >= requests or now >= late)
+            )
+        self._requests, self._hot_score, self._last_request = requests, score, before
+        self._failed_last = False
+        return taken if is_due else 0
+
     @property
     def is_waiting(self) -> bool:
         return self._requests > 0

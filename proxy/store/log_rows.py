@@ -6,13 +6,13 @@ a data worker several times as much per request, and holds up its loop as long. 
 (service, route, method, status, outcome) is encoded once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any
 from uuid import UUID
 
-from proxy.domain.exchange import Exchange
+from proxy.domain.exchange import Answer, Exchange, Outcome, exchange_of
 from proxy.store.text import storable
 
 Row = tuple[Any, ...]
@@ -62,8 +62,9 @@ class LogRows:
         self._redact = redact
         self._labels: dict[tuple[str, str, int, int], bytes] = {}
 
-    def row(self, exchange: Exchange) -> Row:
+    def row(self, one: Exchange | Answer) -> Row:
         """The values, for a batch that may be written twice. Same id and same time as ``pack``."""
+        exchange = exchange_of(one)
         log_id, error = UUID(int=self._first_id + exchange.sequence), exchange.error
         return (
             log_id,
@@ -81,36 +82,51 @@ class LogRows:
             None,
         )
 
-    def pack(self, exchanges: Sequence[Exchange]) -> bytearray:
-        """One whole binary COPY of ``PACKED_COLUMNS``."""
-        high, first_low, fixed, labels = self._high, self._low, _FIXED.pack, self._labels
-        upper_hex = b"%016x" % high
-        parts = [_BEGIN]
-        add = parts.append
-        for exchange in exchanges:
-            low = first_low + exchange.sequence
-            trace = exchange.trace_id
-            trace_id = storable(trace).encode() if trace else upper_hex + b"%016x" % low
-            at_us = _micros(exchange.started_at) - _YEAR_2000_US
-            add(fixed(10, 16, high, low, 8, at_us, 8, exchange.duration_ms, len(trace_id)))
-            add(trace_id)
-            key = (exchange.route, exchange.method, exchange.status, exchange.outcome)
-            label = labels.get(key)
-            add(self._label(exchange, key) if label is None else label)
-            error = exchange.error
-            add(_text(self._redacted(error)) if error else _NULL)
-        add(_END)
-        return bytearray().join(parts)
+    def copy(self, rows: Sequence[Exchange | Answer], at_once: int) -> Iterator[bytes]:
+        """One binary COPY of ``PACKED_COLUMNS``, piece by piece; none packs more rows than
+        ``at_once``.
+        """
+        yield _BEGIN
+        for first in range(0, len(rows), at_once):
+            yield self.pack(rows[first : first + at_once])
+        yield _END
 
-    def _label(self, exchange: Exchange, key: tuple[str, str, int, int]) -> bytes:
+    def pack(self, rows: Sequence[Exchange | Answer]) -> bytes:
+        """The rows alone, without what begins and ends a COPY."""
+        high, first_low, fixed, labels = self._high, self._low, _FIXED.pack, self._labels
+        upper_hex, answered = b"%016x" % high, int(Outcome.ANSWERED)
+        parts: list[bytes] = []
+        add = parts.append
+        for row in rows:
+            error = None
+            if isinstance(row, Exchange):
+                at, ms, trace, error = row.started_at, row.duration_ms, row.trace_id, row.error
+                low = first_low + row.sequence
+                key = (row.route, row.method, row.status, int(row.outcome))
+            else:
+                at, ms, method, _, status, _, _, trace, _, route, sequence = row
+                low = first_low + sequence
+                key = (route, method, status, answered)
+            trace_id = storable(trace).encode() if trace else upper_hex + b"%016x" % low
+            at_us = round(at * 1e6) - _YEAR_2000_US
+            label = labels.get(key)
+            add(fixed(10, 16, high, low, 8, at_us, 8, ms, len(trace_id)))
+            add(trace_id)
+            add(self._label(key) if label is None else label)
+            add(_text(self._redacted(error)) if error else _NULL)
+        return b"".join(parts)
+
+    def _label(self, key: tuple[str, str, int, int]) -> bytes:
+        """What follows the trace id of all rows of a kind, up to the error."""
         if len(self._labels) >= LABELS_MAX:
             self._labels.clear()
+        route, method, status, outcome = key
         label = (
             _text(self._service)
-            + _text(exchange.route)
-            + _text(exchange.method)
-            + _STATUS.pack(4, exchange.status)
-            + _text(exchange.outcome.name.lower())
+            + _text(route)
+            + _text(method)
+            + _STATUS.pack(4, status)
+            + _text(Outcome(outcome).name.lower())
         )
         self._labels[key] = label
         return label

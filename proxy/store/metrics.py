@@ -1,6 +1,7 @@
 """What was measured: request log by COPY, health snapshots, route baselines. Acts as ``proxy``."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -55,13 +56,19 @@ async def copy_logs(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -
     return len(rows)
 
 
-async def copy_packed_logs(conn: asyncpg.Connection, packed: bytearray) -> None:
-    """One COPY of what ``log_rows.LogRows.pack`` made. Raises when nothing was stored, or when that
-    is not known.
+async def copy_packed_logs(conn: asyncpg.Connection, pieces: Iterable[bytes]) -> None:
+    """One COPY of what ``log_rows.LogRows.copy`` makes; others have their turn between two pieces.
+    Raises when nothing was stored, or when that is not known.
     """
     await conn.copy_to_table(
-        "observability_logs", source=packed, columns=PACKED_COLUMNS, format="binary"
+        "observability_logs", source=_in_turns(pieces), columns=PACKED_COLUMNS, format="binary"
     )
+
+
+async def _in_turns(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+        await asyncio.sleep(0)
 
 
 async def copy_logs_idempotent(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> int:

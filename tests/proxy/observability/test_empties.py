@@ -4,7 +4,7 @@ small.
 
 from itertools import repeat
 
-from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.exchange import Answer, Exchange, Outcome
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.empties import ROUTES_MAX, WINDOW, EmptyLists, Overlooked, Silence
 
@@ -17,11 +17,18 @@ def answer(size: int, route: str = "/orders", status: int = 200, method: str = "
     )
 
 
+def plain(size: int, route: str = "/orders", status: int = 200, method: str = "GET") -> Answer:
+    return (1.0, 2.0, method, b"/orders", status, 0, size, None, "", route, 0)
+
+
 def told(*sizes: int, method: str = "GET") -> list[Silence]:
     found: list[Silence] = []
     watch = EmptyLists(found.append)
     for size in sizes:
-        watch.see(answer(size, method=method))
+        watch.see([answer(size, method=method)])
+    bare: list[Silence] = []
+    EmptyLists(bare.append).see([plain(size, method=method) for size in sizes])
+    assert bare == found, "a plain answer is seen as an exchange is"
     return found
 
 
@@ -54,14 +61,14 @@ def test_what_is_no_jump() -> None:
 def test_memory_is_bounded() -> None:
     watch = EmptyLists(lambda silence: None)
     for n in range(3 * ROUTES_MAX):
-        watch.see(answer(FULL, f"/r{n}"))
+        watch.see([answer(FULL, f"/r{n}")])
     assert len(watch._routes) == ROUTES_MAX
 
 
 def test_it_sees_what_the_flusher_takes_and_changes_nothing() -> None:
     seen: list[Exchange] = []
     buffer = MetricsBuffer(10)
-    overlooked = Overlooked(buffer, seen.append)
+    overlooked = Overlooked(buffer, seen.extend)
     for n in range(3):
         buffer.record(answer(n))
     assert len(overlooked) == 3

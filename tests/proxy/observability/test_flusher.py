@@ -5,7 +5,7 @@ from uuid import UUID
 
 from proxy.domain.exchange import Exchange, Outcome
 from proxy.errors import Invalid
-from proxy.observability.flusher import Flusher, decode_row, encode_row
+from proxy.observability.flusher import PIECES, Flusher, decode_row, encode_row
 from proxy.observability.spool import Row, Spool
 from proxy.store.log_rows import LogRows
 from proxy.tasks import cancel, spawn
@@ -65,12 +65,20 @@ def build(tmp_path: Path, buffer: Buffer, table: Table | None, **settings: float
     )
 
 
-async def test_stores_in_small_batches(tmp_path: Path) -> None:
+async def test_stores_in_batches_and_keeps_in_smaller_ones(tmp_path: Path) -> None:
     buffer, table = Buffer(), Table()
-    buffer.fill(1200)
-    await build(tmp_path, buffer, table).flush()
-    assert table.batches == [500, 500, 200]
+    flusher = build(tmp_path, buffer, table, copy_rows=50)
+    buffer.fill(PIECES * 50 + 1)
+    await flusher.flush()
+    assert table.batches == [PIECES * 50, 1]
     assert len(buffer) == 0
+    table.away = True
+    buffer.fill(120)
+    await flusher.flush()
+    table.away = False
+    table.rows.clear()
+    await flusher.flush()
+    assert table.batches[2:] == [50, 50, 20], "rows that may be there already cost more each"
 
 
 async def test_without_a_database_rows_wait_then_spill(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 
 from proxy.domain.anomaly import Anomaly
-from proxy.domain.exchange import Capture, Exchange, Outcome
+from proxy.domain.exchange import Capture, Exchange, Outcome, exchange_of
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.incident import IncidentEnd
-from proxy.observability.recorder import Recorder
+from proxy.observability.recorder import HANDFUL, Recorder
 from proxy.observability.snapshot import merge_snapshots
 
 
@@ -178,7 +178,7 @@ def test_the_snapshot_is_json_and_counts_everything() -> None:
 def answered(
     recorder: Recorder, at: float, target: bytes = b"/orders/7?x=1", ms: float = 20.0
 ) -> None:
-    recorder.answered("GET", target, 200, at, ms, 3, 5, None, "10.0.0.9")
+    recorder.answered((at, ms, "GET", target, 200, 3, 5, None, "10.0.0.9"))
 
 
 def test_bare_values_are_the_same_as_an_exchange() -> None:
@@ -197,8 +197,8 @@ def test_bare_values_are_the_same_as_an_exchange() -> None:
     assert bare.detector.get_recent_anomalies() == whole.detector.get_recent_anomalies()
     assert bare.detector.export_baselines() == whole.detector.export_baselines()
     assert bare.snapshot()["open"], "the slow half hour was told"
-    assert bare.buffer.peek(9) == whole.buffer.peek(9)
-    assert bare.buffer.drain(9999) == whole.buffer.drain(9999)
+    assert [exchange_of(row) for row in bare.buffer.peek(9)] == whole.buffer.peek(9)
+    assert [exchange_of(row) for row in bare.buffer.drain(9999)] == whole.buffer.drain(9999)
     assert (bare.faults, whole.faults) == (0, 0)
 
 
@@ -207,12 +207,12 @@ def test_bare_values_wait_their_turn_in_the_buffer() -> None:
     for at in range(5):
         answered(recorder, at)
     rows = recorder.buffer.drain(2)
-    assert [(e.sequence, e.route, e.target) for e in rows] == [
+    assert [(e.sequence, e.route, e.target) for e in map(exchange_of, rows)] == [
         (1, "/orders/{id}", b"/orders/7?x=1"),
         (2, "/orders/{id}", b"/orders/7?x=1"),
     ]
     assert recorder.buffer.restore(rows) == 0
-    assert [e.sequence for e in recorder.buffer.drain(9)] == [1, 2, 3]
+    assert [exchange_of(row).sequence for row in recorder.buffer.drain(9)] == [1, 2, 3]
     assert recorder.buffer.dropped == 2
 
 
@@ -224,7 +224,7 @@ def test_a_path_named_anew_is_counted_under_its_new_name() -> None:
     for target in again:
         answered(recorder, 1100.0, target)
     counts = {row["route"]: row["requests"] for row in recorder.snapshot(1100.0)["routes"]}
-    rows = [e.route for e in recorder.buffer.drain(999)]
+    rows = [exchange_of(row).route for row in recorder.buffer.drain(999)]
     # rows keep the name they were recorded under; what is counted moves with its route
     assert counts == {"/wiki/{slug}": len(rows)}
     assert rows.count("/wiki/{slug}") >= 60 + 60 - 13
@@ -237,8 +237,37 @@ def test_a_fault_over_bare_values_goes_no_further() -> None:
     recorder = Recorder(buffer=MetricsBuffer(4, on_fill=broken))
     for at in range(3):
         answered(recorder, at)
-    assert recorder.faults == 1
     assert len(recorder.buffer) == 3
+    assert recorder.faults == 1
+
+
+def test_plain_answers_are_counted_by_the_handful_and_in_their_turn() -> None:
+    buffer = MetricsBuffer()
+    recorder = Recorder(buffer=buffer)
+    for n in range(HANDFUL - 1):
+        answered(recorder, 1000.0 + n)
+    assert buffer.recorded == 0
+    answered(recorder, 2000.0)
+    assert buffer.recorded == HANDFUL
+    answered(recorder, 2001.0)
+    recorder.record(exchange(2002.0, b"/orders/1", 503))
+    assert buffer.recorded == HANDFUL + 2
+    assert [exchange_of(row).status for row in buffer.drain(999)][-2:] == [200, 503]
+
+
+def test_whoever_asks_sees_the_last_of_them() -> None:
+    for ask in (
+        lambda recorder: recorder.tick(1000.0),
+        lambda recorder: recorder.summary(),
+        lambda recorder: list(recorder.route_counts()),
+        lambda recorder: len(recorder.buffer),
+        lambda recorder: recorder.buffer.peek(9),
+    ):
+        recorder = Recorder()
+        answered(recorder, 1000.0)
+        assert recorder.buffer.recorded == 0
+        ask(recorder)
+        assert recorder.buffer.recorded == 1
 
 
 def test_a_release_is_told_at_once_and_a_fault_in_telling_it_is_ours() -> None:

@@ -9,7 +9,7 @@ import asyncpg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.exchange import Answer, Exchange, Outcome
 from proxy.store import log_rows, metrics
 from proxy.store.log_rows import LogRows
 from proxy.store.pool import AS_PROXY, acting
@@ -17,8 +17,8 @@ from proxy.store.text import storable
 
 ROWS = LogRows("shop", UUID(int=0xFEDC << 112), str.upper)
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-AT = 19 + 2 + 4 + 16 + 4
-"""Where the time of the first row begins: after the head, the field count, and the id."""
+AT = 2 + 4 + 16 + 4
+"""Where the time of the first row begins: after the field count and the id."""
 HOSTILE = "/caf\u00e9/\udcff/\0/{id}"
 
 
@@ -47,8 +47,8 @@ def different() -> list[Exchange]:
 async def test_packed_rows_are_the_rows(proxy_pool: "asyncpg.Pool[asyncpg.Record]") -> None:
     given_exchanges = different()
     async with acting(proxy_pool, AS_PROXY) as conn:
-        await metrics.copy_packed_logs(conn, ROWS.pack(given_exchanges))
-        await metrics.copy_packed_logs(conn, ROWS.pack([]))
+        await metrics.copy_packed_logs(conn, ROWS.copy(given_exchanges, 7))
+        await metrics.copy_packed_logs(conn, ROWS.copy([], 7))
         stored = {row["id"]: tuple(row) for row in await conn.fetch("table observability_logs")}
     for one in given_exchanges:
         row = ROWS.row(one)
@@ -58,12 +58,36 @@ async def test_packed_rows_are_the_rows(proxy_pool: "asyncpg.Pool[asyncpg.Record
     assert not stored
 
 
+def plain(one: Exchange) -> Answer:
+    return (
+        one.started_at,
+        one.duration_ms,
+        one.method,
+        one.target,
+        one.status,
+        one.request_bytes,
+        one.response_bytes,
+        one.trace_id,
+        one.client,
+        one.route,
+        one.sequence,
+    )
+
+
+def test_a_plain_answer_is_packed_as_its_exchange() -> None:
+    some = [one for one in different() if one.outcome is Outcome.ANSWERED and not one.error]
+    bare = [plain(one) for one in some]
+    assert len(bare) > 40
+    assert ROWS.pack(bare) == ROWS.pack(some)
+    assert [ROWS.row(one) for one in bare] == [ROWS.row(one) for one in some]
+
+
 async def test_a_replay_after_a_packed_copy_doubles_nothing(
     proxy_pool: "asyncpg.Pool[asyncpg.Record]",
 ) -> None:
     some = [exchange(n, at=1_790_000_000 + n * 0.000_000_7) for n in range(300)]
     async with acting(proxy_pool, AS_PROXY) as conn:
-        await metrics.copy_packed_logs(conn, ROWS.pack(some))
+        await metrics.copy_packed_logs(conn, ROWS.copy(some, 500))
     async with acting(proxy_pool, AS_PROXY) as conn:
         assert await metrics.copy_logs_idempotent(conn, [ROWS.row(one) for one in some]) == 0
 
@@ -86,9 +110,9 @@ def test_invented_methods_do_not_fill_the_memory() -> None:
 
 
 async def test_a_broken_copy_stores_nothing(proxy_pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-    packed = ROWS.pack([exchange(1), exchange(2)])
+    begin, packed, _ = ROWS.copy([exchange(1), exchange(2)], 7)
     with contextlib.suppress(Exception):
         async with asyncio.timeout(30), acting(proxy_pool, AS_PROXY) as conn:
-            await metrics.copy_packed_logs(conn, packed[:-40])
+            await metrics.copy_packed_logs(conn, [begin, packed[:-40]])
     async with acting(proxy_pool, AS_PROXY) as conn:
         assert await conn.fetchval("select count(*) from observability_logs") == 0
