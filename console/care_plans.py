@@ -18,7 +18,7 @@ def plan_merge(kept: JobView, gone: JobView) -> Plan:
         lines=(
             _about(kept) + "   stays",
             _about(gone) + f"   becomes part of {kept.id}",
-            "failures like both are one job from now on; split takes one out again",
+            f"failures like both are one job from now on; `selfheal reopen {gone.id}` undoes it",
         ),
         touches=("jobs",),
     )

@@ -2,11 +2,14 @@
 the screen."""
 
 import asyncio
+import subprocess
+from pathlib import Path
 
 import pytest
 from textual import events
 
 from console.screens.confirm import ARM_S, ConfirmScreen
+from console.signing import NAMESPACE, text_to_sign
 from console.widgets.painted import Sheet
 from proxy.contract import RiskView
 from tests.support import console_facts as facts
@@ -406,3 +409,44 @@ async def test_q_leaves(server: ConsoleServer) -> None:
     async with on_stage(server) as stage:
         await stage.press("q")
         await stage.until(lambda: stage.app.return_value == 0)
+
+
+async def test_an_approval_is_signed_with_the_founder_s_key(
+    server: ConsoleServer, tmp_path: Path
+) -> None:
+    key = tmp_path / "id_ed25519"
+    made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    await asyncio.to_thread(subprocess.run, made, check=True)
+    server.patches["P-1"] = proven(facts.patch(1))
+    async with on_stage(server, sign_with=str(key)) as stage:
+        await stage.review()
+        await stage.press("A")
+        await stage.armed()
+        await stage.press("y")
+        await stage.until(lambda: server.patches["P-1"].status == "approved")
+        signature = stage.sent()[0][1]["signature"]
+    public = key.with_suffix(".pub").read_text().split()[:2]
+    (tmp_path / "signers").write_text(f'ada namespaces="{NAMESPACE}" {" ".join(public)}\n')
+    (tmp_path / "signature").write_text(signature)
+    check = [
+        *("ssh-keygen", "-Y", "verify", "-f", str(tmp_path / "signers"), "-I", "ada"),
+        *("-n", NAMESPACE, "-s", str(tmp_path / "signature")),
+    ]
+    shown = text_to_sign(proven(facts.patch(1)))
+    verified = await asyncio.to_thread(subprocess.run, check, input=shown, capture_output=True)
+    assert verified.returncode == 0, verified.stderr
+    forged = await asyncio.to_thread(subprocess.run, check, input=shown + b" ", capture_output=True)
+    assert forged.returncode != 0
+
+
+async def test_a_key_that_is_not_there_approves_nothing(
+    server: ConsoleServer, tmp_path: Path
+) -> None:
+    server.patches["P-1"] = proven(facts.patch(1))
+    async with on_stage(server, sign_with=str(tmp_path / "none")) as stage:
+        await stage.review()
+        await stage.press("A")
+        await stage.armed()
+        await stage.press("y")
+        await stage.until(lambda: any("did not sign" in toast for toast in stage.toasts()))
+        assert stage.sent() == []
