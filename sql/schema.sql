@@ -19,7 +19,7 @@ CREATE FUNCTION selfheal.acting_name() RETURNS text
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
     AS $$
   select case
-    when session_user like replace(prefix, '_', '\_') || 'sh\_m\_%' then substr(session_user, length(prefix) + 6)
+    when starts_with(session_user, prefix || 'sh_m_') then substr(session_user, length(prefix) + 6)
     -- the sidecar's own word for which part of it acts (policy, healer, a member who attached a patch)
     when session_user = prefix || 'sh_login_proxy' then coalesce(claim('name'), 'sidecar')
     else session_user::text
@@ -32,10 +32,8 @@ CREATE FUNCTION selfheal.acting_role() RETURNS text
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
     AS $$
   select case
-    when current_setting('role') like replace(prefix, '_', '\_') || 'sh\_%'
-      then substr(current_setting('role'), length(prefix) + 4)
-    when current_setting('role') = 'none' and session_user like replace(prefix, '_', '\_') || 'sh\_%'
-      then 'none'
+    when starts_with(current_setting('role'), prefix || 'sh_') then substr(current_setting('role'), length(prefix) + 4)
+    when current_setting('role') = 'none' and starts_with(session_user, prefix || 'sh_') then 'none'
     else 'installer'
   end
   from installation
@@ -273,8 +271,8 @@ begin
   if not may_act() or acting_role() not in ('proxy', 'admin', 'founder') then
     raise exception 'this role writes nothing into the audit' using errcode = '42501';
   end if;
-  if p_action !~ '^[a-z_]+(\.[a-z_]+)*$'
-     or p_action ~ '^(job|patch|approval|deed|control|switch|member|deploy|alert)\.' then
+  if p_action !~ '^[a-z_]+([.][a-z_]+)*$'
+     or p_action ~ '^(job|patch|approval|deed|control|switch|member|deploy|alert)[.]' then
     raise exception 'action % is written by the database itself, or is no action', p_action using errcode = '42501';
   end if;
   return audit_append(p_action, left(p_subject, 200), p_before, p_after, left(p_reason, 4000));
@@ -1001,9 +999,11 @@ CREATE FUNCTION selfheal.may_act() RETURNS boolean
     AS $$
   select case
     when session_user = prefix || 'sh_login_proxy' then acting_role() in ('proxy', 'viewer')
-    when session_user like replace(prefix, '_', '\_') || 'sh\_m\_%' then exists (
-      select from profiles p
-      where p.name = acting_name() and lower(p.role::text) = acting_role() and authorised(p.role, p.identity))
+    when starts_with(session_user, prefix || 'sh_m_') then
+      current_setting('transaction_isolation') in ('read committed', 'read uncommitted')
+      and exists (
+        select from profiles p
+        where p.name = acting_name() and lower(p.role::text) = acting_role() and authorised(p.role, p.identity))
     else false
   end
   from installation
@@ -1532,6 +1532,19 @@ begin
   return made;
 end $$;
 ALTER FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.still_authorised() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.actor_role <> 'proxy' and not exists (
+      select from profiles p
+      where p.name = new.actor and lower(p.role::text) = new.actor_role and authorised(p.role, p.identity)) then
+    raise exception '% has lost the right before this was done', new.actor using errcode = '42501';
+  end if;
+  return null;
+end $$;
+ALTER FUNCTION selfheal.still_authorised() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.switch_on(switch text) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -2384,6 +2397,8 @@ CREATE TRIGGER record_deploys BEFORE INSERT ON selfheal.observability_deploys FO
 CREATE TRIGGER record_insert AFTER INSERT ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.record_job();
 CREATE TRIGGER record_update AFTER UPDATE ON selfheal.self_healing_jobs FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.severity IS DISTINCT FROM new.severity) OR (old.ai_summary IS DISTINCT FROM new.ai_summary) OR (old.ai_recommended_actions IS DISTINCT FROM new.ai_recommended_actions))) EXECUTE FUNCTION selfheal.record_job();
 CREATE TRIGGER shown_risk BEFORE UPDATE ON selfheal.self_healing_patches FOR EACH ROW WHEN (((new.risk_score < old.risk_score) OR (selfheal.severity_rank(new.risk_level) < selfheal.severity_rank(old.risk_level)))) EXECUTE FUNCTION selfheal.shown_risk_stands();
+CREATE CONSTRAINT TRIGGER still_authorised AFTER INSERT ON selfheal.approval_decisions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION selfheal.still_authorised();
+CREATE CONSTRAINT TRIGGER still_authorised AFTER INSERT ON selfheal.founder_decisions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION selfheal.still_authorised();
 CREATE TRIGGER unmerge AFTER UPDATE OF status ON selfheal.self_healing_jobs FOR EACH ROW WHEN (((old.status = 'closed'::text) AND (new.status = 'open'::text))) EXECUTE FUNCTION selfheal.unmerge_reopened();
 CREATE TRIGGER void_stale AFTER UPDATE ON selfheal.self_healing_patches FOR EACH ROW WHEN (((old.status IS DISTINCT FROM new.status) OR (old.evidence_digest IS DISTINCT FROM new.evidence_digest))) EXECUTE FUNCTION selfheal.void_with_patch();
 CREATE TRIGGER wake AFTER INSERT OR UPDATE ON selfheal.observability_anomalies FOR EACH ROW EXECUTE FUNCTION selfheal.notify_anomaly();
@@ -2644,6 +2659,7 @@ REVOKE ALL ON FUNCTION selfheal.shown_risk_stands() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.split_job(p_job bigint, p_events bigint[], p_facet text, p_said text, p_reason text) TO sh_founder;
+REVOKE ALL ON FUNCTION selfheal.still_authorised() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.unmerge_job(p_job bigint, p_signature text, p_events bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.unmerge_job(p_job bigint, p_signature text, p_events bigint[]) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.unmerge_job(p_job bigint, p_signature text, p_events bigint[]) TO sh_founder;

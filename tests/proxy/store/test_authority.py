@@ -1,5 +1,6 @@
 """An application's `public.profiles` beside ours: it can take away, at once, and never give."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -13,6 +14,7 @@ from proxy.domain.failure import Severity
 from proxy.errors import Conflict, Invalid, NotPermitted
 from proxy.store import approvals, audit
 from proxy.store.authority import advice, only_founder
+from proxy.store.dsn import with_login
 from proxy.store.members import add_member, authenticate, connect_member, link_member, remove_member
 from proxy.store.migrate import MigrateResult, migrate
 from proxy.store.pool import AS_PROXY, acting, connect
@@ -241,3 +243,82 @@ async def test_a_token_is_known_while_the_application_knows_its_bearer(
         assert await authenticate(house.made.proxy_dsn, name, secret) == Actor("ada", "founder")
         await house.as_service_role("delete from public.profiles")
         assert await authenticate(house.made.proxy_dsn, name, secret) is None
+
+
+async def decided(house: House) -> int:
+    """How many decisions stand, as somebody who sees them all."""
+    superuser = await house.connect(house.shaped.superuser_dsn)
+    count: int = await superuser.fetchval("select count(*) from selfheal.approval_decisions")
+    return count
+
+
+async def begin(conn: asyncpg.Connection, isolation: str) -> None:
+    await conn.execute(f"begin isolation level {isolation}")
+    await conn.execute("select set_config('role', selfheal.role_name('founder'), true)")
+    await conn.fetch("select count(*) from approval_requests")
+
+
+def decision_on(asked: approvals.Approval) -> str:
+    """As psql would write it; its rows are not looked for, so nothing is hidden from it."""
+    return (
+        "insert into approval_decisions (approval_id, decision, digest, idempotency_key)"
+        f" values ({asked.id}, 'approve', '{asked.digest}', '{key()}')"
+    )
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_no_transaction_decides_in_the_past(each_server: Server, isolation: str) -> None:
+    """One that still sees the profile which is gone."""
+    async with house_on(each_server) as house:
+        ada = await house.member("ada", "founder", FOUNDER)
+        asked = await house.ask()
+        await begin(ada, isolation)
+        await house.as_service_role("delete from public.profiles")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await ada.execute(decision_on(asked))
+        await ada.execute("rollback")
+        assert await decided(house) == 0
+
+
+async def test_a_right_that_goes_before_the_end_takes_the_decision_along(
+    each_server: Server,
+) -> None:
+    async with house_on(each_server) as house:
+        ada = await house.member("ada", "founder", FOUNDER)
+        asked = await house.ask()
+        await begin(ada, "read committed")
+        await ada.execute(decision_on(asked))
+        await house.as_service_role("delete from public.profiles")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="lost the right"):
+            await ada.execute("commit")
+        assert await decided(house) == 0
+        await house.as_service_role(
+            f"insert into public.profiles values ('{FOUNDER}', '', 'FOUNDER')"
+        )
+        await begin(ada, "read committed")
+        await ada.execute(decision_on(asked))
+        await ada.execute("commit")
+        assert await decided(house) == 1
+
+
+async def test_a_name_that_looks_like_a_member_s_is_nobody_s(each_server: Server) -> None:
+    """``_`` in a pattern means any letter, once a session took the backslash its meaning."""
+    async with house_on(each_server) as house:
+        await house.member("ada", "founder", FOUNDER)
+        superuser = await house.connect(house.shaped.superuser_dsn)
+        prefix = house.made.prefix
+        secret = key()
+        await superuser.execute(
+            f'create role "{prefix}sh-founder"; create role "{prefix}sh-m-ada" login password'
+            f""" '{secret}' in role "{prefix}sh-founder" """
+        )
+        dsn = with_login(house.made.proxy_dsn, f"{prefix}sh-m-ada", secret)
+        stranger = await house.connect(dsn)
+        with contextlib.suppress(asyncpg.PostgresError):  # newer servers know no other way
+            await stranger.execute("set standard_conforming_strings = off")
+        await stranger.execute(f'set role "{prefix}sh-founder"')
+        told = "select may_act() as may, acting_role() as role, acting_name() as name"
+        assert tuple(await stranger.fetchrow(told)) == (False, "installer", f"{prefix}sh-m-ada")
+        await stranger.close()
+        house.open.remove(stranger)
+        await superuser.execute(f'drop role "{prefix}sh-m-ada"; drop role "{prefix}sh-founder"')
