@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from proxy.store.dsn import with_database, with_login
+from proxy.store.members import link_member
 from proxy.store.pool import connect
-from tests.support.postgres import Server
+from tests.support.postgres import Server, TestDatabase
 
 SHAPE = """
 create schema auth;
@@ -57,6 +58,19 @@ class Supabase:
 
     superuser_dsn: str
     installer_dsn: str
+
+
+async def beside_profiles(database: TestDatabase) -> None:
+    """The test's own database becomes one whose application keeps its people: ada and bob are its
+    FOUNDER and its ADMIN, and it has a say.
+    """
+    conn = await database.connect_installer()
+    await conn.execute(ROLES)
+    await conn.execute(SHAPE)
+    await conn.execute("select open_profiles()")
+    assert await link_member(conn, "ada", FOUNDER) == "unlinked: bob"
+    assert await link_member(conn, "bob", ADMIN) == "adopted"
+    await conn.close()
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from tests.support.api import ApiUnderTest, new_key, open_api
 from tests.support.campaign import IS_WHOLE
 from tests.support.postgres import TestDatabase
 from tests.support.store import key, new_job, new_patch, run_sandbox
+from tests.support.supabase import beside_profiles
 
 SCORES = {Severity.LOW: 5, Severity.MEDIUM: 25, Severity.HIGH: 45, Severity.CRITICAL: 80}
 POLICY = Actor("policy", "proxy", "sidecar", interactive=False)
@@ -101,7 +102,15 @@ async def board_on(db: TestDatabase) -> Board:
     return Board(db, {**logins, "proxy": await db.connect_proxy()})
 
 
-async def test_every_cell_in_sql(each_database: TestDatabase) -> None:
+@pytest.fixture(params=["plain", "beside public.profiles"])
+def shape(request: pytest.FixtureRequest) -> str:
+    """The server as we like it, and one whose application keeps its people itself."""
+    return str(request.param)
+
+
+async def test_every_cell_in_sql(each_database: TestDatabase, shape: str) -> None:
+    if shape != "plain":
+        await beside_profiles(each_database)
     board = await board_on(each_database)
     asked = {
         (item, risk): await board.ask(item, risk)
@@ -119,9 +128,14 @@ async def test_every_cell_in_sql(each_database: TestDatabase) -> None:
 
 @pytest.mark.campaign
 async def test_every_cell_over_the_api(
-    aiohttp_client: Callable[..., Any], database: TestDatabase, proxy_pool: asyncpg.Pool
+    aiohttp_client: Callable[..., Any],
+    database: TestDatabase,
+    proxy_pool: asyncpg.Pool,
+    shape: str,
 ) -> None:
     """Sampled in `make test`; each cell decides an item of its own, by the member's own login."""
+    if shape != "plain":
+        await beside_profiles(database)
     api = await open_api(aiohttp_client, database, proxy_pool)
     board = await board_on(database)
     cells: list[Cell] = list(itertools.product(ItemType, Severity, (False, True), ACTORS[1:]))
