@@ -177,6 +177,16 @@ def _evidence(rule: Rule, phrase: Phrase | None, facts: Facts) -> Evidence | Non
             ):
                 return Evidence(rule.id, code.field, code.excerpt[:EXCERPT_CHARS])
         return None
+    if rule.names:
+        named = next(
+            (
+                name
+                for name in facts.names
+                if name.field in rule.fields and any(words <= name.parts for words in rule.names)
+            ),
+            None,
+        )
+        return Evidence(rule.id, named.field, named.excerpt) if named is not None else None
     if rule.cycle:
         return Evidence(rule.id, "redirect_chain", " > ".join(facts.cycle)[:EXCERPT_CHARS])
     if rule.over_budget:

@@ -68,6 +68,8 @@ class Rule:
     phrases: tuple[Phrase, ...] = ()
     codes: frozenset[str] = frozenset()
     frames: tuple[str, ...] = ()
+    names: tuple[frozenset[str], ...] = ()
+    """Sets of words; one name of an error holds all of one set."""
     wants: tuple[Phrase, ...] = ()
     without: tuple[Phrase, ...] = ()
     sides: frozenset[str] = frozenset()
@@ -99,7 +101,9 @@ class RuleSet:
     by_prefix: Mapping[str, tuple[Candidate, ...]]
     """Phrases that only open a word (``timeout~``), by their first ``PREFIX_CHARS`` letters."""
     unanchored: tuple[Candidate, ...]
-    """Rules that look at no word and no code: status alone, a cycle, a broken budget, a frame."""
+    """Rules that look at no word and no code: status alone, a cycle, a broken budget, a frame, a
+    name.
+    """
     by_id: Mapping[str, Rule] = field(default_factory=dict)
 
     @classmethod
@@ -194,7 +198,7 @@ def read_rules(path: Path) -> list[Rule]:
 
 
 _KEYS = {
-    "id", "tier", "category", "severity", "text", "code", "frame", "with", "without", "side",
+    "id", "tier", "category", "severity", "text", "code", "frame", "name", "with", "without", "side",
     "status",
     "where",
     "cycle", "over_budget", "reason", "must", "must_not", "why",
@@ -245,6 +249,7 @@ def parse_rule(entry: Mapping[str, Any], origin: str, number: int = 1) -> Rule:
         phrases=phrases("text"),
         codes=frozenset(_texts(entry, "code", bad)),
         frames=tuple(text.lower() for text in _texts(entry, "frame", bad)),
+        names=tuple(frozenset(text.lower().split()) for text in _texts(entry, "name", bad)),
         wants=phrases("with"),
         without=phrases("without"),
         sides=_members(entry, "side", {"server", "browser", "http", "unknown"}, bad),
@@ -257,9 +262,15 @@ def parse_rule(entry: Mapping[str, Any], origin: str, number: int = 1) -> Rule:
         must_not=_examples(entry, "must_not", bad),
     )
     if not (
-        rule.phrases or rule.codes or rule.frames or rule.cycle or rule.over_budget or rule.statuses
+        rule.phrases
+        or rule.codes
+        or rule.frames
+        or rule.names
+        or rule.cycle
+        or rule.over_budget
+        or rule.statuses
     ):
-        raise bad("looks at nothing; give it text, code, frame, cycle, over_budget or status")
+        raise bad("looks at nothing; give it text, code, frame, name, cycle, over_budget or status")
     if not rule.must:
         raise bad('needs at least one example, must = ["…"]')
     return rule

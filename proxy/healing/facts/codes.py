@@ -61,6 +61,10 @@ _MYSQL = _words("""1005 1006 1007 1008 1010 1017 1021 1022 1025 1030 1032 1036 1
     1829 1830 1831 1832
     1833 1834 1862 1966 2002 2003 2005 2006 2013 2014 2026 2055 2059 3024 3140 3572 3730 3780
     3819""")
+_SQL_WORDS = _words(
+    "mysql mariadb sql sqlstate errno pdo pdoexception table column key database query row field "
+    "constraint collation"
+)
 _MYSQL_AROUND = re.compile(
     r"(?:\(|errno\\?[\"']?\s?[:=]\s?|error(?: code)?:? ?\(?|code:? |mysql\w{0,20}:? |"
     r"^|\n|sqlstate\[\w{5}\]:? ?(?:[a-z ]{1,60}: )?|\[)$"
@@ -182,6 +186,8 @@ def _in_context(kind: str, word: str, view: View) -> Code | None:
         after = view.low[at + len(word) : at + len(word) + 12]
         if (before[-1:].isalnum() and kind != "oracle") or after[:1].isalnum():
             continue
+        if kind == "mysql" and after[:1] == " " and after[1:2] != "(" and not _speaks_sql(view):
+            continue  # "Error 1101 Worker threw exception" is another's number
         if _counts(kind, word, before, after):
             value = word.upper()
             if kind == "mongo":
@@ -189,6 +195,10 @@ def _in_context(kind: str, word: str, view: View) -> Code | None:
             excerpt = view.text[max(0, at - 24) : at + len(word) + 24].replace("\n", " ").strip()
             return Code(kind, value, view.field, excerpt)
     return None
+
+
+def _speaks_sql(view: View) -> bool:
+    return not view.words.isdisjoint(_SQL_WORDS)
 
 
 def _counts(kind: str, word: str, before: str, after: str) -> bool:
