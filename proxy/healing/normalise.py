@@ -28,7 +28,7 @@ _WRAPPER = re.compile(
     r"runtime error))?:? |"
     r"(?:unhandledpromiserejectionwarning|unhandled promise rejection|exception|error|"
     r"fatal|fatal error|panic|caused by|warning|warn|critical|severe|err|"
-    r"errors?)[:!] |"
+    r"errors?|pq|pgx|pgerror)[:!] |"
     r"error (?=[0-9a-z]{5}: )|(?:[0-9]{2}[0-9a-z]{3}|sqlstate\[?[0-9a-z]{5}\]?)[: ]{1,3}|"
     r"[\w-]{1,60}\.(?:m?[jt]sx?|vue):\d+(?::\d+)? |"
     r"exception in thread [^:\n]{0,80}: |"
@@ -81,6 +81,10 @@ _STEPS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         ),
         "",
     ),
+    # what a driver says beside the server's own words
+    (("(sqlstate ",), re.compile(r" ?\(sqlstate [0-9a-z]{5}\)(?=$|[\n.])"), ""),
+    (("ora-06512",), re.compile(r"\s?ora-06512: [^\n]{0,200}"), ""),
+    (("nil:nilclass",), re.compile(r"\bnil:nilclass\b"), "nil"),
     (
         ("duplicate entry ", "for key"),
         re.compile(r"duplicate entry .{0,200}?for key"),
@@ -162,6 +166,18 @@ _STEPS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         ("0",),
         re.compile(r"(?<![a-z0-9_])(?=[a-f]{0,30}\d)(?=\d{0,30}[a-f])[a-f0-9]{8,64}(?![a-z0-9_])"),
         "<hash>",
+    ),
+    (
+        ("0", "_"),
+        re.compile(r"(?<=_)(?=[a-f]{0,30}\d)(?=\d{0,30}[a-f])[a-f0-9]{6,64}(?![a-z0-9_])"),
+        "<hash>",
+    ),
+    (
+        ("0",),
+        re.compile(
+            r"(?<![a-z0-9_.-])(?=[a-z0-9]{12})(?:[a-z]{1,8}\d{1,8}){3,12}[a-z]{0,8}(?![a-z0-9_.-])"
+        ),
+        "<token>",
     ),
     (
         ("0", "."),

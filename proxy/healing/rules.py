@@ -198,7 +198,8 @@ def read_rules(path: Path) -> list[Rule]:
 
 
 _KEYS = {
-    "id", "tier", "category", "severity", "text", "code", "frame", "name", "with", "without", "side",
+    "id", "tier", "category", "severity", "text", "code", "frame", "name", "with",
+    "without", "side",
     "status",
     "where",
     "cycle", "over_budget", "reason", "must", "must_not", "why",

@@ -1,5 +1,5 @@
-"""Names that errors give themselves, split into their words: ``TokenExpiredError`` is token, expired,
-error; ``CONNECTION_POOL_TIMEOUT`` and ``"code":"otp-expired"`` likewise.
+"""Names that errors give themselves, split into their words: ``TokenExpiredError`` is token,
+expired, error; ``CONNECTION_POOL_TIMEOUT`` and ``"code":"otp-expired"`` likewise.
 
 A framework nobody has heard of still names its errors in the field's own words.
 """
