@@ -194,6 +194,10 @@ _STEPS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     ),
     (("0", "/"), re.compile(r"/\d{1,20}(?=/|\?|$|[\s\"')])"), "/<id>"),
 )
+_IN_ORDER = tuple(
+    ("0" in needs, tuple(need for need in needs if need != "0"), pattern, replacement)
+    for needs, pattern, replacement in _STEPS
+)
 _DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"(?<![\w.<#])-?\d{1,20}(?:\.\d{1,9})?(?![\w>])")
 _LEADS = (
@@ -312,8 +316,9 @@ def parameterise(text: str) -> str:
     """Lower case, one line, quotes dropped, volatile values replaced by stand-ins."""
     text = text[:TEXT_CHARS_MAX].lower()
     has_digit = _DIGIT.search(text) is not None
-    for needs, pattern, replacement in _STEPS:
-        if all(has_digit if need == "0" else need in text for need in needs):
+    holds = text.__contains__
+    for digit, needs, pattern, replacement in _IN_ORDER:
+        if (has_digit or not digit) and all(map(holds, needs)):
             text = pattern.sub(replacement, text)
     if has_digit:
         text = _NUMBER.sub(_keep_naming_number if _LEADS_ANY.search(text) else "<n>", text)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from proxy.healing.facts.text import View
 
 NAMES_MAX = 12
-CHARS_MAX = 2048
+CHARS_MAX = 1024
 """Of a field: names stand near the beginning."""
 PARTS_MAX = 8
 _NAME = re.compile(
