@@ -1,8 +1,8 @@
-"""Six hundred failures of many languages, frameworks and stores, labelled by us before the rules
+"""Seven hundred failures of many languages, frameworks and stores, labelled by us before the rules
 were tried on them (``tests/support/failures.jsonl``), and pairs that are or are not one bug. The
 floors are what the rules reach less a little: a new rule may win here, and must not lose.
 
-When they were new: 0.952, 0.889 and 0.969 of the three batches were right at first sight.
+When they were new: 0.952, 0.889, 0.969 and 0.882 of the four batches were right at first sight.
 """
 
 import json
