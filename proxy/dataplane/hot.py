@@ -483,7 +483,8 @@ def ear(still_open: list[bool]) -> SimpleNamespace:
 
 def _without_hop_lines(data: bytes, end: int, hop_lines: int) -> bytes:
     """The bytes to send on: as they came, without the lines that are this hop's own."""
-    at = data.find(_KEEP_ALIVE, 0, end)
+    # from the end: most programs that write this line write it among the last
+    at = data.rfind(_KEEP_ALIVE, 0, end)
     if at < 0 or hop_lines > 1:
         return _HOP_LINES.sub(b"", data[: end - 2]) + data[end - 2 :]
     if len(data) > _COPIED_TWICE_MAX:

@@ -72,9 +72,10 @@ def _both_spellings(kinds: dict[bytes, int]) -> None:
     kinds.update({name.title(): kind for name, kind in kinds.items()})
 
 
-def _first_bytes(kinds: dict[bytes, int]) -> frozenset[int]:
-    """What a line that matters may begin with; a blank would be a folded line."""
-    return frozenset({first for name in kinds for first in (name[0], name[0] - 32)} | {9, 32})
+def _first_bytes(kinds: dict[bytes, int]) -> bytes:
+    """256 flags: what a line that matters may begin with; a blank would be a folded line."""
+    first = {first for name in kinds for first in (name[0], name[0] - 32)} | {9, 32}
+    return bytes(byte in first for byte in range(256))
 
 
 _REQUEST_FIRST: Final = _first_bytes(_REQUEST_KINDS)
@@ -83,8 +84,10 @@ _both_spellings(_REQUEST_KINDS)
 _both_spellings(_ANSWER_KINDS)
 
 _HOST_VALUE: Final = re.compile(
-    rb"[A-Za-z0-9.-]+(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?[ \t]*\Z"
+    rb"[ \t]*[A-Za-z0-9.-]+(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?[ \t]*\Z"
 )
+_KEPT: Final = b" keep-alive"
+"""As nearly everybody writes it."""
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (2[0-9][0-9]) [\t\x20-\x7e\x80-\xff]*\Z")
 
 
@@ -111,12 +114,12 @@ class Notes:
 def request_length(lines: list[bytes], hosts: set[bytes], notes: Notes) -> int:
     """The body's length by the field lines of a request, ``ODD`` when it is not plain.
 
-    ``hosts`` are values known to be valid, and learns.
+    ``hosts`` are values known to be valid, with the blanks before them, and learns.
     """
     found_hosts = lengths = length = traceparents = 0
     for line in lines:
         first = line[0]
-        if first not in _REQUEST_FIRST:
+        if not _REQUEST_FIRST[first]:
             continue
         name, _, value = line.partition(b":")
         kind = _REQUEST_KINDS.get(name)
@@ -130,20 +133,19 @@ def request_length(lines: list[bytes], hosts: set[bytes], notes: Notes) -> int:
             if length < 0:
                 return ODD
             continue
-        value = value.lstrip(b" \t")
         if kind == _HOST:
             found_hosts += 1
             if value not in hosts and not _learn_host(value, hosts):
                 return ODD
         elif kind == _CONNECTION:
-            if value.lower() != b"keep-alive":
+            if value != _KEPT and value.lstrip(b" \t").lower() != b"keep-alive":
                 return ODD
             notes.hop_lines += 1
         elif kind == _TRACEPARENT:
             traceparents += 1
-            notes.traces.insert(traceparents - 1, value.rstrip(b" \t"))
+            notes.traces.insert(traceparents - 1, value.strip(b" \t"))
         elif kind == _SENTRY_TRACE:
-            notes.traces.append(value.rstrip(b" \t"))
+            notes.traces.append(value.strip(b" \t"))
         else:
             return ODD
     return length if found_hosts == 1 and lengths < 2 else ODD
@@ -154,7 +156,7 @@ def answer_length(lines: list[bytes], notes: Notes) -> int:
     lengths = length = 0
     for line in lines:
         first = line[0]
-        if first not in _ANSWER_FIRST:
+        if not _ANSWER_FIRST[first]:
             continue
         name, _, value = line.partition(b":")
         kind = _ANSWER_KINDS.get(name)
@@ -168,7 +170,7 @@ def answer_length(lines: list[bytes], notes: Notes) -> int:
             if length < 0:
                 return ODD
         elif kind == _CONNECTION:
-            if value.strip(b" \t").lower() != b"keep-alive":
+            if value != _KEPT and value.strip(b" \t").lower() != b"keep-alive":
                 return ODD
             notes.hop_lines += 1
         elif kind == _KEEP_ALIVE:

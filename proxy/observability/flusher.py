@@ -19,7 +19,7 @@ from proxy.observability.spool import Row
 
 PIECES = 8
 """``copy_rows`` go to the database together so many times: to begin and to end a transaction costs
-as much as packing two thousand rows.
+as much as packing hundreds of rows.
 """
 
 _log = logging.getLogger("selfheal.flusher")
