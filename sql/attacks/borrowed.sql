@@ -63,3 +63,8 @@ update self_healing_patches set risk_score = 0, risk_level = 'low' where id = @p
 -- as: founder admin agent
 -- refused by: 23514 content_is_bounded
 insert into self_healing_patches (job_id, patch_type, ai_diff_proposal) values (@job@, 'code', repeat('x', 1000001))
+
+-- attack: fill the audit chain through a summary without end
+-- as: agent
+-- refused by: 23514 words_are_bounded
+update self_healing_jobs set ai_summary = repeat('x', 20001) where id = @job@
