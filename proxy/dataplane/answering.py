@@ -13,8 +13,8 @@ from proxy.dataplane.framing import CHUNKED, HEAD_END, LENGTH, UNTIL_CLOSE
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.response_head import ResponseHead, check_unfinished_response, read_response
 
-INTERIM_MAX = 64
-"""1xx answers to one request."""
+INTERIM_MAX = 1000
+"""1xx answers to one request; a long task may say every second that it goes on."""
 
 
 class Answering:

@@ -15,6 +15,9 @@ from proxy.dataplane.judge import Judge
 NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE = range(4)
 """How a body ends."""
 
+_DIGITS_MAX = 64
+"""Of a Content-Length; leading zeros change nothing and are legal (RFC 9110 section 8.6)."""
+
 HEAD_END = b"\r\n\r\n"
 LONE_BREAK = "a line break is not CRLF, or there is a NUL"
 
@@ -116,7 +119,7 @@ def plain_length(values: list[bytes]) -> int | None:
     """The one Content-Length, or None when it is no plain number of at most 63 bits or there are
     several.
     """
-    if len(values) != 1 or not values[0].isdigit() or len(values[0]) > 19:
+    if len(values) != 1 or not values[0].isdigit() or len(values[0]) > _DIGITS_MAX:
         return None
     length = int(values[0])
     return length if length < 1 << 63 else None

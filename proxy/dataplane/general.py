@@ -144,18 +144,24 @@ class General(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._eof_at = self._heard_at = self.plane.monotonic()
-        if self._phase == _HEAD and skip_empty_lines(self._tail):
-            self._refuse(Refused("the request ends in the middle of its head"))
-        elif self._phase == _BODY:
-            self._refuse(Refused("the request ends in the middle of its body"))
-        elif self._phase == _ANSWER:
+        if self._phase == _ANSWER:
             # a TLS session has no half: asyncio ends it, and logs that it was asked not to
             if not self.transport.can_write_eof():
                 return False
             # the scan alone would look up to a second too late
             asyncio.get_running_loop().call_later(GONE_GRACE_S + 0.01, self._look_again)
             return True
-        return False
+        self._input_ended()
+        return self._phase == _HEAD and bool(self.transport.can_write_eof())
+
+    def _input_ended(self) -> None:
+        """No more will come: a request that is not whole never will be, and none is the end."""
+        if self._phase == _BODY:
+            self._refuse(Refused("the request ends in the middle of its body"))
+        elif self._phase == _HEAD and not skip_empty_lines(self._tail):
+            self._close(unread=False)
+        elif self._phase == _HEAD and self.is_writable:
+            self._refuse(Refused("the request ends in the middle of its head"))
 
     def _look_again(self) -> None:
         if self._phase == _ANSWER:
@@ -226,7 +232,10 @@ class General(asyncio.Protocol):
         if self._phase <= _ANSWER:
             if self._exchange is not None:
                 self._exchange.flush()
-            self.gate()
+            if self._eof_at < 0:
+                self.gate()
+            else:
+                self._input_ended()
 
     def _take_head(self) -> bool:
         plane = self.plane
@@ -339,12 +348,7 @@ class General(asyncio.Protocol):
         if self._hot is not None and self._may_go_back():
             self._go_back(self._hot)
             return
-        if self._eof_at >= 0:
-            if self._tail:
-                self._advance()
-            if self._phase == _HEAD:
-                self._close(unread=False)
-        elif self._tail:
+        if self._tail or self._eof_at >= 0:
             self._advance()
         else:
             self.gate()

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from proxy.clock import ManualClock
 from tests.support.dataplane import GET, OK, Peer, closing, replying, rig
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -217,6 +218,64 @@ async def test_a_pipelining_client_that_half_closes_gets_every_answer() -> None:
         client.half_close()
         assert [(await client.got()).body for _ in range(3)] == [b"ok"] * 3
         assert await client.ended() == b""
+
+
+@pytest.mark.parametrize(
+    ("rest", "what"),
+    [
+        (b"GET /cut HTTP/1.1\r\nHo", b"head"),
+        (b"POST /cut HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", b"body"),
+        (
+            b"POST /cut HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+            b"body",
+        ),
+    ],
+)
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "general"])
+async def test_a_pipelined_request_that_is_cut_is_refused_at_once(
+    rest: bytes, what: bytes, hot: bool
+) -> None:
+    """Its end came while the request before it was under way: nothing is waited for."""
+    go = asyncio.Event()
+
+    async def behave(peer: Peer) -> None:
+        if await peer.request() is not None:
+            await go.wait()
+            await peer.answer()
+            assert await peer.request() is None
+
+    async with rig(behave, clock=ManualClock(), hot=hot) as r:
+        client = await r.connect()
+        await client.send(GET + rest)
+        client.half_close()
+        await r.until(lambda: r.upstream.seen)
+        go.set()
+        assert (await client.got()).body == b"ok"
+        refusal = await client.got()
+        assert refusal.status == 400
+        assert b"in the middle of its " + what in refusal.body
+        assert await client.ended() == b""
+        assert len(r.upstream.seen) == 1
+
+
+async def test_a_length_may_have_leading_zeros_and_goes_up_without() -> None:
+    raw = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"0" * 30 + b"5\r\n\r\nhello"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: " + b"0" * 30 + b"2\r\n\r\nok"
+    async with rig(replying(answer)) as r:
+        client = await r.connect()
+        for _ in range(2):
+            await client.send(raw)
+            got = await client.got(b"POST")
+            assert (got.body, got.values(b"content-length")) == (b"ok", [b"2"])
+        assert [(s.body, s.values(b"content-length")) for s in r.upstream.seen] == [
+            (b"hello", [b"5"])
+        ] * 2
+
+
+async def test_a_long_task_may_say_often_that_it_goes_on() -> None:
+    async with rig(replying(b"HTTP/1.1 102 Processing\r\n\r\n" * 900 + OK)) as r:
+        got = await r.ask(GET)
+        assert (len(got.interim), got.body) == (900, b"ok")
 
 
 @pytest.mark.parametrize(

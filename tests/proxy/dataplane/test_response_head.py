@@ -60,7 +60,7 @@ BROKEN: list[bytes] = [
     HEAD + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
     HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-    b"HTTP/1.1 100 Continue\r\n\r\n" * 100,
+    b"HTTP/1.1 100 Continue\r\n\r\n" * 1001,
     b'\r\n',
     b'garbage',
     b'<html>hello</html>',
