@@ -2320,7 +2320,7 @@ ALTER TABLE ONLY selfheal.self_healing_splits
 ALTER TABLE ONLY selfheal.self_healing_splits
     ADD CONSTRAINT self_healing_splits_service_environment_error_signature_fac_key UNIQUE (service, environment, error_signature, facet);
 ALTER TABLE selfheal.self_healing_jobs
-    ADD CONSTRAINT words_are_bounded CHECK (((length(ai_summary) <= 20000) AND (octet_length((ai_recommended_actions)::text) <= 100000))) NOT VALID;
+    ADD CONSTRAINT words_are_bounded CHECK (((length(ai_summary) <= 20000) AND (length((ai_recommended_actions)::text) <= 100000))) NOT VALID;
 CREATE INDEX acknowledgements_of ON selfheal.acknowledgements USING btree (kind, subject, at DESC);
 CREATE INDEX approval_decisions_of ON selfheal.approval_decisions USING btree (approval_id, id);
 CREATE UNIQUE INDEX approval_decisions_once ON selfheal.approval_decisions USING btree (approval_id) WHERE (decision <> 'defer'::text);
