@@ -29,6 +29,8 @@ COMPANY_MIN, COMPANY_MAX = 0.2, 0.6
 """Errors come in twos and threes; that belief weighs like five errors."""
 CLUMPING_RUNS, CLUMPING_MAX = 25.0, 5.0
 SCATTER_MAX = 2.5
+STUMBLE = 25.0
+"""How much scatter one bad minute proves that was told as an incident, and so not counted."""
 ERROR_PRIOR_SHARE = 0.0025
 ERROR_PRIOR_REQUESTS = 400.0
 ERROR_DOUBT = 1.5
@@ -123,16 +125,24 @@ class Baseline:
             self.weights[bucket] += weight
             self.total += weight
 
-    def learn_counts(self, requests: int, errors: int, runs: int) -> None:
-        """One window's requests and errors, and by how much they scatter around the usual."""
+    def learn_counts(
+        self, requests: float, errors: float, runs: float, scatter: float = 0.0
+    ) -> None:
+        """One window's requests and errors, and by how much they scatter around the usual, as a
+        whole and (``scatter``) from minute to minute.
+        """
         expected = requests * self.runs / self.requests if self.requests else 0.0
-        # bounded: what is left of an incident is no habit
-        strayed = min(abs(runs - expected), SCATTER_MAX * (1.0 + expected**0.5))
-        extra = strayed**2 - expected
+        extra = scattered(runs, expected) + scatter
         self.learn({}, requests, errors, runs)
         self.scatter += extra
         if self.unshared is not None:
             self.unshared.scatter += extra
+
+    def stumbled(self) -> None:
+        """Some failed for minutes and it went by itself: errors here come in bad minutes."""
+        self.scatter += STUMBLE
+        if self.unshared is not None:
+            self.unshared.scatter += STUMBLE
 
     def fade_to(self, now: float) -> None:
         """Fade to the last step boundary before ``now``; nothing happens within one step."""
@@ -204,6 +214,13 @@ class Baseline:
         share = (self.errors + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS) / weight
         # one and a half standard errors above: what little is known must not accuse
         return share + ERROR_DOUBT * sqrt(share / weight)
+
+    @property
+    def run_share(self) -> float:
+        """How many runs of errors a request is expected to begin."""
+        return (self.runs + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS) / (
+            self.requests + ERROR_PRIOR_REQUESTS
+        )
 
     @property
     def company(self) -> float:
@@ -351,6 +368,13 @@ def _box(values: list[float], radius: int) -> list[float]:
     sums = [0.0, *accumulate([*pad, *values, *pad])]
     width = 2 * radius + 1
     return [(high - low) / width for low, high in zip(sums, sums[width:], strict=False)]
+
+
+def scattered(runs: float, expected: float) -> float:
+    """How much more a window's runs of errors stray from what is expected than chance has it."""
+    # bounded: what is left of an incident is no habit
+    strayed = min(abs(runs - expected), SCATTER_MAX * (1.0 + expected**0.5))
+    return float(strayed**2 - expected)
 
 
 def poisson_sigma(seen: float, expected: float) -> float:

@@ -14,8 +14,8 @@ from proxy.observability.baseline import SHIFTS, Baseline
 
 SLICE_S = 10.0
 NEEDED = 10.0
-ERRORS_NEEDED = 8.2
-"""Evidence at which an alert is considered: odds of e^10 and e^8.2 against chance, before the
+ERRORS_NEEDED = 8.5
+"""Evidence at which an alert is considered: odds of e^10 and e^8.5 against chance, before the
 confirmation.
 """
 SUM_MAX = 1.5

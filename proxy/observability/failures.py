@@ -14,17 +14,21 @@ from proxy.observability.evidence import (
     share_gain,
 )
 
-LEVELS = ((0.004, 6.0), (0.012, 5.5), (0.03, 5.0), (0.1, 4.0), (0.5, 2.4))
+LEVELS = ((0.004, 5.0), (0.012, 4.3), (0.03, 3.8), (0.1, 3.3), (0.5, 2.4))
 """Least error share an incident is weighed against, and how many slices it must last."""
 OUTAGE = 0.5
 """From this level on every error counts, also one right after another."""
 TO_MAX = 0.9
-ERRORS_MIN = 4
+ERRORS_MIN, ERRORS_FEW = 4, 3
+"""An outage needs the first, and one more for each time something worked between; scattered errors
+the second, when they are beyond doubt.
+"""
 ALL_FAIL, MANY_FAIL = 0.75, 0.25
 RUNS_MIN = 3
 """Errors that come together are one event: so many are needed while much still works, one more
-while most does.
+while most does, unless the evidence is beyond doubt.
 """
+BEYOND_DOUBT = 11.0
 OUTAGE_SPAN_S, ERRORS_SPAN_S = 16.0, 25.0
 ESCALATED = 3.0
 """An open incident this many times worse than reported is reported again."""
@@ -96,7 +100,7 @@ class FailureWatch:
             level.add(requests, errors, runs, gain, cap, most, seen.began, seen.first_error)
             if level.total > strongest:
                 strongest = level.total
-            if level.total >= ERRORS_NEEDED and level.hits >= ERRORS_MIN:
+            if level.total >= ERRORS_NEEDED and level.hits >= ERRORS_FEW:
                 crossed = level
         self.strongest = strongest
         return crossed if errors else None
@@ -112,7 +116,10 @@ class FailureWatch:
         span = self._last_error - run.first_hit
         if span < (OUTAGE_SPAN_S if observed >= ALL_FAIL else ERRORS_SPAN_S):
             return None
-        if observed < ALL_FAIL and not _is_sure(base, run, observed):
+        if observed >= ALL_FAIL:
+            if run.hits < ERRORS_MIN + min(2, run.runs - 1):
+                return None
+        elif not _is_sure(base, run, observed):
             return None
         return Failing(
             run.first_hit,
@@ -162,8 +169,7 @@ class FailureWatch:
 
 def _is_sure(base: Baseline, run: ShareSum, observed: float) -> bool:
     """A stumble of three and one more by chance prove nothing while much still works."""
-    if run.runs < (RUNS_MIN if observed >= MANY_FAIL else RUNS_MIN + 1):
-        return False
     to = min(observed, OUTAGE)
     gain = failing_gain(run.requests, run.hits, run.runs, base.error_share, to, base.company)
-    return gain >= ERRORS_NEEDED
+    is_few = run.hits < ERRORS_MIN or (run.runs <= RUNS_MIN and observed < MANY_FAIL)
+    return run.runs >= RUNS_MIN and gain >= (BEYOND_DOUBT if is_few else ERRORS_NEEDED)

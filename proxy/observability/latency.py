@@ -21,11 +21,16 @@ SLOWER_MS = 10.0
 """Nobody notices less, whatever the ratio."""
 CLIP_SLICES = 3.6
 """Of the evidence needed one slice gives at most one part in so many."""
-REQUESTS_MIN = 4
-FEW, YOUNG, FEW_NEED = 12, 200.0, 1.25
+REQUESTS_MIN = 3
+FEW, YOUNG, FEW_NEED = 12, 120.0, 1.25
 """Few requests, or a baseline of few, must prove more: a streak of misses is no incident."""
-SPANS_S = ((2.6, 34.0), (2.2, 46.0), (2.0, 95.0), (1.75, 185.0))
-"""How long a run must last, by how many times slower it is: small ones look like a normal day."""
+FEWEST, FEW_SURE = 6, 2.0
+"""Unless they are at least so many, and surely so many times slower."""
+
+SPANS_S = ((1.8, 34.0), (1.7, 105.0), (1.55, 250.0))
+"""How long a run must last, by how many times slower it is at least: small ones look like a normal
+day.
+"""
 MILD_SPAN_S = 280.0
 TENSE = 0.15
 """Share of the evidence needed from which every slice counts."""
@@ -41,7 +46,7 @@ RECOVERY_NEEDED = 6.0
 RECOVERY_SLICES = 3.0
 RECOVERED = 0.25
 MIDDLE_RATIO = 1.4
-CREDIBLE = 3.0
+CREDIBLE = 2.0
 """Natural log of the odds within which a factor is still credible."""
 
 
@@ -158,11 +163,12 @@ class LatencyWatch:
         n = sum(run.counts.values())
         if n < REQUESTS_MIN or span < SPANS_S[0][1]:
             return None
-        if (n < FEW or base.total < YOUNG) and run.evidence < FEW_NEED * self.needed:
-            return None
         position = peak(run.profile, SHIFTS)
-        factor = shift_factor(position)
-        if factor < level.least[level.scale(span)] or span < _span_needed(factor):
+        factor, least = shift_factor(position), _least_factor(run.profile)
+        is_vague = n < FEWEST or ((n < FEW or base.total < YOUNG) and least < FEW_SURE)
+        if is_vague and run.evidence < FEW_NEED * self.needed:
+            return None
+        if factor < level.least[level.scale(span)] or span < _span_needed(least):
             return None
         p50, p95 = quantiles(run.counts, (0.5, 0.95))
         assert p50 is not None
@@ -181,8 +187,9 @@ class LatencyWatch:
         if p50 < MIDDLE_RATIO * usual_p50:
             # two-humped durations: the middle may stay while the rest moves
             baseline, observed, what = usual_p95, p95, "takes (p95)"
-        least = min(observed / baseline, _least_factor(run.profile))
-        return Slow(run.since, baseline, observed, sigma, round(n), what, least)
+        return Slow(
+            run.since, baseline, observed, sigma, round(n), what, min(observed / baseline, least)
+        )
 
     def _tailed(self, base: Baseline, level: Level, now: float) -> Slow | None:
         tail = self.tail
@@ -230,9 +237,15 @@ class LatencyWatch:
 
 
 def _least_factor(profile: Sequence[float]) -> float:
-    """The least slow hypothesis that explains the run nearly as well as the best."""
+    """The least factor that explains the run nearly as well as the best; between two hypotheses
+    linearly.
+    """
     good = max(profile) - CREDIBLE
-    return shift_factor(next(k for k in range(FIRST_SLOW, SHIFTS) if profile[k] >= good))
+    k = next(k for k in range(SHIFTS) if profile[k] >= good)
+    if not k:
+        return shift_factor(0)
+    above, below = profile[k], profile[k - 1]
+    return shift_factor(k - (above - good) / (above - below))
 
 
 def _span_needed(factor: float) -> float:

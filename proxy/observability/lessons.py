@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from proxy.observability.baseline import Baseline
+from proxy.observability.baseline import Baseline, scattered
 
 LEARN_S = 300.0
 ERRORS_LEARN_S = 1800.0
@@ -17,15 +17,21 @@ ERRORS_HOLD_MAX_S = 7200.0
 """Suspicion without an incident keeps back learning at most so long."""
 
 
-class _Errors:
-    """Requests, errors and runs of errors."""
+MINUTE_S = 60.0
+"""Bad minutes are seen in windows of this length; bad half hours as they are learned."""
 
-    __slots__ = ("fresh", "since", "waiting")
+
+class _Errors:
+    """Requests, errors, runs of errors, and by how much the minutes' runs scatter."""
+
+    __slots__ = ("fresh", "minute", "minute_since", "since", "waiting")
 
     def __init__(self, now: float) -> None:
-        self.fresh = [0, 0, 0]
-        self.waiting = [0, 0, 0]
+        self.fresh: list[float] = [0.0, 0.0, 0.0, 0.0]
+        self.waiting: list[float] = [0.0, 0.0, 0.0, 0.0]
         self.since = now
+        self.minute = [0, 0]
+        self.minute_since = now
 
 
 class Lessons:
@@ -44,12 +50,18 @@ class Lessons:
         for bucket, count in durations.items():
             fresh[bucket] = fresh.get(bucket, 0) + count
 
-    def add_counts(self, requests: int, errors: int, runs: int) -> None:
-        fresh = self._errors.fresh
+    def add_counts(self, requests: int, errors: int, runs: int, base: Baseline, now: float) -> None:
+        counted = self._errors
+        fresh, minute = counted.fresh, counted.minute
         fresh[0] += requests
+        minute[0] += requests
         if errors:
             fresh[1] += errors
             fresh[2] += runs
+            minute[1] += runs
+        if now - counted.minute_since >= MINUTE_S:
+            fresh[3] += scattered(minute[1], minute[0] * base.run_share)
+            counted.minute, counted.minute_since = [0, 0], now
 
     def drop_durations(self) -> None:
         """An incident was told: what was lately seen is part of it."""
@@ -91,7 +103,7 @@ class Lessons:
             return
         base.fade_counts_to(now)
         base.learn_counts(*errors.waiting)
-        errors.waiting, errors.fresh, errors.since = errors.fresh, [0, 0, 0], now
+        errors.waiting, errors.fresh, errors.since = errors.fresh, [0.0, 0.0, 0.0, 0.0], now
 
     # --- moving ----------------------------------------------------------------------------------
 
@@ -103,20 +115,25 @@ class Lessons:
             self._windows,
             errors.fresh,
             errors.waiting,
-            errors.since,
+            [errors.since, errors.minute_since, *errors.minute],
         ]
 
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what are no lessons."""
-        fresh, waiting, windows, seen, held, errors_since = data
+        fresh, waiting, windows, seen, held, errors = data
         self._fresh = {int(b): float(c) for b, c in fresh.items()}
         self._waiting = {int(b): float(c) for b, c in waiting.items()}
         self._windows = int(windows)
-        self._errors.since = float(errors_since)
-        self._errors.fresh = _three(seen)
-        self._errors.waiting = _three(held)
+        # what an earlier version wrote knows no minutes
+        since, minute_since, requests, runs = (
+            errors if isinstance(errors, list) else (errors, errors, 0, 0)
+        )
+        self._errors.since, self._errors.minute_since = float(since), float(minute_since)
+        self._errors.minute = [int(requests), int(runs)]
+        self._errors.fresh = _counts(seen)
+        self._errors.waiting = _counts(held)
 
 
-def _three(row: Sequence[Any]) -> list[int]:
-    requests, errors, runs = row
-    return [int(requests), int(errors), int(runs)]
+def _counts(row: Sequence[Any]) -> list[float]:
+    requests, errors, runs, *scatter = row
+    return [float(requests), float(errors), float(runs), float(scatter[0]) if scatter else 0.0]

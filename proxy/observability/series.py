@@ -13,7 +13,7 @@ from proxy.domain.anomaly import Anomaly
 from proxy.observability.baseline import Baseline, join_durations
 from proxy.observability.delta import Delta
 from proxy.observability.evidence import CREDIT_MAX, ERRORS_NEEDED, SLICE_S
-from proxy.observability.failures import Failing, FailureWatch, Slice
+from proxy.observability.failures import OUTAGE, Failing, FailureWatch, Slice
 from proxy.observability.incident import (
     IncidentEnd,
     error_sentence,
@@ -50,6 +50,8 @@ HEARD_WORTH = 0.06
 """What others learned is worth a new table when it is such a share of what is known."""
 PASSING_S, PASSING_RATIO = 900.0, 3.0
 """A slowdown so short and so mild that goes by itself is how the route is."""
+STUMBLE_S = 420.0
+"""The same for errors, while less than half fails."""
 
 
 class Series:
@@ -382,12 +384,16 @@ class Series:
 
     def _close(self, kind: str, reason: str, now: float, ends: list[IncidentEnd]) -> None:
         incident = self.ledger.close(kind, reason, now, ends)
+        lasted = now - incident.anomaly.onset
         if kind == "error_rate":
             self.failures.forget()
+            is_brief = reason == "recovered" and lasted < STUMBLE_S
+            if is_brief and incident.anomaly.observed < OUTAGE:
+                self.baseline.stumbled()
             return
         self.latency.forget()
         ratio = incident.anomaly.ratio
-        is_passing = now - incident.anomaly.onset < PASSING_S and 1.0 < ratio < PASSING_RATIO
+        is_passing = lasted < PASSING_S and 1.0 < ratio < PASSING_RATIO
         if reason == "recovered" and is_passing:
             self.level.came_back(log(ratio))
 
@@ -435,7 +441,7 @@ class Series:
             lessons.add_durations(durations)
             self._learn_durations(now)
         if "error_rate" not in incidents:
-            lessons.add_counts(requests, errors, runs)
+            lessons.add_counts(requests, errors, runs, base, now)
             if lessons.is_time_for_errors(base, now):
                 is_suspicious = self.failures.strongest >= ERRORS_SUSPICIOUS * ERRORS_NEEDED
                 lessons.teach_errors(base, is_suspicious, now)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from math import exp, pi, sin
 
+from tests.support.harder_days import HARDER_KINDS
 from tests.support.observability import DAY, KINDS, Plan, Request, Route, play, usual_routes
 
 Kind = Callable[[random.Random], Plan]
@@ -191,7 +192,7 @@ OTHER_KINDS: dict[str, Kind] = {
         two_speeds,
     )
 }
-ALL_KINDS: dict[str, Kind] = {**KINDS, **OTHER_KINDS}
+ALL_KINDS: dict[str, Kind] = {**KINDS, **OTHER_KINDS, **HARDER_KINDS}
 
 
 def make(kind: str, seed: int) -> tuple[Plan, list[Request]]:

@@ -58,6 +58,12 @@ def test_three_in_a_row_and_one_more_are_chance_while_much_still_works() -> None
     assert watch([(3, 3, 1), (4, 0, 0), (3, 1, 1)], known(1000, 15)) is None
 
 
+def test_a_burst_and_one_more_are_no_outage() -> None:
+    burst = [(3, 3, 1), (1, 0, 0), (1, 1, 1)]
+    assert watch(burst) is None
+    assert watch([*burst, (1, 1, 1), (1, 1, 1)]) is not None
+
+
 def test_a_route_whose_errors_scatter_must_show_more() -> None:
     slices = [(20, 1, 1), (20, 0, 0)] * 12
     calm, restless = known(20_000, 80), known(20_000, 80)
