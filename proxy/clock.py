@@ -23,6 +23,17 @@ class Clock(Protocol):
         ...
 
 
+PAST_S = 0.05
+"""A timer that rings early would ring again at once."""
+
+
+def until_next(now: float, every_s: float) -> float:
+    """Seconds to just past the next multiple of ``every_s``: work of some seconds once a minute is
+    then done once in each minute, however long it runs.
+    """
+    return every_s - now % every_s + PAST_S
+
+
 class SystemClock:
     """The machine's own clocks. The second is asked several times per request: it is the bare
     function, without a frame of ours around it.

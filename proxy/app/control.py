@@ -31,7 +31,7 @@ from proxy.app.live import LiveStatus
 from proxy.app.push import Push
 from proxy.app.reach import Reach
 from proxy.app.status_link import Desk
-from proxy.clock import SystemClock
+from proxy.clock import SystemClock, until_next
 from proxy.config import Config
 from proxy.domain.failure import Classification, Failure
 from proxy.errors import SelfHealError
@@ -258,7 +258,7 @@ class Control:
                     _log.warning("%s: %s", task.__name__.strip("_"), error)
                 except Exception:
                     _log.exception("%s failed", task.__name__.strip("_"))
-            await asyncio.sleep(SNAPSHOT_EVERY_S)
+            await asyncio.sleep(until_next(self._clock.time(), SNAPSHOT_EVERY_S))
 
     async def _store_health(self) -> None:
         health = self._live.health()
