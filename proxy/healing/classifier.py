@@ -12,7 +12,7 @@ from proxy.healing.phrases import PREFIX_CHARS, Phrase
 from proxy.healing.rules import Candidate, Rule, RuleSet
 from proxy.healing.signature import signature_of
 
-TRIES_MAX = 80
+TRIES_MAX = 60
 """Cost of the phrases tried on one failure (plain 1, pattern 4); only a text made of our own
 words needs more.
 """

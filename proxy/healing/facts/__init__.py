@@ -11,7 +11,7 @@ from proxy.healing.facts.causes import with_causes
 from proxy.healing.facts.codes import Code, find_codes
 from proxy.healing.facts.frames import Frame, Side, split_frames
 from proxy.healing.facts.html import html_text, looks_like_html
-from proxy.healing.facts.names import Name, find_names
+from proxy.healing.facts.names import Name, Names
 from proxy.healing.facts.redirects import find_cycle
 from proxy.healing.facts.text import FIELD_CHARS_MAX, View, view
 
@@ -33,7 +33,7 @@ class Facts:
 
     views: tuple[View, ...]
     codes: tuple[Code, ...]
-    names: tuple[Name, ...]
+    names: Names
     frames: tuple[Frame, ...]
     side: Side
     source: str
@@ -72,7 +72,7 @@ def gather(failure: Failure) -> Facts:
     return Facts(
         views=tuple(views),
         codes=tuple(code for v in views for code in find_codes(v)),
-        names=tuple(name for v in views for name in find_names(v)),
+        names=Names(views),
         frames=frames,
         side=_side(failure, stack_side or message_side or body_side, frames),
         source=failure.source_kind,

@@ -5,6 +5,7 @@ A framework nobody has heard of still names its errors in the field's own words.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from proxy.healing.facts.text import View
@@ -32,6 +33,23 @@ class Name:
     parts: frozenset[str]
     field: str
     excerpt: str
+
+
+class Names:
+    """Those of all fields, found when first asked for: a text that a phrase has decided is never
+    asked.
+    """
+
+    __slots__ = ("_found", "_views")
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self._views = views
+        self._found: tuple[Name, ...] | None = None
+
+    def __iter__(self) -> Iterator[Name]:
+        if self._found is None:
+            self._found = tuple(name for view in self._views for name in find_names(view))
+        return iter(self._found)
 
 
 def find_names(view: View) -> tuple[Name, ...]:

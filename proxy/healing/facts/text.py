@@ -18,9 +18,9 @@ _ENTITIES = (
     ("&#039;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&#96;", "`"), ("&amp;", "&"),
 )  # fmt: skip
 _SPLIT = bytes(c if (chr(c).isalnum() and c < 128) or c == 0x5F else 0x20 for c in range(256))
-WORDS_MAX = 400
-"""Distinct words of one field; a real error page of 6 KiB has below 400."""
-READ_MAX = 900
+WORDS_MAX = 320
+"""Distinct words of one field; a real error page of 6 KiB has below 300."""
+READ_MAX = 800
 """Words of one field, those that come again included."""
 _BLANKS = re.compile(r"[ \t]{2,}")
 _ANSI = re.compile(r"\x1b\[[0-9;?]{0,16}[A-Za-z]")
