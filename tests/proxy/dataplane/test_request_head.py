@@ -465,6 +465,31 @@ MORE: list[bytes] = [
     b"GET / HTTP/1.1\r\nHost: a\r\n\n",
     b"GET / HTTP/1.1\rHost: a\r\r",
     b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+    # from a second, independent list, made to be run through nginx and HAProxy as well
+    *[
+        CHUNKED + value
+        for value in (
+            b"5\xa0\r\nhello\r\n0\r\n\r\n",
+            b"%35\r\nhello\r\n0\r\n\r\n",
+            b";a\r\nhello\r\n0\r\n\r\n",
+            b"5\x00\r\nhello\r\n0\r\n\r\n",
+            b"5\r\nhello\r\r\n0\r\n\r\n",
+            b"5\r\nhello\r\n0\r\nX : y\r\n\r\n",
+            b"5\r\nhello\r\n0\r\nX: y\r\n z\r\n\r\n",
+            b"5\r\nhello\r\n0\r\nX: a\r b\r\n\r\n",
+            b"5\r\nhello\r\n0 \r\n\r\n",
+            b"5\r\nhello\r\n0\n\n",
+            b"5\r\nhello\r\n-0\r\n\r\n",
+        )
+    ],
+    POST + b"Content_Length: 5\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+    POST + b"Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n",
+    POST + b"Transfer-Encoding: chunked;a=b\r\n\r\n0\r\n\r\n",
+    POST + b"Transfer-Encoding: trailers\r\n\r\n0\r\n\r\n",
+    POST + b"Transfer-Encoding: x\n chunked\r\n\r\n0\r\n\r\n",
+    POST + b"Content-Length: " + b"0" * 65 + b"5\r\n\r\nhello",
+    b"GET / HTTP/1.1\r\n" + H + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
 ]
 """Further messages; each is refused with some 4xx or 5xx, and only the fact matters."""
 PIECE_MAX = 400
