@@ -15,6 +15,7 @@ from proxy.observability.baseline import Baseline
 from proxy.observability.delta import Delta
 from proxy.observability.health import HealthInput, HealthScore, health_score
 from proxy.observability.incident import IncidentEnd, OpenIncident
+from proxy.observability.moving import adopt, export, hear, restore, share
 from proxy.observability.rollup import RoutePerformance, WindowCounts, performance
 from proxy.observability.routes import OTHER, TEMPLATES_MAX
 from proxy.observability.series import Series
@@ -236,7 +237,7 @@ class MLDetector:
     def learned(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """The routes of ``export_baselines``, one at a time."""
         for (method, route), series in list(self._series.items()):
-            yield f"{method} {route}", series.export()
+            yield f"{method} {route}", export(series)
 
     def import_baselines(self, data: Mapping[str, Any], now: float) -> int:
         """Take over baselines of an earlier run, also of routes that have had requests already;
@@ -250,12 +251,12 @@ class MLDetector:
                 continue
             series = self._make(method, route, now)
             try:
-                series.restore(row, now)
+                restore(series, row, now)
             except (KeyError, ValueError, IndexError, TypeError, AttributeError):
                 continue
             if known is not None:
                 # who counts there holds on to it
-                known.adopt(row, now)
+                adopt(known, row, now)
                 series = known
             self._series[(method, route)] = series
             if series.is_waiting and not series.is_queued:
@@ -284,7 +285,7 @@ class MLDetector:
         elsewhere.
         """
         for key, series in list(self._series.items()):
-            row = series.share()
+            row = share(series)
             if row is not None:
                 yield key, row
 
@@ -298,7 +299,7 @@ class MLDetector:
                 return False
             series = self._make(method, route, now)
         try:
-            series.hear(row, now)
+            hear(series, row, now)
         except (KeyError, ValueError, TypeError, AttributeError):
             return False
         self._series[(method, route)] = series

@@ -1,25 +1,19 @@
-"""One route under watch: its slice of traffic, and the parts that weigh it, tell it and learn it.
+"""One route under watch: the parts that weigh its slices (``intake.py``), tell and learn. Pure.
 
-A slice is weighed when ten seconds have passed since the last one and it holds a failure or more
-than a few slow answers; when all is calm, it may grow for half a minute. Pure; time is passed in.
+Time is passed in. What it says to other processes and leaves for the next start: ``moving.py``.
 """
 
 from collections.abc import Mapping
 from math import log
-from typing import Any
 
 from proxy.config import Detector as DetectorSettings
 from proxy.domain.anomaly import Anomaly
-from proxy.observability.baseline import Baseline, join_durations
+from proxy.observability.baseline import Baseline
 from proxy.observability.delta import Delta
 from proxy.observability.evidence import CREDIT_MAX, ERRORS_NEEDED, SLICE_S
 from proxy.observability.failures import OUTAGE, Failing, FailureWatch, Slice
-from proxy.observability.incident import (
-    IncidentEnd,
-    error_sentence,
-    latency_sentence,
-    severity_of,
-)
+from proxy.observability.incident import IncidentEnd
+from proxy.observability.intake import LATE_S, Intake
 from proxy.observability.latency import LatencyWatch, Slow
 from proxy.observability.ledger import Ledger
 from proxy.observability.lessons import HOLD_MAX_S, LEARN_S, Lessons
@@ -27,19 +21,12 @@ from proxy.observability.level import Level
 from proxy.observability.rollup import Minutes
 from proxy.observability.situation import Situation
 from proxy.observability.sketch import BUCKETS
+from proxy.observability.telling import failing_anomaly, slow_anomaly
 
 WARM_UP_S = 600.0
 WARM_UP_REQUESTS = 50
-LATE_S = 30.0
-"""A calm slice is weighed at last after so long."""
-HOT_ENOUGH, HOT_SHARE = 3, 6
-"""Slow answers, the usual ones between them taken off, that make a slice worth weighing: so many,
-or one for each six requests.
-"""
 STRETCHED_LEARN_S = 600.0
 """A level that keeps rising may be a leak: it becomes usual half as fast."""
-TURNED_BACK_S = 60.0
-"""A clock that was set back by more starts the evidence anew; by less, it is waited for."""
 NEW_NORMAL_S = 1800.0
 NEW_NORMAL_REQUESTS = 30
 SILENT_S = 1800.0
@@ -54,36 +41,20 @@ STUMBLE_S = 420.0
 """The same for errors, while less than half fails."""
 
 
-class Series:
+class Series(Intake):
     """Everything about one (method, route)."""
 
     __slots__ = (
-        "_before_error",
-        "_began",
-        "_cool_at",
-        "_durations",
-        "_error_runs",
-        "_errors",
-        "_failed_last",
-        "_first_error",
         "_followed",
-        "_heard",
-        "_hot_at",
-        "_hot_from",
-        "_hot_score",
         "_is_adopted",
-        "_last_error",
-        "_last_request",
         "_level_counts",
         "_level_from",
-        "_requests",
         "baseline",
-        "due",
         "failures",
         "first_seen",
+        "heard",
         "is_queued",
         "is_warm",
-        "late",
         "latency",
         "ledger",
         "lessons",
@@ -92,7 +63,6 @@ class Series:
         "minutes",
         "route",
         "situation",
-        "weighed",
     )
 
     def __init__(
@@ -103,6 +73,7 @@ class Series:
         now: float,
         situation: Situation | None = None,
     ) -> None:
+        super().__init__(now)
         self.situation = situation or Situation()
         self.method = method
         self.route = route
@@ -116,110 +87,12 @@ class Series:
         self.first_seen = now
         self.is_warm = False
         self.is_queued = False
-        self.weighed = now - SLICE_S
-        self.due = self.late = now
-        self._hot_from, self._hot_score = BUCKETS, 0
-        self._hot_at = self._cool_at = now
-        self._before_error = 0
-        self._durations: dict[int, int] = {}
-        self._requests = 0
-        self._errors = 0
-        self._error_runs = 0
-        self._first_error = self._last_error = now
-        self._failed_last = False
-        self._began = now
-        self._last_request = now
         self._followed = now
         self._is_adopted = False
         self._level_counts: dict[int, int] = {}
         self._level_from = now
-        self._heard: Delta | None = None
+        self.heard: Delta | None = None
         """Durations that other processes learned, waiting to be worth a new table."""
-
-    # --- every request ---------------------------------------------------------------------------
-
-    def take(self, bucket: int, status: int, failed: bool, now: float) -> bool:
-        """Put one request in the slice; True when the slice is due."""
-        if not self._requests:
-            self._began = now
-        self._requests += 1
-        score = self._hot_score
-        if failed:
-            self._errors += 1
-            if not self._failed_last:
-                self._error_runs += 1
-                self._failed_last = True
-            if self._errors == 1:
-                self._first_error, self._before_error = now, self._requests - 1
-            self._last_error = now
-            if not score:
-                self._hot_at, self._cool_at = now, self._last_request
-            score = HOT_ENOUGH
-        else:
-            self._failed_last = False
-            if status < 400:
-                durations = self._durations
-                durations[bucket] = durations.get(bucket, 0) + 1
-                if bucket > self._hot_from:
-                    if not score:
-                        self._hot_at, self._cool_at = now, self._last_request
-                    score += 1
-                elif score:
-                    score -= 1
-        self._hot_score = score
-        self._last_request = now
-        if now >= self.due and (
-            score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests or now >= self.late
-        ):
-            return True
-        return now < self.weighed - TURNED_BACK_S
-
-    def take_plain(self, buckets: list[int], ends: list[float], first: int) -> int:
-        """``take`` of 2xx answers side by side, from the one numbered ``first`` on: how many have
-        been taken in all when the slice is due, 0 when all are and it is not.
-        """
-        count = len(buckets)
-        if first == count:
-            return 0
-        if not self._requests:
-            self._began = ends[first]
-        requests, score, before = self._requests, self._hot_score, self._last_request
-        durations, hot_from, due, late = self._durations, self._hot_from, self.due, self.late
-        turned_back = self.weighed - TURNED_BACK_S
-        taken, is_due = first, False
-        while taken < count and not is_due:
-            bucket, now = buckets[taken], ends[taken]
-            taken += 1
-            requests += 1
-            durations[bucket] = durations.get(bucket, 0) + 1
-            if bucket > hot_from:
-                if not score:
-                    self._hot_at, self._cool_at = now, before
-                score += 1
-            elif score:
-                score -= 1
-            before = now
-            is_due = now < turned_back or (
-                now >= due and (score >= HOT_ENOUGH or HOT_SHARE * score >= requests or now >= late)
-            )
-        self._requests, self._hot_score, self._last_request = requests, score, before
-        self._failed_last = False
-        return taken if is_due else 0
-
-    @property
-    def is_waiting(self) -> bool:
-        return self._requests > 0
-
-    @property
-    def ripe_at(self) -> float:
-        """When the slice is weighed though no request comes any more."""
-        score = self._hot_score
-        is_hot = score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests
-        return self.due if is_hot else self.late
-
-    def discard(self) -> None:
-        self._durations, self._requests, self._errors, self._error_runs = {}, 0, 0, 0
-        self._hot_score = 0
 
     # --- every slice -----------------------------------------------------------------------------
 
@@ -322,61 +195,14 @@ class Series:
     # --- telling ---------------------------------------------------------------------------------
 
     def _tell_failing(self, found: Failing, now: float) -> Anomaly | None:
-        ratio = found.observed / found.usual
-        anomaly = Anomaly(
-            kind="error_rate",
-            method=self.method,
-            route=self.route,
-            onset=found.since,
-            detected_at=now,
-            baseline=found.usual,
-            observed=found.observed,
-            ratio=ratio,
-            sigma=found.sigma,
-            samples=found.requests,
-            severity=severity_of("error_rate", ratio, found.observed, found.per_minute),
-            explanation=error_sentence(
-                self.method,
-                self.route,
-                found.since,
-                found.observed,
-                found.usual,
-                found.sigma,
-                found.requests,
-                found.errors,
-            )
-            + self.situation.words(found.since),
-        )
+        words = self.situation.words(found.since)
+        anomaly = failing_anomaly(self.method, self.route, found, now, words)
         self.lessons.drop_counts(now)
         return self.ledger.report(anomaly, found.errors, now)
 
     def _tell_slow(self, found: Slow, now: float) -> Anomaly | None:
-        ratio = found.observed / found.baseline
-        per_minute = 60.0 * found.samples / max(10.0, now - found.since)
-        anomaly = Anomaly(
-            kind="latency",
-            method=self.method,
-            route=self.route,
-            onset=found.since,
-            detected_at=now,
-            baseline=found.baseline,
-            observed=found.observed,
-            ratio=ratio,
-            sigma=found.sigma,
-            samples=found.samples,
-            severity=severity_of("latency", ratio, found.observed, per_minute),
-            explanation=latency_sentence(
-                self.method,
-                self.route,
-                found.since,
-                found.observed,
-                found.baseline,
-                found.sigma,
-                found.samples,
-                found.what,
-            )
-            + self.situation.words(found.since),
-        )
+        words = self.situation.words(found.since)
+        anomaly = slow_anomaly(self.method, self.route, found, now, words)
         self._level_counts, self._level_from = {}, now
         self.lessons.drop_durations()
         self.level.began(now)
@@ -433,7 +259,7 @@ class Series:
             base.fade_to(now)
             base.learn(durations, requests, errors, runs)
             if now - self.first_seen >= WARM_UP_S and base.total >= WARM_UP_REQUESTS:
-                self._warm(now)
+                self.warm(now)
             return
         if "latency" in incidents:
             self._get_used(durations, now, ends)
@@ -446,7 +272,7 @@ class Series:
                 is_suspicious = self.failures.strongest >= ERRORS_SUSPICIOUS * ERRORS_NEEDED
                 lessons.teach_errors(base, is_suspicious, now)
 
-    def _warm(self, now: float) -> None:
+    def warm(self, now: float) -> None:
         self.baseline.rebuild()
         self.is_warm = True
         self._followed = now
@@ -469,7 +295,7 @@ class Series:
 
     def _settle(self, durations: Mapping[int, float], now: float) -> None:
         """These durations are what is usual from now on."""
-        self._heard = None
+        self.heard = None
         self.baseline.replace(durations)
         self.baseline.rebuild()
         self.level.new_normal(now)
@@ -487,114 +313,10 @@ class Series:
         self._level_counts = {}
         self._close("latency", "new_normal", now, ends)
 
-    # --- other processes -------------------------------------------------------------------------
-
-    def share(self) -> dict[str, Any] | None:
-        """JSON-able: what was learned here since the last call, for ``hear`` elsewhere; None when
-        that is nothing, or nobody is to be told.
-        """
-        fresh = self.baseline.unshared
-        if not fresh:
-            return None
-        self.baseline.unshared = Delta()
-        return {"first_seen": self.first_seen, **fresh.to_json()}
-
-    def hear(self, row: Mapping[str, Any], now: float) -> None:
-        """Learn what another process learned of this route, as if it had been seen here.
-
-        Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``AttributeError`` for what is no
-        ``share``, and has taken nothing then.
-        """
-        delta, first_seen = Delta.from_json(row), float(row["first_seen"])
-        self.first_seen = min(self.first_seen, first_seen)
-        self.baseline.hear_counts(delta, now)
-        if not self.is_warm:
-            self.baseline.hear_durations(delta, now)
-        elif self._heard is None:
-            self._heard = delta
-        else:
-            join_durations(self._heard, delta)
-
     def _learn_heard(self, now: float) -> None:
-        heard = self._heard
+        heard = self.heard
         if heard is None or sum(heard.durations.values()) < HEARD_WORTH * self.baseline.total:
             return
-        self._heard = None
+        self.heard = None
         self.baseline.hear_durations(heard, now)
         self.baseline.rebuild()
-
-    # --- moving ----------------------------------------------------------------------------------
-
-    def export(self) -> dict[str, Any]:
-        """JSON-able: the baseline (counts that add) and this process's own state beside it."""
-        return {
-            "first_seen": self.first_seen,
-            "baseline": self.baseline.to_json(),
-            "heard": None if self._heard is None else self._heard.to_json(),
-            "state": {
-                **{name: getattr(self, name) for name in _PLAIN},
-                **{name: {str(k): v for k, v in getattr(self, name).items()} for name in _COUNTS},
-                **{name: getattr(self, name).to_json() for name in _PARTS},
-            },
-        }
-
-    def adopt(self, row: Mapping[str, Any], now: float) -> None:
-        """``restore``, though requests have come already: what was learned of them is kept."""
-        young, is_warm = self.baseline, self.is_warm
-        if is_warm:
-            # it has judged by itself for minutes: only the counts are joined
-            self.baseline.add(Baseline.from_json(row["baseline"]))
-            self.baseline.rebuild()
-            return
-        self.restore(row, now)
-        self.baseline.add(young)
-
-    def restore(self, row: Mapping[str, Any], now: float) -> None:
-        """Go on where ``export`` stopped; without ``state`` the baseline spares a new warm-up.
-
-        Raises ``KeyError``, ``TypeError``, ``ValueError``, ``IndexError`` or ``AttributeError``
-        for what is no export.
-        """
-        baseline = Baseline.from_json(row["baseline"])
-        baseline.unshared = self.baseline.unshared
-        self.baseline = baseline
-        heard = row.get("heard")
-        self._heard = None if heard is None else Delta.from_json(heard)
-        self.first_seen = min(float(row["first_seen"]), now)
-        if self.baseline.total >= WARM_UP_REQUESTS:
-            self._warm(now)
-        state = row.get("state")
-        if state is None or "level" not in state:
-            return
-        for name in _PLAIN:
-            setattr(self, name, type(getattr(self, name))(state[name]))
-        for name in _COUNTS:
-            setattr(self, name, {int(k): int(v) for k, v in state[name].items()})
-        for name in _PARTS:
-            getattr(self, name).restore(state[name])
-
-
-_PLAIN = (
-    "is_warm",
-    "_is_adopted",
-    "weighed",
-    "due",
-    "late",
-    "_hot_from",
-    "_hot_score",
-    "_hot_at",
-    "_cool_at",
-    "_before_error",
-    "_requests",
-    "_errors",
-    "_error_runs",
-    "_first_error",
-    "_last_error",
-    "_failed_last",
-    "_began",
-    "_last_request",
-    "_followed",
-    "_level_from",
-)
-_COUNTS = ("_durations", "_level_counts")
-_PARTS = ("situation", "level", "latency", "failures", "ledger", "lessons")

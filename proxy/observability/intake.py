@@ -1,0 +1,142 @@
+"""One route's slice of traffic: what has come since the last one was weighed. Pure; no verdicts.
+
+Every request passes here, so it costs a count or two. A slice is due when ten seconds have passed
+since the last one and it holds a failure or more than a few slow answers; when all is calm, it may
+grow for half a minute.
+"""
+
+from proxy.observability.evidence import SLICE_S
+from proxy.observability.sketch import BUCKETS
+
+LATE_S = 30.0
+"""A calm slice is weighed at last after so long."""
+HOT_ENOUGH, HOT_SHARE = 3, 6
+"""Slow answers, the usual ones between them taken off, that make a slice worth weighing: so many,
+or one for each six requests.
+"""
+TURNED_BACK_S = 60.0
+"""A clock that was set back by more starts the evidence anew; by less, it is waited for."""
+
+
+class Intake:
+    """What a ``Series`` is to whoever counts requests. A base class and no part of it: one look-up
+    less for every request.
+    """
+
+    __slots__ = (
+        "_before_error",
+        "_began",
+        "_cool_at",
+        "_durations",
+        "_error_runs",
+        "_errors",
+        "_failed_last",
+        "_first_error",
+        "_hot_at",
+        "_hot_from",
+        "_hot_score",
+        "_last_error",
+        "_last_request",
+        "_requests",
+        "due",
+        "late",
+        "weighed",
+    )
+
+    def __init__(self, now: float) -> None:
+        self.weighed = now - SLICE_S
+        self.due = self.late = now
+        self._hot_from, self._hot_score = BUCKETS, 0
+        self._hot_at = self._cool_at = now
+        self._before_error = 0
+        self._durations: dict[int, int] = {}
+        self._requests = 0
+        self._errors = 0
+        self._error_runs = 0
+        self._first_error = self._last_error = now
+        self._failed_last = False
+        self._began = now
+        self._last_request = now
+
+    def take(self, bucket: int, status: int, failed: bool, now: float) -> bool:
+        """Put one request in the slice; True when the slice is due."""
+        if not self._requests:
+            self._began = now
+        self._requests += 1
+        score = self._hot_score
+        if failed:
+            self._errors += 1
+            if not self._failed_last:
+                self._error_runs += 1
+                self._failed_last = True
+            if self._errors == 1:
+                self._first_error, self._before_error = now, self._requests - 1
+            self._last_error = now
+            if not score:
+                self._hot_at, self._cool_at = now, self._last_request
+            score = HOT_ENOUGH
+        else:
+            self._failed_last = False
+            if status < 400:
+                durations = self._durations
+                durations[bucket] = durations.get(bucket, 0) + 1
+                if bucket > self._hot_from:
+                    if not score:
+                        self._hot_at, self._cool_at = now, self._last_request
+                    score += 1
+                elif score:
+                    score -= 1
+        self._hot_score = score
+        self._last_request = now
+        if now >= self.due and (
+            score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests or now >= self.late
+        ):
+            return True
+        return now < self.weighed - TURNED_BACK_S
+
+    def take_plain(self, buckets: list[int], ends: list[float], first: int) -> int:
+        """``take`` of 2xx answers side by side, from the one numbered ``first`` on: how many have
+        been taken in all when the slice is due, 0 when all are and it is not.
+        """
+        count = len(buckets)
+        if first == count:
+            return 0
+        if not self._requests:
+            self._began = ends[first]
+        requests, score, before = self._requests, self._hot_score, self._last_request
+        durations, hot_from, due, late = self._durations, self._hot_from, self.due, self.late
+        turned_back = self.weighed - TURNED_BACK_S
+        taken, is_due = first, False
+        while taken < count and not is_due:
+            bucket, now = buckets[taken], ends[taken]
+            taken += 1
+            requests += 1
+            durations[bucket] = durations.get(bucket, 0) + 1
+            if bucket > hot_from:
+                if not score:
+                    self._hot_at, self._cool_at = now, before
+                score += 1
+            elif score:
+                score -= 1
+            before = now
+            is_due = now < turned_back or (
+                now >= due and (score >= HOT_ENOUGH or HOT_SHARE * score >= requests or now >= late)
+            )
+        self._requests, self._hot_score, self._last_request = requests, score, before
+        self._failed_last = False
+        return taken if is_due else 0
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._requests > 0
+
+    @property
+    def ripe_at(self) -> float:
+        """When the slice is weighed though no request comes any more."""
+        score = self._hot_score
+        is_hot = score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests
+        return self.due if is_hot else self.late
+
+    def discard(self) -> None:
+        self._durations, self._requests, self._errors, self._error_runs = {}, 0, 0, 0
+        self._hot_score = 0
