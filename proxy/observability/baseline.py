@@ -11,10 +11,12 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate
 from math import exp, log, sqrt
+from operator import sub
 from typing import Any
 
 from proxy.observability.delta import Delta
-from proxy.observability.sketch import BUCKETS, GAMMA, VALUES, bucket_of, sparse
+from proxy.observability.sketch import BUCKETS, GAMMA, VALUES, bucket_of
+from proxy.observability.tally import FADING, Tally
 
 STEP_S = 300.0
 """Fading happens at multiples of this."""
@@ -83,7 +85,7 @@ class Baseline:
     )
 
     def __init__(self) -> None:
-        self.weights = array("d", bytes(8 * BUCKETS))
+        self.weights = Tally(FADING)
         self.total = 0.0
         self.requests = 0.0
         self.errors = 0.0
@@ -121,8 +123,8 @@ class Baseline:
             self._note(self.unshared, durations, requests, errors, runs)
 
     def _put(self, durations: Mapping[int, float]) -> None:
-        for bucket, weight in durations.items():
-            self.weights[bucket] += weight
+        self.weights.add(durations)
+        for weight in durations.values():
             self.total += weight
 
     def learn_counts(
@@ -155,7 +157,7 @@ class Baseline:
         if self.total * factor < FADE_STOPS_AT:
             factor = min(1.0, FADE_STOPS_AT / self.total) if self.total else 1.0
         if factor < 1.0:
-            self.weights = array("d", [w * factor for w in self.weights])
+            self.weights.scale(factor)
             self.total *= factor
 
     def fade_counts_to(self, now: float) -> None:
@@ -170,7 +172,7 @@ class Baseline:
 
     def replace(self, durations: Mapping[int, float]) -> None:
         """A new level became normal: forget the old durations, keep the error history."""
-        self.weights = array("d", bytes(8 * BUCKETS))
+        self.weights = Tally(FADING)
         self.total = 0.0
         self._put(durations)
 
@@ -204,7 +206,7 @@ class Baseline:
         """The same for durations; the table is not made anew."""
         self.fade_to(now)
         faded = _faded(delta.step, self.step or 0, LATENCY_HALF_LIFE_S)
-        self._put({bucket: weight * faded for bucket, weight in delta.durations.items()})
+        self._put({b: w * faded for b, w in delta.durations.items()})
 
     # --- asking ----------------------------------------------------------------------------------
 
@@ -239,14 +241,12 @@ class Baseline:
 
     def rebuild(self) -> None:
         """Make the table of log-likelihoods anew; about 0.2 ms, so once in minutes."""
-        weights = self.weights
-        first = next((b for b in range(BUCKETS) if weights[b] > WEIGHT_MIN), 0)
-        last = next((b for b in range(BUCKETS - 1, -1, -1) if weights[b] > WEIGHT_MIN), 0)
+        first, last = self.weights.ends(WEIGHT_MIN)
         self._ranks(first, last)
         radius = self._radius(first, last)
         margin = radius + 2
         start = max(0, first - margin)
-        row = self.weights[start : last + margin + 1].tolist()
+        row = self.weights.read(start, min(BUCKETS, last + margin + 1))
         smooth = _box(_box(row, radius), 2)
         scale = (1.0 - FLOOR_SHARE) / (sum(smooth) or 1.0)
         floor = FLOOR_SHARE / BUCKETS
@@ -259,7 +259,7 @@ class Baseline:
         self._table = table
 
     def _ranks(self, first: int, last: int) -> None:
-        sums = list(accumulate(self.weights[first : last + 1]))
+        sums = list(accumulate(self.weights.read(first, last + 1)))
         found = [min(last, first + bisect_right(sums, mark * self.total)) for mark in _MARKS]
         self.p25, self.p50, self.p75, self.p95, self.p99, top = found
         self.top = min(BUCKETS - 1, top + SHIFT_FIRST + SPAN - SHIFT_STEP)
@@ -267,7 +267,7 @@ class Baseline:
         self.readable = max(READABLE, min(READABLE_MAX, (spread / READABLE_TO) ** 2))
         # half as slow again, and by enough to be noticed
         self.tail_from = min(BUCKETS, max(self.p99 + 14, bucket_of(VALUES[self.p99] + NOTICED_MS)))
-        beyond = sum(self.weights[self.tail_from : last + 1])
+        beyond = sum(self.weights.read(self.tail_from, last + 1))
         self.tail_share = (beyond + 0.5) / (self.total + 100.0)
 
     def _radius(self, first: int, last: int) -> int:
@@ -287,8 +287,8 @@ class Baseline:
     def rank_share(self, bucket: int) -> float:
         """The mid-rank (0-1) of a bucket among the usual durations."""
         bucket = max(0, min(BUCKETS - 1, bucket))
-        below = sum(self.weights[:bucket])
-        return (below + 0.5 * self.weights[bucket]) / self.total if self.total else 0.5
+        *below, here = self.weights.read(0, bucket + 1)
+        return (sum(below) + 0.5 * here) / self.total if self.total else 0.5
 
     # --- moving ----------------------------------------------------------------------------------
 
@@ -296,7 +296,7 @@ class Baseline:
         return {
             "step": self.step,
             "counts_step": self.counts_step,
-            "durations": {str(b): w for b, w in sparse(self.weights).items()},
+            "durations": self.weights.to_json(),
             "requests": self.requests,
             "errors": self.errors,
             "runs": self.runs,
@@ -326,9 +326,7 @@ class Baseline:
         if steps:
             self.fade_to(max(steps) * STEP_S)
             other.fade_to(max(steps) * STEP_S)
-        for bucket, weight in enumerate(other.weights):
-            if weight:
-                self.weights[bucket] += weight
+        self.weights.add(other.weights.counts())
         self.total += other.total
         self.requests += other.requests
         self.errors += other.errors
@@ -358,16 +356,15 @@ def join_durations(mine: Delta, other: Delta) -> None:
     """Add the durations of ``other``; the older fade to the newer first."""
     step = max(mine.step, other.step)
     left = _faded(other.step, step, LATENCY_HALF_LIFE_S)
-    faded = {bucket: weight * left for bucket, weight in other.durations.items()}
+    faded = {b: w * left for b, w in other.durations.items()}
     mine.add_durations(faded, step, _faded(mine.step, step, LATENCY_HALF_LIFE_S))
 
 
 def _box(values: list[float], radius: int) -> list[float]:
-    """The moving average over ``2 * radius + 1`` buckets; outside there is nothing."""
+    """The moving sum over ``2 * radius + 1`` buckets; outside there is nothing."""
     pad = [0.0] * radius
     sums = [0.0, *accumulate([*pad, *values, *pad])]
-    width = 2 * radius + 1
-    return [(high - low) / width for low, high in zip(sums, sums[width:], strict=False)]
+    return list(map(sub, sums[2 * radius + 1 :], sums))
 
 
 def scattered(runs: float, expected: float) -> float:

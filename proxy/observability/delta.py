@@ -6,7 +6,7 @@ Durations and counts fade at different moments (``baseline.py``), so each has it
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.observability.sketch import BUCKETS
+from proxy.observability.tally import FADING, Tally
 
 COUNT_MAX = 1e15
 """More than any traffic: what says so is no delta."""
@@ -19,7 +19,7 @@ class Delta:
 
     def __init__(self) -> None:
         self.step = 0
-        self.durations: dict[int, float] = {}
+        self.durations = Tally(FADING)
         self.counts_step = 0
         self.requests = 0.0
         self.errors = 0.0
@@ -31,12 +31,10 @@ class Delta:
 
     def add_durations(self, durations: Mapping[int, float], step: int, faded: float) -> None:
         """Add what was learned at ``step``; what is there already fades by ``faded`` first."""
-        mine = self.durations
         if faded < 1.0:
-            mine = self.durations = {b: w * faded for b, w in mine.items()}
+            self.durations.scale(faded)
         self.step = step
-        for bucket, weight in durations.items():
-            mine[bucket] = mine.get(bucket, 0.0) + weight
+        self.durations.add(durations)
 
     def add_counts(
         self, requests: float, errors: float, runs: float, step: int, faded: float
@@ -50,7 +48,7 @@ class Delta:
     def to_json(self) -> dict[str, Any]:
         return {
             "step": self.step,
-            "durations": {str(b): w for b, w in self.durations.items()},
+            "durations": self.durations.to_json(),
             "counts_step": self.counts_step,
             "counts": [self.requests, self.errors, self.runs, self.scatter],
         }
@@ -62,13 +60,12 @@ class Delta:
         """
         made = cls()
         made.step, made.counts_step = int(data["step"]), int(data["counts_step"])
-        made.durations = {int(b): float(w) for b, w in data["durations"].items()}
+        made.durations = Tally.from_json(data["durations"], FADING)
         counts = [float(x) for x in data["counts"]]
         made.requests, made.errors, made.runs, made.scatter = counts
-        if any(not 0 <= b < BUCKETS for b in made.durations):
-            raise ValueError("no such bucket")
+        durations = made.durations.counts()
         # NaN fails the comparison, too
-        if not all(0.0 <= x < COUNT_MAX for x in [*made.durations.values(), *counts[:3]]):
+        if not all(0.0 <= x < COUNT_MAX for x in [*counts[:3], *durations.values()]):
             raise ValueError("weights are counts")
         if not abs(made.scatter) < COUNT_MAX:
             raise ValueError("scatter is a number")

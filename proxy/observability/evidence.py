@@ -11,6 +11,7 @@ from operator import add, sub
 from typing import Any
 
 from proxy.observability.baseline import SHIFTS, Baseline
+from proxy.observability.tally import FADING, Tally
 
 SLICE_S = 10.0
 NEEDED = 10.0
@@ -28,6 +29,8 @@ RATIO_MIN = 1.55
 RUN_KEEP = 1.0 - 1.0 / 90.0
 """A run remembers ninety slices: what was mild for an hour must not dilute what is bad now."""
 RUN_HALVES = 90
+FORGET = 0.1
+"""Of a count no more is kept."""
 
 
 def weighed(baseline: Baseline, durations: Mapping[int, int], level: int) -> list[float]:
@@ -58,10 +61,11 @@ class SlowRun:
         self.rising = False
         self.since = 0.0
         self.slices = 0
-        self.counts: dict[int, float] = {}
+        self.counts = Tally(FADING)
 
     def reset(self) -> None:
-        self.profile, self.counts = [], {}
+        self.profile = []
+        self.counts.clear()
         self.evidence, self.slices, self.rising = 0.0, 0, False
 
     def add(
@@ -93,14 +97,12 @@ class SlowRun:
         self.rising = evidence > self.evidence
         self.evidence = evidence
         self.slices += 1
-        counts = self.counts
         if not self.slices % RUN_HALVES:
-            counts = self.counts = {b: 0.5 * c for b, c in counts.items() if c > 0.1}
-        for bucket, count in durations.items():
-            counts[bucket] = counts.get(bucket, 0) + count
+            self.counts.halve(FORGET)
+        self.counts.add(durations)
 
     def to_json(self) -> list[Any]:
-        counts = {str(b): c for b, c in self.counts.items()}
+        counts = self.counts.to_json()
         return [self.profile, self.evidence, self.rising, self.since, self.slices, counts]
 
     @classmethod
@@ -112,7 +114,7 @@ class SlowRun:
         made.profile = [float(x) for x in profile]
         made.evidence, made.rising = float(evidence), bool(rising)
         made.since, made.slices = float(since), int(slices)
-        made.counts = {int(b): float(c) for b, c in counts.items()}
+        made.counts = Tally.from_json(counts, FADING)
         return made
 
 

@@ -5,7 +5,6 @@ later day, is expected: it stays quiet as long as it is no worse and lasts no lo
 never a habit.
 """
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,13 +40,16 @@ class _Past:
 class Habits:
     """The last incidents of one route, or of all of them."""
 
-    __slots__ = ("_past",)
+    __slots__ = ("_most", "_past")
 
     def __init__(self, most: int = HABITS_MAX) -> None:
-        self._past: deque[_Past] = deque(maxlen=most)
+        self._most = most
+        # most routes have none, and an empty deque takes half a kilobyte
+        self._past: list[_Past] = []
 
     def remember(self, anomaly: Anomaly, ended: float) -> None:
         self._past.append(_Past(anomaly.kind, anomaly.onset, ended, anomaly.ratio))
+        del self._past[: -self._most]
 
     def expected_until(self, anomaly: Anomaly) -> float | None:
         """Until when an incident like this is the usual thing; None when it is news."""
@@ -103,8 +105,7 @@ class Habits:
     def join(self, others: Iterable["Habits"]) -> None:
         """Become the latest of what all ``others`` remember."""
         every = [past for other in others for past in other._past]
-        self._past.clear()
-        self._past.extend(sorted(every, key=lambda p: p.ended))
+        self._past = sorted(every, key=lambda p: p.ended)[-self._most :]
 
     def to_json(self) -> list[list[Any]]:
         return [[p.kind, p.onset, p.ended, p.ratio] for p in self._past]
@@ -114,6 +115,7 @@ class Habits:
         made = cls()
         for kind, onset, ended, ratio in data:
             made._past.append(_Past(str(kind), float(onset), float(ended), float(ratio)))
+        del made._past[: -made._most]
         return made
 
 

@@ -16,6 +16,7 @@ from proxy.observability.evidence import (
 )
 from proxy.observability.level import Level, peak
 from proxy.observability.sketch import BUCKETS, VALUES, quantiles
+from proxy.observability.tally import Tally
 
 SLOWER_MS = 10.0
 """Nobody notices less, whatever the ratio."""
@@ -85,7 +86,7 @@ class LatencyWatch:
         self.needed = NEEDED * sigma_min / 3.0
         self.run = SlowRun()
         self.tail = ShareSum()
-        self._tail_counts: dict[int, float] = {}
+        self._tail_counts = Tally()
         self._slow_at, self._normal_to = -1, FIRST_SLOW
         self._back = 0.0
 
@@ -142,8 +143,7 @@ class LatencyWatch:
         if not self.tail.total:
             counts.clear()
             return
-        for bucket, count in durations.items():
-            counts[bucket] = counts.get(bucket, 0) + count
+        counts.add(durations)
 
     # --- verdicts --------------------------------------------------------------------------------
 
@@ -160,7 +160,8 @@ class LatencyWatch:
     def _shifted(self, base: Baseline, level: Level, now: float) -> Slow | None:
         run = self.run
         span = now - run.since
-        n = sum(run.counts.values())
+        counts = run.counts.counts()
+        n = sum(counts.values())
         if n < REQUESTS_MIN or span < SPANS_S[0][1]:
             return None
         position = peak(run.profile, SHIFTS)
@@ -170,14 +171,14 @@ class LatencyWatch:
             return None
         if factor < level.least[level.scale(span)] or span < _span_needed(least):
             return None
-        p50, p95 = quantiles(run.counts, (0.5, 0.95))
+        p50, p95 = quantiles(counts, (0.5, 0.95))
         assert p50 is not None
         assert p95 is not None
         usual_p50, usual_p95 = _usual(base.p50, level), _usual(base.p95, level)
         if p95 - usual_p95 < SLOWER_MS and p50 - usual_p50 < SLOWER_MS:
             return None
         shift = level.shift
-        rank = sum(c * base.rank_share(b - shift) for b, c in run.counts.items()) / n
+        rank = sum(c * base.rank_share(b - shift) for b, c in counts.items()) / n
         sigma = (rank - 0.5) * (12.0 * n) ** 0.5
         if sigma < self.sigma_min:
             return None
@@ -197,7 +198,7 @@ class LatencyWatch:
             return None
         share = tail.hits / tail.requests
         sigma = poisson_sigma(tail.hits, base.tail_share * tail.requests)
-        p99 = quantiles(self._tail_counts, (0.99,))[0]
+        p99 = quantiles(self._tail_counts.counts(), (0.99,))[0]
         usual = _usual(base.p99, level)
         if p99 is None or p99 - usual < SLOWER_MS:
             return None
@@ -219,12 +220,12 @@ class LatencyWatch:
     def forget(self) -> None:
         self.run.reset()
         self.tail.reset()
-        self._tail_counts = {}
+        self._tail_counts.clear()
 
     # --- moving ----------------------------------------------------------------------------------
 
     def to_json(self) -> list[Any]:
-        counts = {str(b): c for b, c in self._tail_counts.items()}
+        counts = self._tail_counts.to_json()
         back = [self._slow_at, self._normal_to, self._back]
         return [self.run.to_json(), self.tail.to_json(), counts, back]
 
@@ -232,7 +233,7 @@ class LatencyWatch:
         """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what is no watch."""
         run, tail, counts, (slow_at, normal_to, back) = data
         self.run, self.tail = SlowRun.from_json(run), ShareSum.from_json(tail)
-        self._tail_counts = {int(b): float(c) for b, c in counts.items()}
+        self._tail_counts = Tally.from_json(counts)
         self._slow_at, self._normal_to, self._back = int(slow_at), int(normal_to), float(back)
 
 

@@ -85,6 +85,12 @@ class Ledger:
         incident.anomaly = replace(incident.anomaly, detected_at=now)
         return incident.anomaly
 
+    def forget(self, now: float) -> None:
+        """What ended so long ago that it cannot open again."""
+        for kind, incident in list(self._closed.items()):
+            if now - incident.last_seen >= self._dedup_s:
+                del self._closed[kind]
+
     # --- moving ----------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:

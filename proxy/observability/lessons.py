@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from proxy.observability.baseline import Baseline, scattered
+from proxy.observability.tally import Tally
 
 LEARN_S = 300.0
 ERRORS_LEARN_S = 1800.0
@@ -40,15 +41,12 @@ class Lessons:
     __slots__ = ("_errors", "_fresh", "_waiting", "_windows")
 
     def __init__(self, now: float) -> None:
-        self._fresh: dict[int, float] = {}
-        self._waiting: dict[int, float] = {}
+        self._fresh, self._waiting = Tally(), Tally()
         self._windows = 0
         self._errors = _Errors(now)
 
     def add_durations(self, durations: Mapping[int, int]) -> None:
-        fresh = self._fresh
-        for bucket, count in durations.items():
-            fresh[bucket] = fresh.get(bucket, 0) + count
+        self._fresh.add(durations)
 
     def add_counts(self, requests: int, errors: int, runs: int, base: Baseline, now: float) -> None:
         counted = self._errors
@@ -65,33 +63,32 @@ class Lessons:
 
     def drop_durations(self) -> None:
         """An incident was told: what was lately seen is part of it."""
-        self._fresh, self._waiting, self._windows = {}, {}, 0
+        self._fresh, self._waiting, self._windows = Tally(), Tally(), 0
 
     def drop_counts(self, now: float) -> None:
         self._errors = _Errors(now)
 
     @property
     def seen(self) -> float:
-        return sum(self._fresh.values(), 0.0) + sum(self._waiting.values(), 0.0)
+        return self._fresh.total + self._waiting.total
 
     def latest(self) -> dict[int, float]:
         """What was seen in the last windows, taken out."""
         latest = self._waiting
-        for bucket, count in self._fresh.items():
-            latest[bucket] = latest.get(bucket, 0) + count
+        latest.add(self._fresh.counts())
         self.drop_durations()
-        return latest
+        return latest.counts()
 
     def teach_durations(self, base: Baseline, now: float) -> None:
         """Learn the window before the last, once this one is worth a new table."""
         self._windows += 1
         enough = WORTH * base.total
-        if self._windows < WINDOWS_MAX and sum(self._fresh.values()) < enough:
+        if self._windows < WINDOWS_MAX and self._fresh.total < enough:
             return
         base.fade_to(now)
-        base.learn(self._waiting, 0, 0)
+        base.learn(self._waiting.counts(), 0, 0)
         base.rebuild()
-        self._waiting, self._fresh, self._windows = self._fresh, {}, 0
+        self._waiting, self._fresh, self._windows = self._fresh, Tally(), 0
 
     def is_time_for_errors(self, base: Baseline, now: float) -> bool:
         usual = ERRORS_LEARN_S if base.requests >= ERRORS_KNOWN else LEARN_S
@@ -110,8 +107,8 @@ class Lessons:
     def to_json(self) -> list[Any]:
         errors = self._errors
         return [
-            {str(b): c for b, c in self._fresh.items()},
-            {str(b): c for b, c in self._waiting.items()},
+            self._fresh.to_json(),
+            self._waiting.to_json(),
             self._windows,
             errors.fresh,
             errors.waiting,
@@ -121,8 +118,7 @@ class Lessons:
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what are no lessons."""
         fresh, waiting, windows, seen, held, errors = data
-        self._fresh = {int(b): float(c) for b, c in fresh.items()}
-        self._waiting = {int(b): float(c) for b, c in waiting.items()}
+        self._fresh, self._waiting = Tally.from_json(fresh), Tally.from_json(waiting)
         self._windows = int(windows)
         # what an earlier version wrote knows no minutes
         since, minute_since, requests, runs = (

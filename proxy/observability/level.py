@@ -6,10 +6,11 @@ one, and the *step*, how far it gets from where it was just before. A slowdown o
 weighed against minutes, and one of half an hour against half hours.
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from math import exp, log
 from operator import add
-from typing import Any
+from typing import Any, Union
 
 from proxy.observability.baseline import LOG_GAMMA, NEUTRAL, SHIFT_FIRST, SHIFT_STEP, SHIFTS
 from proxy.observability.evidence import FIRST_SLOW, RATIO_MIN
@@ -51,8 +52,12 @@ GRID = SHIFT_STEP * LOG_GAMMA
 """Natural log between two hypotheses."""
 LOGS = tuple((SHIFT_FIRST + SHIFT_STEP * k) * LOG_GAMMA for k in range(SHIFTS))
 
-Strayed = tuple[float, int, float, float, float]
-"""When, at which scale, wander and step squared (chance taken off), and chance's variance."""
+Row = Union[list[float], "array[float]"]
+"""One number per hypothesis; what waits for minutes is an array, a third the size."""
+STRAYED = 5
+"""What is noted of a window, number after number: when, at which scale, wander and step squared
+(chance taken off), and chance's variance.
+"""
 
 
 class Level:
@@ -98,17 +103,18 @@ class Level:
         self.step = [STEP_SHARE * w for w in self.wander]
         self._step_weights = [0.0] * len(SCALES_S)
         self._step_sums = [0.0] * len(SCALES_S)
-        self._vectors: list[list[float] | None] = [None] * len(SCALES_S)
+        self._vectors: list[Row | None] = [None] * len(SCALES_S)
         self._n = [0] * len(SCALES_S)
         self._from = [now] * len(SCALES_S)
         self._usual: float | None = None
         self._faster = 0
-        self._pending: list[Strayed] = []
-        self._unfollowed: list[float] | None = None
-        self._lately = [0.0] * SHIFTS
+        self._pending: array[float] = array("d")
+        """``STRAYED`` numbers each."""
+        self._unfollowed: Row | None = None
+        self._lately: Row = _nil()
         self._recent, self._recent_chance = 0.0, 0.0
         self._references = [(0.0, 0.0)] * len(SCALES_S)
-        self._profile = [0.0] * SHIFTS
+        self._profile: Row = _nil()
         self._price()
 
     # --- every slice -----------------------------------------------------------------------------
@@ -143,8 +149,10 @@ class Level:
         self._vectors[window], self._n[window], self._from[window] = None, 0, now
         if window == 0:
             old = self._unfollowed
-            self._unfollowed = vector if old is None else list(map(add, old, vector))
-            self._lately = [RECENT_KEEP * x + y for x, y in zip(self._lately, vector, strict=True)]
+            vector = array("d", vector)
+            self._unfollowed = vector if old is None else array("d", map(add, old, vector))
+            lately = [RECENT_KEEP * x + y for x, y in zip(self._lately, vector, strict=True)]
+            self._lately = array("d", lately)
         self._measure(window, vector, age, now)
         coarser = window + 1
         if coarser == len(SCALES_S):
@@ -152,12 +160,12 @@ class Level:
         if not self._n[coarser]:
             self._vectors[coarser], self._from[coarser] = vector, now - age
         else:
-            self._vectors[coarser] = list(map(add, self._vectors[coarser] or vector, vector))
+            self._vectors[coarser] = array("d", map(add, self._vectors[coarser] or vector, vector))
         self._n[coarser] += n
         if now - self._from[coarser] >= SCALES_S[coarser]:
             self._close(coarser, now)
 
-    def _measure(self, window: int, vector: list[float], age: float, now: float) -> None:
+    def _measure(self, window: int, vector: Row, age: float, now: float) -> None:
         read = _read(vector)
         reference, reference_chance = self._references[window]
         self._references[window] = (self._recent + self.drift * LOG_GAMMA, self._recent_chance)
@@ -177,10 +185,10 @@ class Level:
         stepped = _bounded(level - reference)
         # a quiet route's window lasts longer than its name says
         scale = max(window, self.scale(0.7 * age))
-        self._pending.append(
+        self._pending.extend(
             (now, scale, strayed**2 - chance, stepped**2 - chance - reference_chance, chance)
         )
-        del self._pending[:-PENDING_MAX]
+        del self._pending[: -PENDING_MAX * STRAYED]
 
     def _calm(self, now: float) -> None:
         """Where the level is now, and what has been seen and no incident came of."""
@@ -190,9 +198,14 @@ class Level:
         if read is not None:
             self._recent = max(RECENT_MIN, min(RECENT_MAX, read[0]))
             self._recent_chance = min(w * w, read[1])
-        ripe = [p for p in self._pending if p[0] <= now - PENDING_S]
-        self._pending = self._pending[len(ripe) :]
-        for _, scale, squared, step_squared, chance in ripe:
+        pending = self._pending
+        ripe = sum(at <= now - PENDING_S for at in pending[::STRAYED]) * STRAYED
+        self._pending = pending[ripe:]
+        for n in range(0, ripe, STRAYED):
+            scale, squared, step_squared, chance = (
+                int(pending[n + 1]),
+                *pending[n + 2 : n + STRAYED],
+            )
             self._learn(scale, squared, chance)
             weight = 1.0 / (self.step[scale] ** 2 + chance) ** 2
             self._step_weights[scale] = KEEP[scale] * self._step_weights[scale] + weight
@@ -241,7 +254,7 @@ class Level:
 
     def began(self, now: float) -> None:
         """An incident was told: what was just seen is no wander."""
-        self._pending = []
+        self._pending = array("d")
         self.restart(now)
 
     def came_back(self, ratio_log: float) -> None:
@@ -262,7 +275,7 @@ class Level:
     def new_normal(self, now: float) -> None:
         self._usual = None
         self._faster = 0
-        self._profile = [0.0] * SHIFTS
+        self._profile = _nil()
         self.drift, self.shift, self._recent = 0.0, 0, 0.0
         self.restart(now)
 
@@ -273,7 +286,7 @@ class Level:
         self._from = [now] * len(SCALES_S)
         self._references = [(self._recent + self.drift * LOG_GAMMA, 0.0)] * len(SCALES_S)
         self._unfollowed = None
-        self._lately = [0.0] * SHIFTS
+        self._lately = _nil()
 
     # --- following the day -----------------------------------------------------------------------
 
@@ -283,7 +296,8 @@ class Level:
         if window is None:
             return
         before = self.shift
-        self._profile = [LEVEL_KEEP * p + w for p, w in zip(self._profile, window, strict=True)]
+        profile = [LEVEL_KEEP * p + w for p, w in zip(self._profile, window, strict=True)]
+        self._profile = array("d", profile)
         w = self.wander[1]
         seen = [
             p - 0.5 * (x / w) ** 2
@@ -295,10 +309,10 @@ class Level:
         self.shift = round(self.drift)
         if self.shift != before:
             by = (self.shift - before) / SHIFT_STEP
-            self._profile = moved(self._profile, by)
-            self._lately = moved(self._lately, by)
+            self._profile = array("d", moved(self._profile, by))
+            self._lately = array("d", moved(self._lately, by))
             self._recent -= (self.shift - before) * LOG_GAMMA
-            self._vectors = [None if v is None else moved(v, by) for v in self._vectors]
+            self._vectors = [None if v is None else array("d", moved(v, by)) for v in self._vectors]
 
     # --- moving ----------------------------------------------------------------------------------
 
@@ -307,15 +321,17 @@ class Level:
             "drift": self.drift,
             "wander": [self.wander, self._sums, self._weights],
             "step": [self.step, self._step_sums, self._step_weights],
-            "vectors": self._vectors,
+            "vectors": [None if v is None else list(v) for v in self._vectors],
             "n": self._n,
             "from": self._from,
             "usual": [self._usual, self._faster],
-            "pending": self._pending,
+            "pending": [
+                list(self._pending[n : n + STRAYED]) for n in range(0, len(self._pending), STRAYED)
+            ],
             "recent": [self._recent, self._recent_chance, self._references],
-            "lately": self._lately,
-            "unfollowed": self._unfollowed,
-            "profile": self._profile,
+            "lately": list(self._lately),
+            "unfollowed": None if self._unfollowed is None else list(self._unfollowed),
+            "profile": list(self._profile),
             "tables": [self.least, self.first_slow, self.tail_margin, self.costs],
         }
 
@@ -335,13 +351,12 @@ class Level:
             raise ValueError("one of each per scale")
         usual, faster = data["usual"]
         self._usual, self._faster = None if usual is None else float(usual), int(faster)
-        self._pending = [
-            (float(at), int(scale), float(far), float(step), float(chance))
-            for at, scale, far, step, chance in data["pending"]
-        ]
-        self._lately = _vector(data["lately"]) or [0.0] * SHIFTS
+        self._pending = array("d")
+        for at, scale, far, step, chance in data["pending"]:
+            self._pending.extend((float(at), int(scale), float(far), float(step), float(chance)))
+        self._lately = _vector(data["lately"]) or _nil()
         self._unfollowed = _vector(data["unfollowed"])
-        self._profile = _vector(data["profile"]) or [0.0] * SHIFTS
+        self._profile = _vector(data["profile"]) or _nil()
         least, first_slow, margin, costs = data["tables"]
         self.least, self.first_slow = _floats(least), [int(k) for k in first_slow]
         self.tail_margin = int(margin)
@@ -368,15 +383,19 @@ def _floats(row: Sequence[float]) -> list[float]:
     return [float(x) for x in row]
 
 
-def _vector(row: Sequence[float] | None) -> list[float] | None:
+def _vector(row: Sequence[float] | None) -> Row | None:
     if row is None:
         return None
     if len(row) != SHIFTS:
         raise ValueError("one value per hypothesis")
-    return [float(x) for x in row]
+    return array("d", [float(x) for x in row])
 
 
-def _read(vector: list[float]) -> tuple[float, float] | None:
+def _nil() -> "array[float]":
+    return array("d", bytes(8 * SHIFTS))
+
+
+def _read(vector: Row) -> tuple[float, float] | None:
     """The likeliest level and the variance that chance alone gives it; None when it tells none."""
     k = max(range(1, SHIFTS - 1), key=vector.__getitem__)
     bend = (2 * vector[k] - vector[k - 1] - vector[k + 1]) / GRID**2
@@ -396,7 +415,7 @@ def peak(values: Sequence[float], end: int) -> float:
     return float(k)
 
 
-def moved(values: list[float], by: float) -> list[float]:
+def moved(values: Row, by: float) -> list[float]:
     """``values`` read ``by`` places further on (less than one), between the points linearly."""
     if by < 0:
         return moved(values[::-1], -by)[::-1]

@@ -10,6 +10,7 @@ from typing import Any
 from proxy.observability.baseline import Baseline, join_durations
 from proxy.observability.delta import Delta
 from proxy.observability.series import WARM_UP_REQUESTS, Series
+from proxy.observability.tally import Tally
 
 # --- other processes -----------------------------------------------------------------------------
 
@@ -53,7 +54,8 @@ def export(series: Series) -> dict[str, Any]:
         "heard": None if series.heard is None else series.heard.to_json(),
         "state": {
             **{name: getattr(series, name) for name in _PLAIN},
-            **{name: {str(k): v for k, v in getattr(series, name).items()} for name in _COUNTS},
+            "_durations": {str(b): n for b, n in series._durations.items()},
+            "_level_counts": series._level_counts.to_json(),
             **{name: getattr(series, name).to_json() for name in _PARTS},
         },
     }
@@ -90,8 +92,8 @@ def restore(series: Series, row: Mapping[str, Any], now: float) -> None:
         return
     for name in _PLAIN:
         setattr(series, name, type(getattr(series, name))(state[name]))
-    for name in _COUNTS:
-        setattr(series, name, {int(k): int(v) for k, v in state[name].items()})
+    series._durations = {int(b): int(n) for b, n in state["_durations"].items()}
+    series._level_counts = Tally.from_json(state["_level_counts"])
     for name in _PARTS:
         getattr(series, name).restore(state[name])
 
@@ -118,5 +120,4 @@ _PLAIN = (
     "_followed",
     "_level_from",
 )
-_COUNTS = ("_durations", "_level_counts")
 _PARTS = ("situation", "level", "latency", "failures", "ledger", "lessons")

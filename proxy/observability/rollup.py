@@ -5,11 +5,11 @@ A window of five minutes is the running minute and the four before it. Counts ad
 workers' windows are merged by adding (``merge_counts``). Knows nothing of what is normal.
 """
 
-from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.observability.sketch import BUCKETS, quantiles, sparse
+from proxy.observability.sketch import quantiles
+from proxy.observability.tally import Tally
 
 WINDOW_MINUTES = 5
 SERIES_MINUTES = 30
@@ -107,13 +107,12 @@ class _Minute:
         self.number = -1
         self.begins = self.ends = 0.0
         self.requests = self.client_errors = self.errors = 0
-        self.durations = _small_counts()
-        self.failed: dict[int, float] = {}
+        self.durations = Tally()
+        self.failed: dict[int, float] | None = None
 
     def restart(self, number: int) -> None:
-        if self.requests:
-            self.durations = _small_counts()
-            self.failed = {}
+        self.durations.clear()
+        self.failed = None
         self.number = number
         self.begins = number * MINUTE_S
         self.ends = self.begins + MINUTE_S
@@ -123,23 +122,35 @@ class _Minute:
         self.requests += other.requests
         self.client_errors += other.client_errors
         self.errors += other.errors
-        if max(self.requests, other.requests) > NARROW_MAX:
-            self.durations = array("I", self.durations)
-        for bucket, count in sparse(other.durations).items():
-            self.durations[bucket] += int(count)
-        _add(self.failed, other.failed)
+        self.durations.add(other.durations.counts())
+        if other.failed:
+            self.failed = self.failed or {}
+            _add(self.failed, other.failed)
 
+    def fail(self, bucket: int) -> None:
+        self.errors += 1
+        failed = self.failed
+        if failed is None:
+            failed = self.failed = {}
+        failed[bucket] = failed.get(bucket, 0) + 1
 
-NARROW_MAX = 65535
+    def keep(self, counts: WindowCounts) -> None:
+        """Be a sum of minutes."""
+        self.requests, self.client_errors = counts.requests, counts.client_errors
+        self.errors, self.failed = counts.errors, counts.failed_durations.copy()
+        self.durations.add(counts.durations)
 
-
-def _small_counts() -> "array[int]":
-    """An empty row that counts up to 65,535 per bucket; a minute with more gets a wider one."""
-    return array("H", bytes(2 * BUCKETS))
+    def counts(self) -> WindowCounts:
+        durations, failed = self.durations.counts(), self.failed
+        if failed is None:
+            return WindowCounts(self.requests, self.client_errors, self.errors, durations)
+        return WindowCounts(
+            self.requests, self.client_errors, self.errors, durations, failed.copy()
+        )
 
 
 class Minutes:
-    """A ring of the last ``length`` minutes of one series. Memory: 1.2 KB a minute, made when
+    """A ring of the last ``length`` minutes of one series. Memory: half a KB a minute, made when
     first needed.
     """
 
@@ -149,7 +160,7 @@ class Minutes:
         self.length = length
         self._ring: list[_Minute | None] = [None] * length
         self._current = _Minute()
-        self._closed: tuple[int, int, WindowCounts] | None = None
+        self._closed: tuple[int, int, _Minute] | None = None
         """The sum from one minute up to, without, another: asked for every second, and the same
         until the minute turns.
         """
@@ -161,14 +172,16 @@ class Minutes:
             minute = self._turn(int(now // MINUTE_S))
         minute.requests += 1
         if failed:
-            minute.errors += 1
-            minute.failed[bucket] = minute.failed.get(bucket, 0) + 1
+            minute.fail(bucket)
             return
+        durations = minute.durations
+        at = bucket - durations.low
+        if not 0 <= at < len(durations.row):
+            at = durations.place(bucket)
         try:
-            minute.durations[bucket] += 1
+            durations.row[at] += 1
         except OverflowError:
-            minute.durations = array("I", minute.durations)
-            minute.durations[bucket] += 1
+            durations.widen()[at] += 1
         if 400 <= status < 500:
             minute.client_errors += 1
 
@@ -183,12 +196,19 @@ class Minutes:
             return
         minute.requests += len(buckets)
         durations = minute.durations
+        low, row = durations.low, durations.row
+        width = len(row)
         for bucket in buckets:
+            at = bucket - low
+            if not 0 <= at < width:
+                at = durations.place(bucket)
+                low, row = durations.low, durations.row
+                width = len(row)
             try:
-                durations[bucket] += 1
+                row[at] += 1
             except OverflowError:
-                durations = minute.durations = array("I", durations)
-                durations[bucket] += 1
+                row = durations.widen()
+                row[at] += 1
 
     def _turn(self, number: int) -> _Minute:
         place = number % self.length
@@ -227,16 +247,16 @@ class Minutes:
         # does not change meanwhile either
         total = self._before(oldest, newest + 1)
         if current.requests:
-            total.add(_counts(current))
+            total.add(current.counts())
         return total
 
     def _before(self, oldest: int, end: int) -> WindowCounts:
         """A fresh copy of the sum without the minute that is being counted."""
         if self._closed is None or self._closed[:2] != (oldest, end):
-            self._closed = (oldest, end, self._sum(oldest, end, but=self._current.number))
-        total = WindowCounts()
-        total.add(self._closed[2])
-        return total
+            kept = _Minute()
+            kept.keep(self._sum(oldest, end, but=self._current.number))
+            self._closed = (oldest, end, kept)
+        return self._closed[2].counts()
 
     def _sum(self, oldest: int, end: int, *, but: int = -1) -> WindowCounts:
         total = WindowCounts()
@@ -244,7 +264,7 @@ class Minutes:
             if minute is None or not minute.requests or minute.number == but:
                 continue
             if oldest <= minute.number < end:
-                total.add(_counts(minute))
+                total.add(minute.counts())
         return total
 
     def series(self, now: float) -> dict[int, WindowCounts]:
@@ -255,14 +275,4 @@ class Minutes:
             for m in self._ring
             if m is not None and m.requests and newest - self.length < m.number <= newest
         ]
-        return {m.number: _counts(m) for m in sorted(kept, key=lambda m: m.number)}
-
-
-def _counts(minute: _Minute) -> WindowCounts:
-    return WindowCounts(
-        minute.requests,
-        minute.client_errors,
-        minute.errors,
-        sparse(minute.durations),
-        dict(minute.failed),
-    )
+        return {m.number: m.counts() for m in sorted(kept, key=lambda m: m.number)}

@@ -21,6 +21,7 @@ from proxy.observability.level import Level
 from proxy.observability.rollup import Minutes
 from proxy.observability.situation import Situation
 from proxy.observability.sketch import BUCKETS
+from proxy.observability.tally import Tally
 from proxy.observability.telling import failing_anomaly, slow_anomaly
 
 WARM_UP_S = 600.0
@@ -89,7 +90,7 @@ class Series(Intake):
         self.is_queued = False
         self._followed = now
         self._is_adopted = False
-        self._level_counts: dict[int, int] = {}
+        self._level_counts = Tally()
         self._level_from = now
         self.heard: Delta | None = None
         """Durations that other processes learned, waiting to be worth a new table."""
@@ -203,7 +204,8 @@ class Series(Intake):
     def _tell_slow(self, found: Slow, now: float) -> Anomaly | None:
         words = self.situation.words(found.since)
         anomaly = slow_anomaly(self.method, self.route, found, now, words)
-        self._level_counts, self._level_from = {}, now
+        self._level_counts.clear()
+        self._level_from = now
         self.lessons.drop_durations()
         self.level.began(now)
         return self.ledger.report(anomaly, found.samples, now, found.least)
@@ -224,7 +226,8 @@ class Series(Intake):
             self.level.came_back(log(ratio))
 
     def rest(self, now: float, ends: list[IncidentEnd]) -> None:
-        """Without requests an incident ends some time, too."""
+        """Without requests an incident ends some time, too, and what ended is forgotten."""
+        self.ledger.forget(now)
         if self.ledger.open and now - self._last_request > SILENT_S:
             for kind in list(self.ledger.open):
                 self._close(kind, "silent", now, ends)
@@ -304,18 +307,17 @@ class Series(Intake):
     def _get_used(self, durations: Mapping[int, int], now: float, ends: list[IncidentEnd]) -> None:
         """A level that stays for half an hour is the new normal."""
         counts = self._level_counts
-        for bucket, count in durations.items():
-            counts[bucket] = counts.get(bucket, 0) + count
-        if now - self._level_from < NEW_NORMAL_S or sum(counts.values()) < NEW_NORMAL_REQUESTS:
+        counts.add(durations)
+        if now - self._level_from < NEW_NORMAL_S or counts.total < NEW_NORMAL_REQUESTS:
             return
         self._is_adopted = True
-        self._settle(counts, now)
-        self._level_counts = {}
+        self._settle(counts.counts(), now)
+        counts.clear()
         self._close("latency", "new_normal", now, ends)
 
     def _learn_heard(self, now: float) -> None:
         heard = self.heard
-        if heard is None or sum(heard.durations.values()) < HEARD_WORTH * self.baseline.total:
+        if heard is None or heard.durations.total < HEARD_WORTH * self.baseline.total:
             return
         self.heard = None
         self.baseline.hear_durations(heard, now)

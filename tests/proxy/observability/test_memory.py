@@ -1,0 +1,54 @@
+"""What one route costs in memory: all that is kept of it, in the middle of its worst hour."""
+
+import random
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from proxy.observability.detector import MLDetector
+from proxy.observability.sketch import bucket_of
+
+ROUTES, RATE = 12, 0.7
+PER_ROUTE_MAX = 30_000
+CALM_S, SLOW_S, AGAIN_S = 3000.0, 4800.0, 6600.0
+"""All is well, then all is three times slower and one of twenty fails, then all is well again."""
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+
+
+def kept() -> int:
+    return tracemalloc.get_traced_memory()[0]
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_route_stays_below_its_bound_in_an_incident_and_while_nobody_hears() -> None:
+    """Two humps and a heavy tail; the database is away for an hour, so what was learned waits."""
+    detector, rng = MLDetector(sharing=True), random.Random(11)
+    routes = [f"/r{n}" for n in range(ROUTES)]
+    before, worst, now, asked = kept(), 0, 0.0, 0.0
+    told = False
+    while now < AGAIN_S:
+        now += rng.expovariate(RATE * ROUTES)
+        slow = CALM_S <= now < SLOW_S
+        ms = rng.lognormvariate(3.0 if rng.random() < 0.7 else 5.0, 0.6) * (3.0 if slow else 1.0)
+        failed = rng.random() < (0.05 if slow else 0.002)
+        status = 500 if failed else 200
+        series = detector.series("GET", rng.choice(routes), now)
+        told |= detector.count(series, bucket_of(ms), status, failed, now) is not None
+        if now - asked >= 20.0:
+            asked = now
+            detector.tick(now)
+            for _ in detector.windows(now):
+                pass
+            worst = max(worst, kept() - before)
+    assert told
+    assert worst / ROUTES < PER_ROUTE_MAX
+    print(f"{worst / ROUTES / 1000:.1f} KB per route at worst")
