@@ -9,7 +9,7 @@ ARGS ?=
 # Test processes side by side; 0 runs all in one, for a debugger.
 SIDE_BY_SIDE ?= 2
 
-.PHONY: wheel test-compiled run test check shows schemathesis bench console snapshots format jail clean
+.PHONY: wheel test-compiled run test check shows schemathesis bench parity console snapshots format jail clean
 
 $(STAMP): pyproject.toml .ci/constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or say make PYTHON=python3.12" >&2; exit 1; }
@@ -72,6 +72,7 @@ test-compiled: wheel
 ## the long campaigns whole
 shows: $(STAMP) jail
 	SELFHEAL_CAMPAIGN=full $(BIN)/python -m pytest -q --timeout 1800 $(ARGS)
+	$(MAKE) parity
 	$(MAKE) test-compiled
 	$(MAKE) schemathesis
 
@@ -84,6 +85,10 @@ schemathesis: $(STAMP)
 ## CPU, latency, memory and stalls beside every peer installed; ARGS="--quick --only get200"
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+## the data port's answers to about 1,000 raw cases beside those of nginx and HAProxy; ARGS="--only faults --cases"
+parity: $(STAMP)
+	$(BIN)/python -m tests.parity $(ARGS)
 
 ## draw the console's snapshots anew, after looking at them
 snapshots: $(STAMP)

@@ -58,8 +58,9 @@ class BodyReader:
         except BadChunk as error:
             raise ValueError(str(error)) from None
         self.done = chunks.done
-        if chunks.has_extensions:
-            # llhttp refuses blanks that RFC 9112 section 7.1.1 tells us to bear; ours has judged
+        if chunks.has_extensions or chunks.has_trailers:
+            # llhttp refuses blanks that RFC 9112 section 7.1.1 tells us to bear, and trailers that
+            # section 7.1.2 lets us drop; ours has judged
             self._judge.retire()
         return pieces, used
 

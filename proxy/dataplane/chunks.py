@@ -53,6 +53,11 @@ class ChunkReader:
     def done(self) -> bool:
         return self._state == _DONE
 
+    @property
+    def has_trailers(self) -> bool:
+        """A trailer section with something in it has begun."""
+        return bool(self.trailers) or (self._state == _TRAILER and bool(self._held))
+
     def feed(self, data: bytes) -> tuple[list[bytes], int]:
         """Return the data pieces and how many bytes of ``data`` were used; fewer than all only at
         the end."""

@@ -5,6 +5,7 @@ here the bytes move, and here an exchange ends: well, refused, failed or abandon
 connection is only known by what ``Client`` says.
 """
 
+import asyncio
 import logging
 from typing import Any, Protocol
 
@@ -26,6 +27,11 @@ from proxy.dataplane.upstream import Link, Upstream
 from proxy.domain.exchange import Outcome
 from proxy.domain.peers import visitor
 
+CONTINUE_AFTER_S = 1.0
+"""A client that waits for 100 (Continue) gets ours when the app said nothing for so long: an app
+that knows no Expect would else never get the body it waits for.
+"""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _log = logging.getLogger("selfheal.dataplane")
 
 
@@ -64,6 +70,7 @@ class Forwarding:
         "_is_up_writable",
         "_plane",
         "_retried",
+        "_said_continue",
         "_trace_line",
         "answering",
         "body",
@@ -99,6 +106,7 @@ class Forwarding:
         self.was_reused = False
         self._is_up_writable = True
         self._retried = False
+        self._said_continue = False
         may_repeat = (
             request.method in IDEMPOTENT and plane.retry_idempotent and not request.is_websocket
         )
@@ -122,6 +130,27 @@ class Forwarding:
             self.upstream.connect(self)
         else:
             self._use(link)
+        if request.expects_continue:
+            self._call_for_the_body_later()
+
+    def _call_for_the_body_later(self) -> None:
+        after = min(CONTINUE_AFTER_S, self._plane.response_timeout_s / 2)
+        asyncio.get_running_loop().call_later(after, self._call_for_the_body)
+
+    def _call_for_the_body(self) -> None:
+        """Say 100 in the app's place, unless it or the client has said something meanwhile."""
+        if self.is_over or not self.request.expects_continue or self.answering.head is not None:
+            return
+        if self.link is None:
+            self._call_for_the_body_later()
+            return
+        self.request.expects_continue = False
+        self._said_continue = True
+        now = self._plane.monotonic()
+        self._client.heard(now)
+        self._client.wrote(now)
+        if not self._client.transport.is_closing():
+            self._client.transport.write(_CONTINUE)
 
     def _name_trace(self, more: Additions) -> None:
         if more.trace is not None:
@@ -220,7 +249,7 @@ class Forwarding:
                 self._switch(head, data, out)
                 return
             if head.status < 200:
-                if request.minor:
+                if request.minor and not (head.status == 100 and self._said_continue):
                     out.append(self._head_block(head, close=False, keep_alive=False))
                 self._client.heard(self.up_at)
                 request.expects_continue = False

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PIPELINE_BYTES_MAX = 65536
 """Bytes of following requests held while one is answered; beyond it the client is not read."""
-GONE_GRACE_S = 1.0
+GONE_GRACE_S = 0.75
 """A client that ended its sending may still read; when nothing was to write for this long, it has
 left."""
 
@@ -132,7 +132,7 @@ class General(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=plane.buffer_bytes)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else ""
-        self._heard_at = plane.monotonic()
+        self._heard_at = plane.monotonic() - plane.unasked_s
         plane.connections.add(self)
 
     def data_received(self, data: bytes) -> None:

@@ -68,6 +68,10 @@ def _upgrading(names: list[bytes], lines: list[bytes]) -> tuple[list[bytes], lis
     return names, lines
 
 
+def _offers_websocket(response: ResponseHead) -> bool:
+    return [value.lower() for value in response.values(b"upgrade")] == [b"websocket"]
+
+
 def _framing_line(line: bytes, name: bytes, kind: int, length: int) -> bytes:
     spelled = line[: len(name)]
     return spelled + (b": chunked" if kind == CHUNKED else b": %d" % length)
@@ -100,6 +104,10 @@ def response_block(
     names, lines = response.names, response.lines
     if response.status == 101:
         names, lines = _upgrading(names, lines)
+    elif response.status == 426 and _offers_websocket(response):
+        # the one protocol we do pass on; the refusal must name it (RFC 9110 section 15.5.22)
+        dropped -= {b"upgrade"}
+        added = [b"Connection: Upgrade", *added]
     for name, line in zip(names, lines, strict=True):
         if name in _FRAMING:
             if name == b"content-length":

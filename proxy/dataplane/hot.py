@@ -130,7 +130,7 @@ class Hot:
         transport.set_write_buffer_limits(high=plane.buffer_bytes)
         peer = transport.get_extra_info("peername")
         self.client = peer[0] if isinstance(peer, tuple) else ""
-        self.resume(plane.monotonic())
+        self.resume(plane.monotonic() - plane.unasked_s)
         plane.connections.add(self)
 
     def resume(self, now: float) -> None:

@@ -126,6 +126,10 @@ class Plane:
         self.is_plain = self.forwarded == "off" and not self.trace_start
         self.shortest_s = min(config.upstream.response_timeout_s, self.limits.body_idle_timeout_s)
         self._watch_releases(config.detector.deploy_header)
+        self.unasked_s = max(0.0, self.limits.keepalive_timeout_s - self.limits.header_timeout_s)
+        """A connection that has not asked anything yet counts as idle for that long already: it
+        has a head's time, not an old friend's.
+        """
         prefix = config.ingest.prefix.encode()
         self.local_prefix = prefix if config.ingest.enabled and self.local is not None else b""
 

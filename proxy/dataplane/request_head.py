@@ -90,14 +90,14 @@ def check_unfinished_request(data: bytes, bytes_max: int, checked: int = 0) -> N
     if has_lone_break(data, max(0, checked - 1)):
         raise Refused(LONE_BREAK)
     end = first_break(data)
-    if end < 0:
+    if end < 0 or end > bytes_max:
         if len(data) > bytes_max:
             raise Refused("the request line is too long", 414)
         if checked < _START_MAX and data != b"\r" and not _REQUEST_START.match(data):
             raise Refused("the request line is malformed")
     elif data[:2] != b"\r\n" and checked < end + 2:
         _request_line(data)
-    if len(data) > bytes_max:
+    if len(data) - end - 2 > bytes_max + 2:
         raise Refused("the header fields are too large", 431)
 
 
@@ -112,11 +112,12 @@ def _request_line(data: bytes) -> "re.Match[bytes]":
 
 def read_request(head: bytes, bytes_max: int, count_max: int) -> RequestHead:
     """Read a whole head, its empty line included. Raises ``Refused``."""
-    if len(head) > bytes_max:
-        status = 431 if head.find(b"\r\n") <= bytes_max else 414
-        raise Refused("the header fields are too large", status)
+    if head.find(b"\r\n") > bytes_max:
+        raise Refused("the request line is too long", 414)
     line = _request_line(head)
     method, target = line[1], line[2]
+    if len(head) - line.end() - 2 > bytes_max:
+        raise Refused("the header fields are too large", 431)
     if len(method) > METHOD_MAX:
         raise Refused("the method is too long", 501)
     block = read_block(head, line.end(), Refused)

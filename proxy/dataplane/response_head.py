@@ -33,6 +33,25 @@ _TOO_LARGE = "http_response_header_section_size"
 class ResponseHead(Head):
     __slots__ = ("reason", "status")
 
+    def merge_equal_lengths(self) -> bytes | None:
+        """Keep the first of several Content-Length lines that say the same, and return the field
+        lines that are left: one number is not ambiguous (RFC 9110 section 8.6). None when there
+        is nothing to merge.
+        """
+        lengths = self.values(b"content-length")
+        if len(lengths) < 2 or len(set(lengths)) > 1:
+            return None
+        del lengths[1:]
+        first = self.names.index(b"content-length")
+        kept = [
+            number
+            for number, name in enumerate(self.names)
+            if number == first or name != b"content-length"
+        ]
+        self.lines = [self.lines[number] for number in kept]
+        self.names = [self.names[number] for number in kept]
+        return b"".join(line + b"\r\n" for line in self.lines)
+
     def __init__(self, status: int, reason: bytes, minor: int, block: bytes) -> None:
         super().__init__(minor, block)
         self.status = status
@@ -50,21 +69,23 @@ def check_unfinished_response(data: bytes, bytes_max: int, checked: int = 0) -> 
     expression, until = (_STATUS_LINE, end + 2) if end >= 0 else (_STATUS_START, _START_MAX)
     if checked < until and not expression.match(data):
         raise BadAnswer("the status line is malformed")
-    if len(data) > bytes_max:
+    if len(data) - max(0, end) > bytes_max + 4:
         raise BadAnswer("the header fields of the answer are too large", _TOO_LARGE)
 
 
 def read_response(head: bytes, method: bytes, bytes_max: int, count_max: int) -> ResponseHead:
     """Read a whole response head, its empty line included. Raises ``BadAnswer``."""
-    if len(head) > bytes_max:
-        raise BadAnswer("the header fields of the answer are too large", _TOO_LARGE)
     line = _STATUS_LINE.match(head)
     if line is None or line[2] < b"100":
         raise BadAnswer("the status line is malformed")
+    if line.end() > bytes_max or len(head) - line.end() - 2 > bytes_max:
+        raise BadAnswer("the header fields of the answer are too large", _TOO_LARGE)
     block = read_block(head, line.end(), BadAnswer)
     if block.count(b"\n") > count_max:
         raise BadAnswer("the answer has too many header fields", _TOO_LARGE)
     response = ResponseHead(int(line[2]), line[3] or b"", 1 if line[1] == b"1" else 0, block)
+    if (merged := response.merge_equal_lengths()) is not None:
+        head = head[: line.end()] + merged + b"\r\n"
     _decide_length(response, method)
     response.judge = Judge(response=True)
     judged = (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.clock import ManualClock
-from proxy.dataplane import headers, upstream
+from proxy.dataplane import forwarding, headers, upstream
 from proxy.domain.exchange import Outcome
 from proxy.tasks import spawn
 from tests.support.dataplane import GET, OK, Peer, Rig, replying, rig
@@ -142,6 +142,41 @@ async def test_a_delayed_100_and_a_client_that_does_not_wait_for_it(hot: bool) -
         got = await client.got(b"POST")
         assert (got.status, got.interim) == (200, [100])
         assert [seen.body for seen in r.upstream.seen] == [b"hello", b"hello"]
+
+
+@both_planes
+async def test_an_app_that_never_says_100_still_gets_its_body(
+    hot: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarding, "CONTINUE_AFTER_S", 0.05)
+
+    async def behave(peer: Peer) -> None:
+        while await peer.request() is not None:
+            # too late: the client has had its 100
+            await peer.answer(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)
+
+    shake = POST + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    async with rig(behave, hot=hot) as r:
+        client = await r.connect()
+        for _ in range(2):
+            await client.send(shake)
+            assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            await client.send(b"hello")
+            got = await client.got(b"POST")
+            assert (got.status, got.interim) == (200, [])
+        assert [seen.body for seen in r.upstream.seen] == [b"hello", b"hello"]
+
+
+@both_planes
+async def test_a_refusal_of_websocket_names_it_and_no_other_protocol(hot: bool) -> None:
+    refusal = b"HTTP/1.1 426 x\r\nUpgrade: %b\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n"
+    async with rig(replying(refusal % b"websocket", refusal % b"h2c"), hot=hot) as r:
+        client = await r.connect()
+        await client.send(GET)
+        got = await client.got()
+        assert (got.values(b"upgrade"), got.values(b"connection")) == ([b"websocket"], [b"Upgrade"])
+        await client.send(GET)
+        assert (await client.got()).values(b"upgrade") == []
 
 
 async def until_cancelled(r: Rig, clock: ManualClock) -> None:

@@ -538,3 +538,21 @@ async def test_a_drain_under_load_loses_nothing_that_reached_the_upstream(_round
         assert await r.server.drained(5)
         answered = sum(await asyncio.gather(*clients))
         assert len(r.upstream.seen) == answered == len(r.kept.exchanges)
+
+
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "general"])
+async def test_a_client_that_asks_nothing_has_a_heads_time(hot: bool) -> None:
+    clock = ManualClock()
+    limits = {"header_timeout_s": 10, "keepalive_timeout_s": 75}
+    async with rig(clock=clock, hot=hot, downstream=limits) as r:
+        nobody, friend = await r.connect(), await r.connect()
+        await friend.send(GET)
+        assert (await friend.got()).status == 200
+        await turn(r, clock, 9)
+        assert r.server.stats.connections == 2
+        await turn(r, clock, 2)
+        assert await nobody.ended() == b""
+        assert r.server.stats.connections == 1
+        await turn(r, clock, 60)
+        await friend.send(GET)
+        assert (await friend.got()).status == 200

@@ -2,6 +2,8 @@
 
 import pytest
 
+from proxy.dataplane.faults import Refused
+from proxy.dataplane.request_head import check_unfinished_request, read_request
 from tests.support.dataplane import GET, OK, rig
 from tests.support.wire import wire
 
@@ -559,3 +561,20 @@ async def test_broken_framing_in_the_middle_of_a_body_never_completes_it_upstrea
         await r.until(lambda: r.upstream.peers[0].got_eof)
         assert not r.upstream.seen
         assert not r.upstream.peers[0].raw.endswith(b"0\r\n\r\n")
+
+
+def test_line_and_fields_have_a_cap_each() -> None:
+    line, cap = b"GET /%b HTTP/1.1\r\n", 1024
+    longest = line % (b"t" * (cap - len(line % b"") + 2))
+    for extra in (0, 1):
+        fields = H + b"X: " + b"y" * (cap - len(H) - 5 + extra) + b"\r\n"
+        if extra:
+            with pytest.raises(Refused) as refused:
+                read_request(longest + fields + b"\r\n", cap, 100)
+            assert refused.value.status == 431
+        else:
+            assert read_request(longest + fields + b"\r\n", cap, 100).names == [b"host", b"x"]
+            check_unfinished_request(longest + fields + b"\r", cap)
+    with pytest.raises(Refused) as refused:
+        read_request(longest.replace(b"/", b"/t", 1) + H + b"\r\n", cap, 100)
+    assert refused.value.status == 414

@@ -272,3 +272,12 @@ async def test_a_chunk_error_later_cuts_the_client() -> None:
     async with rig(behave) as r:
         got = await r.ask(GET)
         assert (got.status, got.body, got.complete) == (200, b"hello", False)
+
+
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "general"])
+async def test_a_length_said_twice_is_one_length(hot: bool) -> None:
+    block = b"Content-Length: 2\r\nX: y\r\ncontent-length:2 \r\nZ: 1\r\nContent-Length: 2\r\n"
+    async with wire(hot=hot) as w:
+        w.told.answer = HEAD + block + b"\r\nok"
+        heard = await w.ask(request(b"1.1"), until=b"ok")
+    assert heard.raw == HEAD + b"Content-Length: 2\r\nX: y\r\nZ: 1\r\n\r\nok"
