@@ -95,13 +95,13 @@ def _requests(
 ) -> Iterator[Request]:
     for line in lines:
         report.lines += 1
-        if not line.strip():
-            continue
         try:
             if len(line) > LINE_MAX:
                 raise ValueError("longer than any request")
             request = parse(line)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            if not line.strip():
+                continue
             report.bad += 1
             if err is not None and report.bad <= BAD_LINES_NAMED:
                 err.write(f"line {report.lines}: {_why(error)}\n")
@@ -117,18 +117,20 @@ def _why(error: Exception) -> str:
 
 
 def _jsonl(_: OnFold) -> Parse:
-    decode = json.JSONDecoder().raw_decode
+    decoder: Any = json.JSONDecoder()
+    scan = decoder.scan_once
 
     def parse(line: str | bytes) -> Request:
         # half the cost of json.loads, which first guesses the encoding and then looks for blanks
         # twice; what is not plain UTF-8 text on one line goes its way, and so does what is wrong
         try:
             text = line if isinstance(line, str) else line.decode()
-            row, end = decode(text)
-        except ValueError:
+            row, end = scan(text, 0)
+        except (ValueError, StopIteration):
             row = json.loads(line)
         else:
-            if text[end:].strip(" \t\r\n"):
+            rest = text[end:]
+            if rest != "\n" and rest.strip(" \t\r\n"):
                 row = json.loads(line)
         ts, route, method, status, duration_ms = (
             row["ts"],

@@ -26,6 +26,8 @@ RECENT_MAX = 200
 REST_S = 30.0
 """How often incidents of silent routes are looked at."""
 
+NEVER = 1 << 62
+
 Key = tuple[str, str]
 """(method, route)."""
 
@@ -45,6 +47,8 @@ class MLDetector:
         self._ends: list[IncidentEnd] = []
         self._now = 0.0
         self._wheel: dict[int, list[Series]] = {}
+        self._soonest = NEVER
+        """The first second of the wheel at which somebody waits."""
         self._rested = 0.0
 
     # --- every request ---------------------------------------------------------------------------
@@ -68,9 +72,8 @@ class MLDetector:
         self, method: str, route: str, status: int, duration_ms: float, now: float, failed: bool
     ) -> Anomaly | None:
         """The same from bare values; ``failed`` is a 5xx or an upstream that broke."""
-        return self.count(
-            self.series(method, route, now), bucket_of(duration_ms), status, failed, now
-        )
+        series = self._series.get((method, route)) or self._open(method, route, now)
+        return self.count(series, bucket_of(duration_ms), status, failed, now)
 
     def series(self, method: str, route: str, now: float) -> Series:
         """Where exchanges of a route are counted: worth keeping by who sees many of them."""
@@ -110,7 +113,14 @@ class MLDetector:
         """Look at it again when it is due, or late when it is calm by then."""
         series.is_queued = True
         at = series.due if self._now < series.due else series.late
-        self._wheel.setdefault(int(at) + 1, []).append(series)
+        second = int(at) + 1
+        waiting = self._wheel.get(second)
+        if waiting is not None:
+            waiting.append(series)
+            return
+        self._wheel[second] = [series]
+        if second < self._soonest:
+            self._soonest = second
 
     def _open(self, method: str, route: str, now: float) -> Series:
         if len(self._series) >= TEMPLATES_MAX:
@@ -143,23 +153,26 @@ class MLDetector:
         """
         self._now = max(now, self._now)
         found: list[Anomaly | IncidentEnd] = []
-        for series in self._due(now):
-            anomaly = self._weigh(series, now)
-            if anomaly is not None:
-                found.append(anomaly)
+        if now >= self._soonest:
+            for series in self._due(now):
+                anomaly = self._weigh(series, now)
+                if anomaly is not None:
+                    found.append(anomaly)
         if now - self._rested >= REST_S:
             self._rested = now
             for series in self._series.values():
                 series.rest(now, self._ends)
-        found += self._ends
-        self._ends.clear()
+        if self._ends:
+            found += self._ends
+            self._ends.clear()
         return found
 
     def _due(self, now: float) -> list[Series]:
         """Series whose slice has waited long enough; each waits at one place of the wheel."""
         due: list[Series] = []
-        for second in [s for s in self._wheel if s <= now]:
-            for series in self._wheel.pop(second):
+        wheel = self._wheel
+        for second in [s for s in wheel if s <= now]:
+            for series in wheel.pop(second):
                 series.is_queued = False
                 if not series.is_waiting:
                     continue
@@ -167,6 +180,7 @@ class MLDetector:
                     due.append(series)
                 else:
                     self._queue(series)
+        self._soonest = min(wheel, default=NEVER)
         return due
 
     def deploy(self, now: float, version: str = "") -> None:

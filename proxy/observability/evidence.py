@@ -38,10 +38,12 @@ def weighed(baseline: Baseline, durations: Mapping[int, int], level: int) -> lis
     found: list[float] | None = None
     likelihoods = baseline.likelihoods
     for bucket, count in durations.items():
-        row: Any = likelihoods(bucket - level)
+        row = likelihoods(bucket - level)
         if count > 1:
-            row = [count * x for x in row]
-        found = list(row) if found is None else list(map(add, found, row))
+            several = [count * x for x in row]
+            found = several if found is None else list(map(add, found, several))
+        else:
+            found = row.tolist() if found is None else list(map(add, found, row))
     assert found is not None
     return found
 

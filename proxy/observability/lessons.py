@@ -86,9 +86,11 @@ class Lessons:
         if self._windows < WINDOWS_MAX and self._fresh.total < enough:
             return
         base.fade_to(now)
-        base.learn(self._waiting.counts(), 0, 0)
+        learned = self._waiting
+        base.learn(learned.counts(), 0, 0)
         base.rebuild()
-        self._waiting, self._fresh, self._windows = self._fresh, Tally(), 0
+        learned.empty()
+        self._waiting, self._fresh, self._windows = self._fresh, learned, 0
 
     def is_time_for_errors(self, base: Baseline, now: float) -> bool:
         usual = ERRORS_LEARN_S if base.requests >= ERRORS_KNOWN else LEARN_S

@@ -111,8 +111,9 @@ class _Minute:
         self.failed: dict[int, float] | None = None
 
     def restart(self, number: int) -> None:
-        self.durations.clear()
-        self.failed = None
+        if self.requests:
+            self.durations.empty()
+            self.failed = None
         self.number = number
         self.begins = number * MINUTE_S
         self.ends = self.begins + MINUTE_S

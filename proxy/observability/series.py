@@ -113,9 +113,12 @@ class Series(Intake):
         if self._hot_score:
             # a slice that was calm for long proves no more than what came since
             hot_for = min(elapsed, max(SLICE_S, now - self._cool_at))
-            began = max(began, self._hot_at)
+            if self._hot_at > began:
+                began = self._hot_at
         self.discard()
-        credit = min(CREDIT_MAX, hot_for / SLICE_S)
+        credit = hot_for / SLICE_S
+        if credit > CREDIT_MAX:
+            credit = CREDIT_MAX
         self.weighed, self.due = now, now + SLICE_S
         found: Anomaly | None = None
         if errors or self.failures.strongest or "error_rate" in self.ledger.open:
@@ -282,7 +285,7 @@ class Series(Intake):
 
     def _learn_durations(self, now: float) -> None:
         age = now - self._followed
-        if age < (STRETCHED_LEARN_S if self.level.is_stretched else LEARN_S):
+        if age < LEARN_S or (age < STRETCHED_LEARN_S and self.level.is_stretched):
             return
         if self.latency.strongest >= SUSPICIOUS * self.latency.needed and age < HOLD_MAX_S:
             return

@@ -67,6 +67,10 @@ class Tally:
     def clear(self) -> None:
         self.row, self.low = self.row[:0], 0
 
+    def empty(self) -> None:
+        """The same, but the row stays as wide: as much will come again."""
+        self.row = array(WHOLE, bytes(2 * len(self.row)))
+
     def scale(self, factor: float) -> None:
         """Multiply every count, which must be one that fades."""
         self.row = array(FADING, [count * factor for count in self.row])
