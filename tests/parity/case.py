@@ -31,6 +31,17 @@ class Until:
     text: bytes
 
 
+class Arrival(Enum):
+    """How a case's first bytes meet the proxy; none of it may make a difference."""
+
+    WHOLE = auto()
+    """In the writes of the script, on a new connection."""
+    APART = auto()
+    """In small pieces."""
+    WARM = auto()
+    """Behind an exchange that went well, on both connections."""
+
+
 Step = bytes | float | Do | Until
 Script = tuple[Step, ...]
 Answers = Callable[[int, bytes], Script]
@@ -100,6 +111,8 @@ class Case:
     answers: Answers
     at_head: bool = False
     """The upstream acts on a whole head instead of a whole request."""
+    is_fresh: bool = False
+    """Never behind another exchange: it is about new connections."""
     patience_s: float = 3.0
     least_s: float = 0.0
     """Look no earlier: for what must still be so later."""

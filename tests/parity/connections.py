@@ -88,7 +88,7 @@ _OLD_CLIENTS = [
         for fields in (b"", b"Connection: keep-alive\r\n")
     ),
     asked("1.0 without Host", b"GET / HTTP/1.0\r\n\r\n"),
-    asked("1.0 POST", sized(b"ab", minor=0), up(ends=b"ab")),
+    asked("1.0 POST", sized(b"ab", minor=0), up(body=b"ab")),
     Case(
         "1.0 keep-alive twice",
         (get(fields=b"Connection: keep-alive\r\n", minor=0), 0.1) * 2,

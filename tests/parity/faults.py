@@ -56,7 +56,7 @@ def _stalls(name: str, *steps: Step, ask: bytes = get()) -> Case:
 def _slow(name: str, *send: Step) -> Case:
     """The client falls silent: 408, or just the end, and nothing whole at the app."""
     want = every(shut_out, _only(408, 504), nothing_went_up, within(_SOON_S))
-    return Case(name, send, want, always(OK), patience_s=_LATE_S)
+    return Case(name, send, want, always(OK), is_fresh=not send, patience_s=_LATE_S)
 
 
 def _only(*allowed: int) -> Want:
@@ -84,7 +84,7 @@ def _dies(name: str, ask: bytes, want: Want, *last: Step) -> Case:
 
 def _fresh(name: str, ask: bytes, *last: Step) -> Case:
     """A new connection dies over its first request: nobody knows what the app did; no retry."""
-    return Case(name, (ask,), every(statuses(502), reached(1)), always(*last))
+    return Case(name, (ask,), every(statuses(502), reached(1)), always(*last), is_fresh=True)
 
 
 CASES = [

@@ -8,12 +8,16 @@ import socket
 import struct
 from typing import cast
 
-from tests.parity.case import Case, Do, Heard, Saw, Script, Until
+from tests.parity.case import Arrival, Case, Do, Heard, Saw, Script, Step, Until
+from tests.parity.messages import OK, always, get, pieces
 from tests.parity.reading import head_size, methods_of, replies_of, whole_size
 
 _READ = 65536
 _POLL_S = 0.01
 _FOREVER_S = 30.0
+_PIECE_BYTES = 11
+_LONG_BYTES = 3000
+_WARM = Case("warm", (), lambda saw: "", always(OK))
 SETTLE_S = 0.08
 """What must not come has this long to come."""
 
@@ -46,6 +50,12 @@ class Upstream:
             self._server.close()
         await asyncio.sleep(0)
 
+    def go_on(self, case: Case) -> None:
+        """Another case on the connections that are open."""
+        self._case, self._number = case, 0
+        for heard in self.links:
+            heard.requests.clear()
+
     def begin(self, case: Case | None) -> None:
         for writer in self._writers:
             cast("asyncio.Transport", writer.transport).abort()
@@ -53,13 +63,14 @@ class Upstream:
         self.links, self._writers = [], []
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard, case = Heard(), self._case
+        heard = Heard()
         self.links.append(heard)
         self._writers.append(writer)
         try:
-            while case is not None and heard.end == "open":
-                request = await _request(reader, heard, at_head=case.at_head)
-                if request is None:
+            while self._case is not None and heard.end == "open":
+                request = await self._request(reader, heard)
+                case = self._case
+                if request is None or case is None:
                     heard.end = "closed"
                     break
                 self._number += 1
@@ -76,6 +87,18 @@ class Upstream:
         finally:
             writer.close()
 
+    async def _request(self, reader: asyncio.StreamReader, heard: Heard) -> bytes | None:
+        """The next request, or its head alone, which then stays in ``rest``; None at the end."""
+        while True:
+            size = whole_size(heard.rest)
+            if size > 0:
+                return _take(heard, size)
+            at_head = self._case is not None and self._case.at_head
+            if at_head and (end := head_size(heard.rest)):
+                return heard.rest[:end]
+            if not await _more(reader, heard):
+                return None
+
 
 async def _more(reader: asyncio.StreamReader, heard: Heard) -> bytes:
     data = await reader.read(_READ)
@@ -87,18 +110,6 @@ def _take(heard: Heard, size: int) -> bytes:
     request, heard.rest = heard.rest[:size], heard.rest[size:]
     heard.requests.append(request)
     return request
-
-
-async def _request(reader: asyncio.StreamReader, heard: Heard, *, at_head: bool) -> bytes | None:
-    """The next request, or its head alone, which then stays in ``rest``; None at the end."""
-    while True:
-        size = whole_size(heard.rest)
-        if size > 0:
-            return _take(heard, size)
-        if at_head and (end := head_size(heard.rest)):
-            return heard.rest[:end]
-        if not await _more(reader, heard):
-            return None
 
 
 async def _follow(
@@ -183,23 +194,49 @@ class _Client:
             self.last_step_at = asyncio.get_running_loop().time()
 
 
+async def _warm_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One exchange that goes well; when it is over nothing of it is to be seen any more."""
+    writer.write(get(b"/warm"))
+    await asyncio.wait_for(reader.readuntil(b"ok"), _FOREVER_S)
+
+
+def _apart(script: Script) -> Script:
+    """Long writes stay: they arrive in pieces anyway."""
+    steps: list[Step] = []
+    for step in script:
+        is_short = isinstance(step, bytes) and len(step) < _LONG_BYTES
+        steps += pieces(step, _PIECE_BYTES) if is_short and isinstance(step, bytes) else (step,)
+    return tuple(steps)
+
+
 async def play(
-    case: Case, port: int, upstream: Upstream, *, by_meaning: bool = False
+    case: Case,
+    port: int,
+    upstream: Upstream,
+    *,
+    by_meaning: bool = False,
+    arrival: Arrival = Arrival.WHOLE,
 ) -> tuple[Saw, str]:
     """What was seen, and what is wrong with it. As soon as all is well only ``SETTLE_S`` is waited
     for what should not come.
     """
-    upstream.begin(case)
+    if case.is_fresh and arrival is Arrival.WARM:
+        arrival = Arrival.WHOLE
+    upstream.begin(_WARM if arrival is Arrival.WARM else case)
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return Saw(end="none"), "no connection"
+    if arrival is Arrival.WARM:
+        await _warm_up(reader, writer)
+        upstream.go_on(case)
     client = _Client()
     loop = asyncio.get_running_loop()
+    script = _apart(case.send) if arrival is Arrival.APART else case.send
     started = loop.time()
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(client.listen(reader))
-        speaking = group.create_task(client.speak(case.send, writer))
+        speaking = group.create_task(client.speak(script, writer))
         settled = False
         while True:
             saw = _seen(client, upstream)

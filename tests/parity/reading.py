@@ -117,6 +117,16 @@ def _read_chunks(reply: Reply, rest: bytes) -> bytes:
     return b""
 
 
+def content(request: bytes) -> bytes:
+    """The body of a whole request, out of its chunks."""
+    end = head_size(request)
+    if not _CODED.search(request[:end]):
+        return request[end:]
+    reply = Reply()
+    _read_chunks(reply, request[end:])
+    return reply.body
+
+
 def flaws(request: bytes) -> str:
     """What a strict parser of the app would stumble over in this whole request."""
     end = head_size(request)

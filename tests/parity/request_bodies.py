@@ -26,7 +26,7 @@ _REQUEST_BODIES = [
         asked(
             f"{method.decode()} with a length",
             sized(b"hello", method=method),
-            up(has=[b"Content-Length: 5"], ends=b"hello"),
+            up(has=[b"Content-Length: 5"], body=b"hello"),
         )
         for method in (b"POST", b"GET", b"DELETE", b"PUT", b"PATCH", b"OPTIONS", b"FOO")
     ),
@@ -34,64 +34,64 @@ _REQUEST_BODIES = [
         asked(
             f"{method.decode()} in chunks",
             chunked(_HELLO, method=method),
-            up(has=[CHUNKED[:-2]], order=[b"hello"]),
+            up(has=[CHUNKED[:-2]], body=b"hello"),
         )
         for method in (b"POST", b"GET", b"PUT", b"FOO")
     ),
     asked("length 0", sized(b""), up(has=[b"Content-Length: 0"])),
     asked("POST without a length", post(b"", b"")),
     asked(
-        "length with leading zeros", post(b"Content-Length: 005\r\n", b"hello"), up(ends=b"hello")
+        "length with leading zeros", post(b"Content-Length: 005\r\n", b"hello"), up(body=b"hello")
     ),
-    asked("length between blanks", post(b"Content-Length: \t 5 \r\n", b"hello"), up(ends=b"hello")),
-    asked("content-LENGTH", post(b"content-LENGTH:5\r\n", b"hello"), up(ends=b"hello")),
+    asked("length between blanks", post(b"Content-Length: \t 5 \r\n", b"hello"), up(body=b"hello")),
+    asked("content-LENGTH", post(b"content-LENGTH:5\r\n", b"hello"), up(body=b"hello")),
     asked("no chunks", chunked(b"0\r\n\r\n")),
-    asked("extension", chunked(b'5;a=b;c="d;e"\r\nhello\r\n0;x\r\n\r\n'), up(order=[b"hello"])),
+    asked("extension", chunked(b'5;a=b;c="d;e"\r\nhello\r\n0;x\r\n\r\n'), up(body=b"hello")),
     asked(
         "extension between blanks",
         chunked(b"5; a = b\r\nhello\r\n0\r\n\r\n"),
-        up(order=[b"hello"]),
+        up(body=b"hello"),
     ),
     asked(
         "trailer",
         chunked(b"5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n", b"Trailer: X-T\r\n"),
-        up(order=[b"hello", b"X-T: 1\r\n\r\n"]),
+        up(order=[b"\r\n0\r\nX-T: 1\r\n\r\n"], body=b"hello"),
     ),
     asked(
         "trailer unannounced",
         chunked(b"5\r\nhello\r\n0\r\nX-T: 1\r\nx-t: 2\r\n\r\n"),
-        up(order=[b"X-T: 1\r\n", b"x-t: 2\r\n\r\n"]),
+        up(order=[b"X-T: 1\r\n", b"x-t: 2\r\n\r\n"], body=b"hello"),
     ),
     asked(
         "trailer that is no trailer",
         chunked(b"5\r\nhello\r\n0\r\nContent-Length: 9\r\nHost: b\r\n\r\n"),
-        up(order=[b"hello"]),
+        up(body=b"hello"),
     ),
     asked(
         "Chunked",
         post(b"Transfer-Encoding: Chunked\r\n", b"A\r\n0123456789\r\n00\r\n\r\n"),
-        up(order=[b"0123456789"]),
+        up(body=b"0123456789"),
     ),
     asked(
         "Transfer-Encoding between blanks",
         post(b"transfer-encoding: \tchunked \r\n", _HELLO),
-        up(order=[b"hello"]),
+        up(body=b"hello"),
     ),
     asked(
         "16 digits of size",
         chunked(b"0000000000000005\r\nhello\r\n0000\r\n\r\n"),
-        up(order=[b"hello"]),
+        up(body=b"hello"),
     ),
     asked(
         "one byte a chunk",
         chunked(b"".join(b"1\r\n%c\r\n" % n for n in range(33, 127)) + b"0\r\n\r\n"),
     ),
     asked("a chunk of 1 MiB", chunked(b"100000\r\n" + _LONG * 1024 + b"\r\n0\r\n\r\n")),
-    asked("1 MiB", sized(_LONG * 1024), up(ends=_LONG)),
+    asked("1 MiB", sized(_LONG * 1024), up(body=_LONG * 1024)),
     asked(
         "a gzip body",
         sized(b"\x1f\x8b\x08\x00junk", b"Content-Encoding: gzip\r\n"),
-        up(has=[b"Content-Encoding: gzip"], ends=b"\x1f\x8b\x08\x00junk"),
+        up(has=[b"Content-Encoding: gzip"], body=b"\x1f\x8b\x08\x00junk"),
     ),
     Case("byte by byte", pieces(sized(b"x" * 20), 1), passed, always(OK)),
     Case(
@@ -103,7 +103,7 @@ _REQUEST_BODIES = [
     Case(
         "head, then body",
         (post(b"Content-Length: 5\r\n", b""), 0.3, b"hello"),
-        up(ends=b"hello"),
+        up(body=b"hello"),
         always(OK),
     ),
 ]
@@ -172,7 +172,7 @@ _EXPECTING = [
             Until(b" 100 "),
             b"2\r\nab\r\n0\r\n\r\n",
         ),
-        up(order=[b"ab"]),
+        up(body=b"ab"),
         always(_GO_ON, Do.BODY, OK),
         at_head=True,
     ),

@@ -143,12 +143,12 @@ _REQUEST_FIELDS = [
     asked(
         "Connection names Content-Length",
         sized(b"hello", b"Connection: Content-Length\r\n"),
-        up(ends=b"hello"),
+        up(body=b"hello"),
     ),
     asked(
         "Connection names Transfer-Encoding",
         chunked(b"5\r\nhello\r\n0\r\n\r\n", b"Connection: Transfer-Encoding\r\n"),
-        up(order=[b"hello"]),
+        up(body=b"hello"),
     ),
 ]
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from tests.parity.case import Case, Saw
+from tests.parity.case import Arrival, Case, Saw
 from tests.parity.doors import Lane
 from tests.parity.playing import Upstream, play
 
@@ -11,7 +11,11 @@ Result = tuple[Saw, str]
 
 
 async def run(
-    cases: Sequence[Case], lanes: Sequence[Lane], *, by_meaning: bool = False
+    cases: Sequence[Case],
+    lanes: Sequence[Lane],
+    *,
+    by_meaning: bool = False,
+    arrival: Arrival = Arrival.WHOLE,
 ) -> list[Result]:
     """The result of every case, in its order."""
     results: dict[int, Result] = {}
@@ -21,7 +25,9 @@ async def run(
     async def lane(port: int, upstream: Upstream) -> None:
         while waiting:
             number, case = waiting.pop()
-            results[number] = await play(case, port, upstream, by_meaning=by_meaning)
+            results[number] = await play(
+                case, port, upstream, by_meaning=by_meaning, arrival=arrival
+            )
 
     async with asyncio.TaskGroup() as group:
         for port, upstream in lanes:

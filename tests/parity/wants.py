@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from tests.parity.case import Reply, Saw, Want
-from tests.parity.reading import flaws
+from tests.parity.reading import content, flaws
 
 NOTHING: tuple[bytes, ...] = ()
 
@@ -59,11 +59,12 @@ def up(
     has: Iterable[bytes] = NOTHING,
     lacks: Iterable[bytes] = NOTHING,
     order: Iterable[bytes] = NOTHING,
-    ends: bytes = b"",
+    body: bytes | None = None,
     exactly: tuple[bytes, ...] = NOTHING,
 ) -> Want:
     """What the request looked like at the upstream. ``has`` are whole field lines, ``lacks`` names
-    in lower case, ``order`` texts one after another, ``exactly`` the alternatives for all of it.
+    in lower case, ``order`` texts one after another, ``body`` is out of its chunks, ``exactly`` the
+    alternatives for all of it.
     """
 
     def want(saw: Saw) -> str:
@@ -72,17 +73,20 @@ def up(
         request = saw.requests[0]
         if exactly and request not in exactly and not saw.by_meaning:
             return f"went up as {request[:300]!r}"
-        head, _, body = request.partition(b"\r\n\r\n")
+        head = request.partition(b"\r\n\r\n")[0]
         first, *lines = head.split(b"\r\n")
         if line and first != line:
             return f"the request line is {first[:80]!r}"
         return (
-            _lines(saw, lines, has, lacks)
-            or _order(saw, request, order)
-            or ("" if body.endswith(ends) else f"the body ends {body[-40:]!r}")
+            _lines(saw, lines, has, lacks) or _order(saw, request, order) or _content(request, body)
         )
 
     return want
+
+
+def _content(request: bytes, body: bytes | None) -> str:
+    got = content(request)
+    return "" if body in (None, got) else f"the body went up as {got[-60:]!r}"
 
 
 def down(
