@@ -21,7 +21,7 @@ from proxy.observability.tally import Tally
 SLOWER_MS = 10.0
 """Nobody notices less, whatever the ratio."""
 CLIP_SLICES = 3.6
-"""Of the evidence needed one slice gives at most one part in so many."""
+"""Of the evidence needed by default one slice gives at most one part in so many."""
 REQUESTS_MIN = 3
 FEW, YOUNG, FEW_NEED = 12, 120.0, 1.25
 """Few requests, or a baseline of few, must prove more: a streak of misses is no incident."""
@@ -112,7 +112,8 @@ class LatencyWatch:
         """Weigh one slice of ``n`` durations; returns its log-likelihoods."""
         found = weighed(base, durations, level.shift)
         scale = level.scale(now - self.run.since) if self.run.slices else 0
-        clip = self.needed * credit / CLIP_SLICES
+        # of what is needed by default: a higher threshold must not believe one slice more
+        clip = NEEDED * credit / CLIP_SLICES
         self.run.add(found, durations, began, clip, level.costs[scale])
         if base.total >= TAIL_KNOWN:
             self._add_tail(base, level, durations, n, began, credit)

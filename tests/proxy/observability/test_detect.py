@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -105,3 +106,67 @@ def test_combined_logs_with_a_duration(format: Format, unit: str) -> None:
     assert (alert["route"], alert["kind"]) == ("/orders/{id}", "error_rate")
     assert report.bad == 1
     assert abs(alert["onset"] - 1763888400.0 - 4700) < 15.0
+
+
+Shape = Callable[[float], tuple[float, float]]
+"""time → factor on the duration, share that fails"""
+
+
+def recorded(shape: Shape, until: float) -> list[str]:
+    rng, lines, t = random.Random(4), [], 0.0
+    while t < until:
+        t += rng.expovariate(4.0)
+        factor, fails = shape(t)
+        row = {
+            "ts": round(t, 3),
+            "route": "/api/cart",
+            "method": "GET",
+            "status": 503 if rng.random() < fails else 200,
+            "duration_ms": round(rng.lognormvariate(3.5, 0.4) * factor, 1),
+        }
+        lines.append(json.dumps(row) + "\n")
+    return lines
+
+
+def told(lines: list[str], name: str, value: float, since: float) -> list[dict[str, Any]]:
+    alerts, _, _ = detect(lines, Settings.model_validate({name: value}))
+    return [alert for alert in alerts if alert["ts"] >= since]
+
+
+def test_a_higher_latency_sigma_wants_more_and_is_told_later() -> None:
+    lines = recorded(lambda t: (2.0 if t >= 1800.0 else 1.0, 0.0), 2700.0)
+    found = {value: told(lines, "latency_sigma", value, 1800.0) for value in (1.0, 3.0, 8.0, 20.0)}
+    for value, (alert,) in found.items():
+        assert alert["sigma"] >= value
+    times = [alert["ts"] for (alert,) in found.values()]
+    assert times == sorted(times)
+    assert times[1] < times[2] < times[3]
+    assert told(lines, "latency_sigma", 90.0, 0.0) == []
+
+
+def test_a_higher_error_ratio_weighs_against_more_and_tells_mild_ones_later() -> None:
+    """From 1 to 6 %; outages are told as soon as ever."""
+    mild = recorded(lambda t: (1.0, 0.06 if t >= 7200.0 else 0.01), 9000.0)
+    times = [told(mild, "error_ratio", value, 7200.0)[0]["ts"] for value in (5.0, 9.0, 15.0)]
+    assert times[0] < times[2]
+    assert times == sorted(times)
+    for value in (5.0, 15.0):
+        (outage,) = told(day(), "error_ratio", value, 0.0)
+        assert outage["ts"] < 3040.0
+
+
+def test_below_the_error_ratio_floor_nothing_is_told() -> None:
+    mild = recorded(lambda t: (1.0, 0.06 if t >= 7200.0 else 0.01), 9000.0)
+    for floor in (3.0, 5.0):
+        (alert,) = told(mild, "error_ratio_floor", floor, 7200.0)
+        assert alert["ratio"] >= floor
+    assert told(mild, "error_ratio_floor", 12.0, 7200.0) == []
+
+
+def test_what_comes_back_within_dedup_s_is_not_told_again() -> None:
+    twice = recorded(
+        lambda t: (1.0, 1.0 if 3000 <= t < 3120 or 3360 <= t < 3480 else 0.002), 3600.0
+    )
+    assert [len(told(twice, "dedup_s", value, 0.0)) for value in (60.0, 300.0)] == [2, 1]
+    first = [told(twice, "dedup_s", value, 0.0)[0]["ts"] for value in (0.0, 300.0, 3600.0)]
+    assert len(set(first)) == 1, "the first report is never delayed"
