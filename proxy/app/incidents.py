@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from proxy.domain.anomaly import Anomaly
+from proxy.domain.failure import Severity
 from proxy.errors import Unavailable
 from proxy.observability.incident import IncidentEnd
 
@@ -111,12 +112,15 @@ class IncidentBook:
         from proxy.store import incidents
 
         if isinstance(item, Anomaly):
+            linked: list[int] = []
             async with self._connect() as conn:
                 stored = await incidents.open_anomaly(conn, self._service, item, self._holder)
                 if item.kind == "error_rate":
                     # its jobs are there already, made failing exchange by failing exchange
-                    await incidents.link_jobs(conn, stored)
+                    linked = await incidents.link_jobs(conn, stored)
             self._ids[_key(item)] = stored
+            if item.severity is Severity.CRITICAL:
+                await self._raise(linked)
             if item.kind == "latency":
                 self._on_stored(item, stored)
             return
@@ -128,6 +132,16 @@ class IncidentBook:
             if item.anomaly.kind == "error_rate":
                 await incidents.link_jobs(conn, known)
             await incidents.close_anomaly(conn, known, self._holder, ended)
+
+    async def _raise(self, linked: list[int]) -> None:
+        """A busy route of which half or more fails is critical, whatever one such failure is
+        called. One job a transaction: its severity locks the head of the audit.
+        """
+        from proxy.store import jobs
+
+        for job in linked:
+            async with self._connect() as conn:
+                await jobs.raise_severity(conn, job, Severity.CRITICAL)
 
 
 def _key(anomaly: Anomaly) -> Key:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +15,10 @@ from proxy.app.incidents import IncidentBook
 from proxy.domain.anomaly import Anomaly, AnomalyKind
 from proxy.domain.failure import Severity
 from proxy.errors import Unavailable
-from proxy.store import incidents
+from proxy.store import incidents, jobs
 from proxy.store.pool import AS_PROXY, acting
 from proxy.tasks import cancel, spawn
+from tests.support.store import classified, failure
 
 
 def incident(route: str, kind: AnomalyKind = "latency") -> Anomaly:
@@ -68,3 +71,30 @@ async def test_one_that_cannot_be_stored_does_not_hold_up_the_others(
         assert await told.get() == "/good"
     await cancel(running)
     assert book.dropped == 1
+
+
+@pytest.mark.parametrize(
+    ("severity", "after"), [(Severity.CRITICAL, "critical"), (Severity.HIGH, "medium")]
+)
+async def test_the_job_of_a_critical_incident_is_critical(
+    proxy_pool: asyncpg.Pool, severity: Severity, after: str
+) -> None:
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Any]:
+        async with acting(proxy_pool, AS_PROXY) as conn:
+            yield conn
+
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        for number, route in enumerate(("/pay", "/other")):
+            seen = failure(method="GET", route=route, occurred_at=datetime.now(UTC))
+            told = classified(f"v1:000000000000000{number}", severity=Severity.MEDIUM)
+            await jobs.record_failure(conn, seen, told)
+    book = IncidentBook("app", "here/worker-0", connect, lambda anomaly, known: None)
+    running = spawn(book.run(), name="incidents")
+    book.opened(replace(incident("/pay", "error_rate"), severity=severity))
+    async with asyncio.timeout(10):
+        await book.written()
+    await cancel(running)
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        found = await conn.fetch("select severity from self_healing_jobs order by route desc")
+    assert [row["severity"] for row in found] == [after, "medium"]
