@@ -1,5 +1,5 @@
-"""An outage behind a running sidecar that flushes once an hour: told at once all the same, to who asks
-for anomalies, for jobs and for alerts.
+"""An outage behind a running sidecar that flushes once an hour: told at once all the same, to who
+asks for anomalies, for jobs and for alerts.
 """
 
 import time
