@@ -2050,6 +2050,7 @@ CREATE TABLE selfheal.observability_health_snapshots (
     error_rate_score integer,
     availability_score integer,
     metrics jsonb DEFAULT '{}'::jsonb NOT NULL,
+    minute bigint,
     CONSTRAINT observability_health_snapshots_availability_score_check CHECK (((availability_score >= 0) AND (availability_score <= 100))),
     CONSTRAINT observability_health_snapshots_error_rate_score_check CHECK (((error_rate_score >= 0) AND (error_rate_score <= 100))),
     CONSTRAINT observability_health_snapshots_latency_score_check CHECK (((latency_score >= 0) AND (latency_score <= 100))),
@@ -2295,6 +2296,8 @@ ALTER TABLE ONLY selfheal.observability_route_baselines
     ADD CONSTRAINT observability_route_baselines_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY selfheal.observability_route_baselines
     ADD CONSTRAINT observability_route_baselines_service_route_path_method_key UNIQUE (service, route_path, method);
+ALTER TABLE ONLY selfheal.observability_health_snapshots
+    ADD CONSTRAINT one_a_minute UNIQUE (service, minute);
 ALTER TABLE ONLY selfheal.patch_steps
     ADD CONSTRAINT patch_steps_pkey PRIMARY KEY (old, new, role);
 ALTER TABLE ONLY selfheal.profiles
@@ -2849,6 +2852,11 @@ GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_admin;
 GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_founder;
 GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_agent;
 GRANT SELECT ON TABLE selfheal.observability_health_snapshots TO sh_viewer;
+GRANT UPDATE(overall_score) ON TABLE selfheal.observability_health_snapshots TO sh_proxy;
+GRANT UPDATE(latency_score) ON TABLE selfheal.observability_health_snapshots TO sh_proxy;
+GRANT UPDATE(error_rate_score) ON TABLE selfheal.observability_health_snapshots TO sh_proxy;
+GRANT UPDATE(availability_score) ON TABLE selfheal.observability_health_snapshots TO sh_proxy;
+GRANT UPDATE(metrics) ON TABLE selfheal.observability_health_snapshots TO sh_proxy;
 GRANT SELECT,INSERT ON TABLE selfheal.observability_logs TO sh_proxy;
 GRANT SELECT ON TABLE selfheal.observability_logs TO sh_admin;
 GRANT SELECT ON TABLE selfheal.observability_logs TO sh_founder;

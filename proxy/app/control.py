@@ -266,6 +266,7 @@ class Control:
             await metrics.insert_health_snapshot(
                 conn,
                 self.config.app.service,
+                minute=int(self._clock.time() // SNAPSHOT_EVERY_S),
                 overall=health.score,
                 latency=health.parts.get("latency"),
                 error_rate=health.parts.get("error_rate"),

@@ -94,15 +94,18 @@ async def insert_health_snapshot(
     conn: asyncpg.Connection,
     service: str,
     *,
+    minute: int,
     overall: float | None,
     latency: float | None,
     error_rate: float | None,
     availability: float | None,
     metrics: dict[str, Any],
 ) -> None:
-    """Scores 0 to 100, rounded; None without data."""
+    """Scores 0 to 100, rounded; None without data. ``minute`` of Unix time: the worst of what is
+    told of one stays.
+    """
     scores = [None if s is None else round(s) for s in (overall, latency, error_rate, availability)]
-    await conn.execute(sql("metrics.insert_health"), service, *scores, jsonable(metrics))
+    await conn.execute(sql("metrics.insert_health"), service, minute, *scores, jsonable(metrics))
 
 
 async def save_baselines(conn: asyncpg.Connection, baselines: Sequence[Baseline]) -> None:

@@ -5,8 +5,15 @@ create temp table if not exists staged_logs (like observability_logs including d
 insert into observability_logs select * from pg_temp.staged_logs on conflict (id, created_at) do nothing
 
 -- name: insert_health
-insert into observability_health_snapshots (service, overall_score, latency_score, error_rate_score, availability_score, metrics)
-values ($1, $2, $3, $4, $5, $6::jsonb)
+-- Another sidecar may have told this minute already: the worse of the two stays, and no data says less than any.
+insert into observability_health_snapshots as told
+  (service, minute, overall_score, latency_score, error_rate_score, availability_score, metrics)
+values ($1, $2, $3, $4, $5, $6, $7::jsonb)
+on conflict (service, minute) do update set
+  overall_score = excluded.overall_score, latency_score = excluded.latency_score,
+  error_rate_score = excluded.error_rate_score, availability_score = excluded.availability_score,
+  metrics = excluded.metrics
+where excluded.overall_score < coalesce(told.overall_score, 101)
 
 -- name: forget_health
 delete from observability_health_snapshots where service = $1 and created_at < $2

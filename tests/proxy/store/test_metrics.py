@@ -82,6 +82,7 @@ async def test_health_and_baselines_round_trip(proxy_pool: asyncpg.Pool) -> None
         await metrics.insert_health_snapshot(
             conn,
             "app",
+            minute=1,
             overall=91.6,
             latency=None,
             error_rate=100.0,
@@ -91,6 +92,37 @@ async def test_health_and_baselines_round_trip(proxy_pool: asyncpg.Pool) -> None
         stored = await conn.fetchrow("select * from observability_health_snapshots")
     assert (stored["overall_score"], stored["latency_score"]) == (92, None)
     assert stored["metrics"] == {"why": ["\ufffd"]}
+
+
+async def tell(conn: Any, minute: int, score: float | None, service: str = "app") -> None:
+    await metrics.insert_health_snapshot(
+        conn,
+        service,
+        minute=minute,
+        overall=score,
+        latency=score,
+        error_rate=score,
+        availability=score,
+        metrics={"why": [score]},
+    )
+
+
+async def test_several_sidecars_tell_one_snapshot_a_minute_and_the_worst_stays(
+    proxy_pool: asyncpg.Pool,
+) -> None:
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        for score in (None, 90, 40, None, 70):
+            await tell(conn, 7, score)
+        await tell(conn, 8, 100)
+        await tell(conn, 8, 10, service="other")
+        rows = await conn.fetch(
+            "select minute, overall_score, latency_score, metrics"
+            " from observability_health_snapshots where service = 'app' order by minute"
+        )
+    assert [tuple(row) for row in rows] == [
+        (7, 40, 40, {"why": [40]}),
+        (8, 100, 100, {"why": [100]}),
+    ]
 
 
 async def test_only_the_sidecar_writes_what_was_measured(database: TestDatabase) -> None:
@@ -109,10 +141,8 @@ async def test_only_the_sidecar_writes_what_was_measured(database: TestDatabase)
 
 async def test_snapshots_and_links_do_not_grow_without_end(proxy_pool: asyncpg.Pool) -> None:
     async with acting(proxy_pool, AS_PROXY) as conn:
-        for _ in range(2):
-            await metrics.insert_health_snapshot(
-                conn, "app", overall=1, latency=1, error_rate=1, availability=1, metrics={}
-            )
+        for minute in range(2):
+            await tell(conn, minute, 1)
         told = failure(log_id=uuid4())
         await jobs.record_failure(conn, told, classified())
         later = datetime.now(UTC) + timedelta(days=1)
