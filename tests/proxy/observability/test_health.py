@@ -2,7 +2,7 @@
 why.
 """
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.observability.health import HealthInput, HealthScore, health_score, merged
@@ -93,6 +93,7 @@ def never_better(before: HealthScore, after: HealthScore) -> None:
 
 
 @given(rows, st.data())
+@settings(deadline=None)
 def test_a_good_answer_turned_bad_never_raises_it(
     given_rows: list[Row], data: st.DataObject
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_good_answer_turned_bad_never_raises_it(
 
 
 @given(rows, st.data())
+@settings(deadline=None)
 def test_a_slower_answer_never_raises_it(given_rows: list[Row], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(given_rows) - 1))
     route, ms, outcome = given_rows[at]
@@ -111,6 +113,7 @@ def test_a_slower_answer_never_raises_it(given_rows: list[Row], data: st.DataObj
 
 
 @given(rows, st.sampled_from(["/", "/a", "/b", "/new"]), st.floats(1, 9000))
+@settings(deadline=None)
 def test_one_more_failure_never_raises_it(given_rows: list[Row], route: str, ms: float) -> None:
     never_better(score(given_rows), score([*given_rows, (route, ms, "failed")]))
 
@@ -130,6 +133,7 @@ incidents = st.dictionaries(
 
 
 @given(rows, incidents, st.sampled_from(["/", "/a", "/b"]), st.floats(1, 100))
+@settings(deadline=None)
 def test_one_more_or_a_worse_incident_never_raises_it(
     given_rows: list[Row],
     open_now: dict[tuple[str, str], float],
@@ -144,6 +148,7 @@ def test_one_more_or_a_worse_incident_never_raises_it(
 
 
 @given(rows, incidents, st.sampled_from(["/", "/new"]))
+@settings(deadline=None)
 def test_a_failure_beside_an_incident_never_raises_it(
     given_rows: list[Row], open_now: dict[tuple[str, str], float], route: str
 ) -> None:
@@ -155,11 +160,13 @@ def test_a_failure_beside_an_incident_never_raises_it(
 
 
 @given(rows, rows)
+@settings(deadline=None)
 def test_workers_windows_add(one: list[Row], other: list[Row]) -> None:
     assert health_score(merged([window(one), window(other)])) == score(one + other)
 
 
 @given(rows)
+@settings(deadline=None)
 def test_the_why_adds_up_to_what_is_missing(given_rows: list[Row]) -> None:
     result = score(given_rows)
     assert result.score is not None

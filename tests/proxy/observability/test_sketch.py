@@ -1,19 +1,20 @@
-"""The sketch: quantiles within its stated error, counts that add."""
+"""Buckets and quantiles within their stated error."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.observability.detector import MLDetector
 from proxy.observability.sketch import (
     BUCKETS,
     GAMMA,
     LOW_MS,
     RELATIVE_ERROR,
     VALUES,
-    Sketch,
     bucket_of,
     quantiles,
 )
@@ -52,22 +53,20 @@ def shapes(name: str, n: int) -> list[float]:
 
 @pytest.mark.parametrize("name", ["lognormal", "heavy", "two_humped", "constant"])
 def test_p50_p95_p99_within_two_percent_of_exact(name: str) -> None:
+    """As the proxy shows them: through the detector's windows."""
     values = shapes(name, 20_000)
-    sketch = Sketch()
-    for value in values:
-        sketch.add(value)
-    for q in (0.5, 0.95, 0.99):
-        found = sketch.quantile(q)
-        assert found is not None
-        assert abs(found - exact(values, q)) / exact(values, q) <= 0.02
+    detector = MLDetector()
+    for n, value in enumerate(values):
+        detector.observe("GET", "/x", 200, value, 1000.0 + n / 100, failed=False)
+    (row,) = detector.get_route_performance()
+    assert row.count == len(values)
+    for found, q in ((row.p50_ms, 0.5), (row.p95_ms, 0.95), (row.p99_ms, 0.99)):
+        assert found == pytest.approx(exact(values, q), rel=0.02)
 
 
 @given(st.lists(durations, min_size=1, max_size=200), st.floats(0, 1))
 def test_a_quantile_is_near_a_neighbour_of_its_rank(values: list[float], q: float) -> None:
-    sketch = Sketch()
-    for value in values:
-        sketch.add(value)
-    found = sketch.quantile(q)
+    (found,) = quantiles(Counter(map(bucket_of, values)), (q,))
     assert found is not None
     ordered = sorted(values)
     rank = int(q * (len(ordered) - 1))
@@ -75,40 +74,11 @@ def test_a_quantile_is_near_a_neighbour_of_its_rank(values: list[float], q: floa
     assert low / GAMMA <= found <= high * GAMMA
 
 
-@given(st.lists(durations, max_size=80), st.lists(durations, max_size=80))
-def test_merging_equals_adding_all(one: list[float], other: list[float]) -> None:
-    a, b, both = Sketch(), Sketch(), Sketch()
-    for value in one:
-        a.add(value)
-        both.add(value)
-    for value in other:
-        b.add(value)
-        both.add(value)
-    a.merge(b)
-    assert a.counts == both.counts
-    assert a.total == both.total
+@given(st.lists(durations, min_size=1, max_size=80))
+def test_several_quantiles_at_once_are_those_asked_for_one_by_one(values: list[float]) -> None:
+    counts, qs = Counter(map(bucket_of, values)), (0.0, 0.25, 0.5, 0.95, 0.99, 1.0)
+    assert quantiles(counts, qs) == [quantiles(counts, (q,))[0] for q in qs]
 
 
-@given(st.lists(durations, max_size=50))
-def test_sparse_form_comes_back_whole(values: list[float]) -> None:
-    sketch = Sketch()
-    for value in values:
-        sketch.add(value)
-    assert Sketch.from_sparse(sketch.to_sparse()).counts == sketch.counts
-
-
-@pytest.mark.parametrize("bad", [{"-1": 1.0}, {"99999": 1.0}, {"5": -2.0}, {"x": 1.0}])
-def test_sparse_rubbish_is_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"bucket|literal"):
-        Sketch.from_sparse(bad)
-
-
-def test_decay_fades_and_forgets() -> None:
-    sketch = Sketch()
-    sketch.add(10.0, 8)
-    sketch.decay(0.5)
-    assert sketch.total == 4
-    sketch.decay(0.0001)
-    assert sketch.counts == {}
-    assert sketch.quantile(0.5) is None
+def test_nothing_has_no_quantiles() -> None:
     assert quantiles({}, (0.5, 0.9)) == [None, None]
