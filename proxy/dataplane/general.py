@@ -16,6 +16,7 @@ from proxy.dataplane.forwarding import Forwarding
 from proxy.dataplane.framing import HEAD_END, NO_BODY
 from proxy.dataplane.leaving import Leaving
 from proxy.dataplane.plane import Plane
+from proxy.dataplane.presence import is_here
 from proxy.dataplane.request_head import (
     EMPTY_LINES_MAX,
     RequestHead,
@@ -35,8 +36,12 @@ if TYPE_CHECKING:
 PIPELINE_BYTES_MAX = 65536
 """Bytes of following requests held while one is answered; beyond it the client is not read."""
 GONE_GRACE_S = 0.75
-"""A client that ended its sending may still read; when nothing was to write for this long, it has
-left."""
+"""A client that ended its sending may still read; when nothing was to write for this long, and
+nobody knows better, it has left."""
+CLOSING_S = 0.04
+"""A program that closes its socket is out of it by then; its FIN came first."""
+LOOK_AFTER_S = (CLOSING_S + 0.01, GONE_GRACE_S + 0.01)
+"""After the client's end of sending: the scan alone would look up to a second too late."""
 
 _log = logging.getLogger("selfheal.dataplane")
 
@@ -148,8 +153,8 @@ class General(asyncio.Protocol):
             # a TLS session has no half: asyncio ends it, and logs that it was asked not to
             if not self.transport.can_write_eof():
                 return False
-            # the scan alone would look up to a second too late
-            asyncio.get_running_loop().call_later(GONE_GRACE_S + 0.01, self._look_again)
+            for after in LOOK_AFTER_S:
+                asyncio.get_running_loop().call_later(after, self._look_again)
             return True
         self._input_ended()
         return self._phase == _HEAD and bool(self.transport.can_write_eof())
@@ -442,7 +447,7 @@ class General(asyncio.Protocol):
         if not self.is_writable:
             self._cut_if_stuck(now)
             return
-        if self._eof_at >= 0 and now - max(self._eof_at, self._wrote_at) >= GONE_GRACE_S:
+        if self._eof_at >= 0 and self._has_gone(now):
             self.cut()
             return
         plane = self.plane
@@ -459,6 +464,15 @@ class General(asyncio.Protocol):
                 else "the upstream did not answer in time"
             )
             exchange.fail(TooSlow(words))
+
+    def _has_gone(self, now: float) -> bool:
+        """It ended its sending: has it closed, too?"""
+        if now - self._eof_at < CLOSING_S:
+            return False
+        here = is_here(self.transport.get_extra_info("socket"))
+        if here is None:
+            return now - max(self._eof_at, self._wrote_at) >= GONE_GRACE_S
+        return not here
 
     def _cut_if_stuck(self, now: float) -> None:
         if self._stall.is_over(now, self.transport, self.plane.limits.keepalive_timeout_s):

@@ -54,6 +54,7 @@ _CONNECTION = [
         always(OK),
     ),
     Case("half-close", (get(), Do.HALF), passed, always(0.3, OK)),
+    Case("half-close, a late answer", (get(), Do.HALF), passed, always(1.2, OK)),
     Case("half-close at once", (get(), Do.HALF), passed, always(OK)),
     Case("half-close after a body", (sized(b"ab"), Do.HALF), passed, always(0.3, OK)),
     Case("half-close after chunks", (chunked(_HELLO), 0.1, Do.HALF), passed, always(0.3, OK)),

@@ -68,9 +68,9 @@ def _only(*allowed: int) -> Want:
 
 
 def _leaves(name: str, ask: bytes, how: Do, *answers: Step, at_head: bool = False) -> Case:
-    """The client goes; the app must hear of it within a second."""
+    """The client goes; the app must hear of it soon."""
     script: Script = (ask, 0.3, how)
-    return Case(name, script, let_go, always(*answers, Do.SINK), at_head=at_head, patience_s=1.0)
+    return Case(name, script, let_go, always(*answers, Do.SINK), at_head=at_head, patience_s=0.6)
 
 
 def _dies(name: str, ask: bytes, want: Want, *last: Step) -> Case:

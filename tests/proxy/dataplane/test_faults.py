@@ -4,6 +4,7 @@ that must not be.
 
 import asyncio
 import socket
+import sys
 import threading
 import time
 
@@ -11,11 +12,15 @@ import pytest
 from aiohttp import web
 
 from proxy.clock import ManualClock
+from proxy.dataplane import general
 from proxy.domain.exchange import Outcome
 from tests.support.dataplane import GET, OK, Peer, Rig, closing, replying, rig
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 PUT = POST.replace(b"POST", b"PUT")
+
+
+LATE_S = general.GONE_GRACE_S + 0.5
 
 
 async def silent(peer: Peer) -> None:
@@ -221,6 +226,53 @@ async def test_a_half_closed_client_still_gets_its_answer() -> None:
         await client.send(GET)
         client.half_close()
         assert (await client.got()).body == b"ok"
+
+
+async def late(peer: Peer) -> None:
+    """Answers when nobody would wait on a mere guess any more."""
+    await peer.request()
+    await asyncio.sleep(LATE_S)
+    await peer.answer()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who holds a socket")
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "general"])
+async def test_a_client_of_this_host_may_half_close_for_long(hot: bool) -> None:
+    async with rig(late, hot=hot) as r:
+        client = await r.connect()
+        await client.send(GET)
+        client.half_close()
+        assert (await client.got()).body == b"ok"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who holds a socket")
+@pytest.mark.parametrize("hot", [True, False], ids=["hot", "general"])
+async def test_a_client_of_this_host_that_closed_is_not_waited_for(hot: bool) -> None:
+    async with rig(silent, hot=hot) as r:
+        client = await r.connect()
+        await client.send(GET)
+        await r.until(lambda: r.upstream.seen)
+        left = time.monotonic()
+        client.close()
+        await r.until(lambda: r.upstream.peers[0].got_eof)
+        assert time.monotonic() - left < general.GONE_GRACE_S
+        assert (await r.recorded())[0].outcome is Outcome.CLIENT_GONE
+
+
+async def test_where_nobody_knows_a_half_closed_client_has_a_grace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(general, "is_here", lambda sock: None)
+    clock = ManualClock()
+    async with rig(silent, clock=clock) as r:
+        client = await r.connect()
+        await client.send(GET)
+        await r.until(lambda: r.upstream.seen)
+        client.half_close()
+        await turn(r, clock, general.GONE_GRACE_S - 0.1)
+        assert r.server.stats.in_flight == 1
+        await turn(r, clock, 0.2)
+        assert (await r.recorded())[0].outcome is Outcome.CLIENT_GONE
 
 
 @pytest.mark.parametrize(
