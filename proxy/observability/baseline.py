@@ -34,9 +34,10 @@ SCATTER_MAX = 2.5
 STUMBLE = 25.0
 """How much scatter one bad minute proves that was told as an incident, and so not counted."""
 ERROR_PRIOR_SHARE = 0.0025
-ERROR_PRIOR_REQUESTS = 400.0
-ERROR_DOUBT = 1.5
-"""A route nobody knows yet fails 0.25 % of the time, and that belief weighs like 400 requests."""
+ERROR_PRIOR_REQUESTS = 120.0
+"""A route nobody knows yet fails 0.25 % of the time. That belief weighs little, as routes differ by
+far: of two that nobody knows, one never fails and one fails 2 % of the time.
+"""
 SHIFT_STEP = 5
 """Buckets between two hypotheses: a factor of 1.16."""
 SHIFT_FIRST = -15
@@ -212,17 +213,22 @@ class Baseline:
 
     @property
     def error_share(self) -> float:
-        weight = self.requests + ERROR_PRIOR_REQUESTS
-        share = (self.errors + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS) / weight
-        # one and a half standard errors above: what little is known must not accuse
-        return share + ERROR_DOUBT * sqrt(share / weight)
+        return (self.errors + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS) / self.believed_requests
+
+    @property
+    def believed_requests(self) -> float:
+        """The requests that were seen and those that the belief beforehand weighs like."""
+        return self.requests + ERROR_PRIOR_REQUESTS
+
+    @property
+    def believed_runs(self) -> float:
+        """The same for the runs of errors among them."""
+        return self.runs + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS
 
     @property
     def run_share(self) -> float:
         """How many runs of errors a request is expected to begin."""
-        return (self.runs + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS) / (
-            self.requests + ERROR_PRIOR_REQUESTS
-        )
+        return self.believed_runs / self.believed_requests
 
     @property
     def company(self) -> float:

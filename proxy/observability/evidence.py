@@ -6,7 +6,7 @@ threshold but those passed in.
 """
 
 from collections.abc import Mapping, Sequence
-from math import log
+from math import lgamma, log
 from operator import add, sub
 from typing import Any
 
@@ -21,6 +21,8 @@ confirmation.
 """
 SUM_MAX = 1.5
 """Sums are held at this multiple of what is needed, so that an incident's end shows soon."""
+BLIP_S = 20.0
+"""What is over so soon is no incident."""
 CREDIT_MAX = 4.5
 """After a pause one slice may add as much as this many: never the whole of what is needed."""
 FIRST_SLOW = 6
@@ -123,28 +125,40 @@ class SlowRun:
 class ShareSum:
     """Evidence that a share rose to at least ``to``; used for errors and for the slow tail."""
 
-    __slots__ = ("first_hit", "hits", "requests", "runs", "since", "total")
+    __slots__ = ("first_hit", "hits", "late", "requests", "runs", "since", "total")
 
     def __init__(self) -> None:
         self.total = 0.0
         self.since = 0.0
         self.first_hit: float | None = None
         self.runs = 0
+        self.late = 0
+        """Of the runs, those that began longer after the first hit than a blip lasts."""
         self.hits = 0
         self.requests = 0
 
     def reset(self) -> None:
         self.total = 0.0
         self.first_hit = None
-        self.runs = self.hits = self.requests = 0
+        self.runs = self.late = self.hits = self.requests = 0
 
     def to_json(self) -> list[Any]:
-        return [self.total, self.since, self.first_hit, self.runs, self.hits, self.requests]
+        return [
+            self.total,
+            self.since,
+            self.first_hit,
+            self.runs,
+            self.hits,
+            self.requests,
+            self.late,
+        ]
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> "ShareSum":
         made = cls()
-        total, since, made.first_hit, runs, hits, requests = data
+        # what an earlier version wrote knows no late runs
+        total, since, made.first_hit, runs, hits, requests, *late = data
+        made.late = int(late[0]) if late else 0
         made.runs = int(runs)
         made.total, made.since = float(total), float(since)
         made.hits, made.requests = int(hits), int(requests)
@@ -176,9 +190,12 @@ class ShareSum:
         if self.total <= 0.0:
             self.since = began
             self.first_hit = None
-            self.runs = self.hits = self.requests = 0
-        if hits and self.first_hit is None:
-            self.first_hit = first_hit
+            self.runs = self.late = self.hits = self.requests = 0
+        if hits:
+            if self.first_hit is None:
+                self.first_hit = first_hit
+            elif first_hit - self.first_hit >= BLIP_S:
+                self.late += runs
         self.hits += hits
         self.runs += runs
         self.requests += requests
@@ -194,12 +211,28 @@ def share_gain(requests: int, hits: int, usual: float, to: float) -> float:
 
 
 def failing_gain(
-    requests: int, hits: int, runs: int, usual: float, to: float, company: float
+    requests: int,
+    hits: int,
+    runs: int,
+    to: float,
+    company: float,
+    known: tuple[float, float, int],
 ) -> float:
-    """The same for errors, that like company: usually one follows another with ``company``."""
-    gain = runs * log(to / usual)
-    if to > company:
+    """The same for errors, that like company: usually one follows another with ``company``.
+
+    ``known`` is how many runs of errors among how many requests are usual, and how many runs have
+    been weighed before. What is usual is no more than believed: the more runs came, the likelier
+    is that the route always failed more than that, so each next one proves less where little is
+    known (a gamma belief, its predictive share).
+    """
+    usual_runs, usual_requests, before = known
+    events = usual_runs + before
+    gain = 0.0
+    if runs:
+        gain = runs * log(to * (usual_requests + requests)) + lgamma(events) - lgamma(events + runs)
+    if hits > runs and to > company:
         gain += (hits - runs) * log(to / company)
     if requests > hits:
+        usual = min(to, events / usual_requests)
         gain += (requests - hits) * log((1.0 - to) / (1.0 - usual))
     return gain

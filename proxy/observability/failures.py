@@ -11,10 +11,9 @@ from proxy.observability.evidence import (
     SUM_MAX,
     ShareSum,
     failing_gain,
-    share_gain,
 )
 
-LEVELS = ((0.004, 5.0), (0.012, 4.3), (0.03, 3.8), (0.1, 3.3), (0.5, 2.4))
+LEVELS = ((0.004, 3.3), (0.012, 2.9), (0.03, 2.5), (0.1, 2.2), (0.5, 1.6))
 """Least error share an incident is weighed against, and how many slices it must last."""
 OUTAGE = 0.5
 """From this level on every error counts, also one right after another."""
@@ -28,10 +27,20 @@ RUNS_MIN = 3
 """Errors that come together are one event: so many are needed while much still works, one more
 while most does, unless the evidence is beyond doubt.
 """
+LATE_MIN, EARLY_MAX = 2, 3
+"""So many must come when a blip would be over, one at least where no more than so many came before:
+after a restart one more comes by chance.
+"""
 BEYOND_DOUBT = 11.0
+PASSED_MORE, PASSED_FADES_S = 2.5, 28_800.0
+"""Evidence that went by itself is how the route is: an incident must prove so much more, and what
+passed counts one less after each eight hours.
+"""
 OUTAGE_SPAN_S, ERRORS_SPAN_S = 16.0, 25.0
-ESCALATED = 3.0
-"""An open incident this many times worse than reported is reported again."""
+ESCALATED, ESCALATED_SIGMA = 3.0, 3.0
+"""An open incident this many times worse than reported, and by so much more than chance has it, is
+reported again.
+"""
 RECOVERY_NEEDED = 6.0
 RECOVERY_SLICES = 3.0
 STILL_MAX = 0.95
@@ -68,7 +77,17 @@ class Failing:
 class FailureWatch:
     """One sum per level of failure; all nil is the usual state and costs nothing."""
 
-    __slots__ = ("_back", "_last_error", "levels", "ratio", "ratio_floor", "strongest")
+    __slots__ = (
+        "_back",
+        "_last_error",
+        "_passed",
+        "_passed_at",
+        "_peak",
+        "levels",
+        "ratio",
+        "ratio_floor",
+        "strongest",
+    )
 
     def __init__(self, ratio: float, ratio_floor: float) -> None:
         self.ratio = ratio
@@ -77,6 +96,13 @@ class FailureWatch:
         self.strongest = 0.0
         self._last_error = 0.0
         self._back = 0.0
+        self._peak = self._passed = self._passed_at = 0.0
+
+    @property
+    def needed(self) -> float:
+        """Evidence that scattered errors must give here."""
+        passed = self._passed - (self._last_error - self._passed_at) / PASSED_FADES_S
+        return max(ERRORS_NEEDED, passed + PASSED_MORE)
 
     def add(self, base: Baseline, seen: Slice, credit: float) -> ShareSum | None:
         """Weigh one slice; the highest level it proves, if any."""
@@ -85,25 +111,49 @@ class FailureWatch:
         if seen.errors:
             self._last_error = seen.last_error
         errors, runs = seen.errors, seen.runs
-        usual, company, clumps = base.error_share, base.company, base.clumping
-        most, strongest = SUM_MAX * ERRORS_NEEDED, 0.0
+        usual, clumps = base.error_share, base.clumping
+        runs_known, requests_known = base.believed_runs, base.believed_requests
+        company = base.company if errors else 1.0
+        scattered, strongest = self.needed, 0.0
+        most = SUM_MAX * scattered
         crossed: ShareSum | None = None
         for level, (least, slices) in zip(self.levels, LEVELS, strict=True):
+            if not errors and not level.total:
+                continue
             # a sum begins with an error: the good answers before it were another slice's
             requests = seen.requests if level.total else seen.requests - seen.before
             to = min(TO_MAX, max(least, self.ratio * usual))
+            needed = scattered
             if least >= OUTAGE:
-                gain = share_gain(requests, errors, usual, to)
+                needed = ERRORS_NEEDED
+                known = (runs_known, requests_known, level.hits)
+                gain = failing_gain(requests, errors, errors, to, company, known)
             else:
-                gain = failing_gain(requests, errors, runs, usual, to, company) / clumps
+                known = (runs_known, requests_known, level.runs)
+                gain = failing_gain(requests, errors, runs, to, company, known) / clumps
             cap = ERRORS_NEEDED * credit / slices
             level.add(requests, errors, runs, gain, cap, most, seen.began, seen.first_error)
             if level.total > strongest:
                 strongest = level.total
-            if level.total >= ERRORS_NEEDED and level.hits >= ERRORS_FEW:
+            if level.total >= needed and level.hits >= ERRORS_FEW:
                 crossed = level
+            if errors and level.total > self._peak and least < OUTAGE:
+                self._rise(level)
         self.strongest = strongest
+        if self._peak and not strongest:
+            self.pass_by()
         return crossed if errors else None
+
+    def _rise(self, level: ShareSum) -> None:
+        """Remember how far it came; a blip is none, it is too short to be told."""
+        if level.first_hit is not None and self._last_error - level.first_hit >= ERRORS_SPAN_S:
+            self._peak = level.total
+
+    def pass_by(self) -> None:
+        """It went by itself: so much evidence is nothing here."""
+        if self._peak + PASSED_MORE >= self.needed:
+            self._passed, self._passed_at = self._peak, self._last_error
+        self._peak = 0.0
 
     def verdict(self, base: Baseline, run: ShareSum, now: float) -> Failing | None:
         """What may be told of the run that crossed, if anything."""
@@ -119,7 +169,7 @@ class FailureWatch:
         if observed >= ALL_FAIL:
             if run.hits < ERRORS_MIN + min(2, run.runs - 1):
                 return None
-        elif not _is_sure(base, run, observed):
+        elif _may_be_blip(run) or not _is_sure(base, run, observed, self.needed):
             return None
         return Failing(
             run.first_hit,
@@ -132,7 +182,11 @@ class FailureWatch:
         )
 
     def is_worse(self, run: ShareSum, reported: float) -> bool:
-        return run.hits >= ESCALATED * reported * run.requests
+        expected = reported * run.requests
+        return (
+            run.hits >= ESCALATED * expected
+            and poisson_sigma(run.hits, expected) >= ESCALATED_SIGMA
+        )
 
     def is_back(self, usual: float, observed: float, seen: Slice, credit: float) -> bool:
         """Evidence that the share is the usual one again rather than most of the incident's."""
@@ -146,7 +200,7 @@ class FailureWatch:
         return self._back >= RECOVERY_NEEDED
 
     def forget(self) -> None:
-        self._back = 0.0
+        self._back = self._peak = 0.0
         self.strongest = 0.0
         for level in self.levels:
             level.reset()
@@ -155,21 +209,30 @@ class FailureWatch:
 
     def to_json(self) -> list[Any]:
         levels = [level.to_json() for level in self.levels]
-        return [levels, self.strongest, self._last_error, self._back]
+        passing = [self._peak, self._passed, self._passed_at]
+        return [levels, self.strongest, self._last_error, self._back, passing]
 
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError`` or ``ValueError`` for what is no watch."""
-        levels, strongest, last_error, back = data
+        # what an earlier version wrote knows of nothing that passed
+        levels, strongest, last_error, back, *passing = data
         if len(levels) != len(LEVELS):
             raise ValueError("one sum per level")
         self.levels = [ShareSum.from_json(level) for level in levels]
         self.strongest, self._last_error = float(strongest), float(last_error)
         self._back = float(back)
+        peak, passed, at = passing[0] if passing else (0.0, 0.0, 0.0)
+        self._peak, self._passed, self._passed_at = float(peak), float(passed), float(at)
 
 
-def _is_sure(base: Baseline, run: ShareSum, observed: float) -> bool:
+def _may_be_blip(run: ShareSum) -> bool:
+    return run.late < LATE_MIN and (not run.late or run.hits - run.late > EARLY_MAX)
+
+
+def _is_sure(base: Baseline, run: ShareSum, observed: float, needed: float) -> bool:
     """A stumble of three and one more by chance prove nothing while much still works."""
     to = min(observed, OUTAGE)
-    gain = failing_gain(run.requests, run.hits, run.runs, base.error_share, to, base.company)
+    known = (base.believed_runs, base.believed_requests, 0)
+    gain = failing_gain(run.requests, run.hits, run.runs, to, base.company, known) / base.clumping
     is_few = run.hits < ERRORS_MIN or (run.runs <= RUNS_MIN and observed < MANY_FAIL)
-    return run.runs >= RUNS_MIN and gain >= (BEYOND_DOUBT if is_few else ERRORS_NEEDED)
+    return run.runs >= RUNS_MIN and gain >= max(needed, BEYOND_DOUBT if is_few else 0.0)

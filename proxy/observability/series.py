@@ -34,6 +34,8 @@ SILENT_S = 1800.0
 SUSPICIOUS = 0.4
 ERRORS_SUSPICIOUS = 0.5
 """Shares of the evidence needed at which learning stops."""
+BRISK_S = 3.0
+"""From then on the next failure need not wait for ten seconds to pass."""
 HEARD_WORTH = 0.06
 """What others learned is worth a new table when it is such a share of what is known."""
 PASSING_S, PASSING_RATIO = 900.0, 3.0
@@ -131,7 +133,9 @@ class Series(Intake):
                 self._first_error,
                 self._last_error,
             )
-            found = self._weigh_errors(seen, credit, now, ends)
+            found = self._weigh_errors(seen, max(1.0, credit), now, ends)
+            if self._is_suspicious and "error_rate" not in self.ledger.open:
+                self.due = now + BRISK_S
         if durations and self.is_warm:
             found = self._weigh_latency(durations, began, credit, now, ends) or found
         self._learn(durations, requests, errors, runs, now, ends)
@@ -139,6 +143,10 @@ class Series(Intake):
         self.late = self.due if is_tense else now + LATE_S
         self._hot_from = self.baseline.p75 + self.level.shift if self.is_warm else BUCKETS
         return found
+
+    @property
+    def _is_suspicious(self) -> bool:
+        return self.failures.strongest >= ERRORS_SUSPICIOUS * ERRORS_NEEDED
 
     def _weigh_errors(
         self, seen: Slice, credit: float, now: float, ends: list[IncidentEnd]
@@ -217,10 +225,11 @@ class Series(Intake):
         incident = self.ledger.close(kind, reason, now, ends)
         lasted = now - incident.anomaly.onset
         if kind == "error_rate":
-            self.failures.forget()
             is_brief = reason == "recovered" and lasted < STUMBLE_S
             if is_brief and incident.anomaly.observed < OUTAGE:
                 self.baseline.stumbled()
+                self.failures.pass_by()
+            self.failures.forget()
             return
         self.latency.forget()
         ratio = incident.anomaly.ratio
@@ -275,8 +284,7 @@ class Series(Intake):
         if "error_rate" not in incidents:
             lessons.add_counts(requests, errors, runs, base, now)
             if lessons.is_time_for_errors(base, now):
-                is_suspicious = self.failures.strongest >= ERRORS_SUSPICIOUS * ERRORS_NEEDED
-                lessons.teach_errors(base, is_suspicious, now)
+                lessons.teach_errors(base, self._is_suspicious, now)
 
     def warm(self, now: float) -> None:
         self.baseline.rebuild()

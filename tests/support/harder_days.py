@@ -75,8 +75,7 @@ def growing_errors(rng: random.Random) -> Plan:
             return 0.33 * (t - start) / 1800 if r == route and _during(start, 1800, t) else 0.0
 
         plan.fail.append(share)
-        plan.expect(route, start + 360, 1440, "error_rate", "growing errors")
-        plan.ignore(route, start, 360)
+        plan.expect(route, start, 1800, "error_rate", "growing errors")
     return plan
 
 

@@ -108,7 +108,25 @@ def test_shares() -> None:
 
 
 def test_errors_in_company_prove_less_than_as_many_alone() -> None:
-    alone = failing_gain(20, 4, 4, 0.01, 0.1, 0.4)
-    together = failing_gain(20, 4, 1, 0.01, 0.1, 0.4)
+    known = (100.0, 10_000.0, 0)
+    alone = failing_gain(20, 4, 4, 0.1, 0.4, known)
+    together = failing_gain(20, 4, 1, 0.1, 0.4, known)
     assert together < 0.4 * alone
-    assert failing_gain(20, 4, 4, 0.01, 0.1, 0.4) == pytest.approx(share_gain(20, 4, 0.01, 0.1))
+
+
+def test_what_is_usual_is_as_sure_as_it_is_well_known() -> None:
+    much = failing_gain(20, 4, 4, 0.1, 0.4, (1e5, 1e7, 0))
+    assert much == pytest.approx(share_gain(20, 4, 0.01, 0.1), rel=0.01)
+    little = failing_gain(20, 4, 4, 0.1, 0.4, (1.0, 100.0, 0))
+    assert little < 0.7 * much
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20)), min_size=2, max_size=8))
+def test_errors_prove_the_same_in_one_slice_or_in_several(slices: list[tuple[int, int]]) -> None:
+    events, requests = 0.5, 1e6
+    piecewise, runs, seen = 0.0, 0, 0
+    for hits, good in slices:
+        piecewise += failing_gain(hits + good, hits, hits, 0.1, 0.4, (events, requests, runs))
+        runs, seen = runs + hits, seen + hits + good
+    whole = failing_gain(seen, runs, runs, 0.1, 0.4, (events, requests, 0))
+    assert piecewise == pytest.approx(whole, rel=1e-3, abs=0.01)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from proxy.observability.baseline import Baseline
+from proxy.observability.evidence import ShareSum
 from proxy.observability.failures import Failing, FailureWatch, Slice
 
 
@@ -73,6 +74,51 @@ def test_a_route_whose_errors_scatter_must_show_more() -> None:
     assert watch(slices, restless) is None
 
 
+def bad_minute(failures: FailureWatch, base: Baseline, at: float, errors: int) -> bool:
+    """One error in each of so many slices, then ten good minutes: was it told?"""
+    is_told = False
+    for n in range(60):
+        now, hit = at + 10.0 * n, int(n < errors)
+        seen = Slice(10, hit, hit, 5 * hit, now, now + 5.0, now + 5.0)
+        crossed = failures.add(base, seen, credit=1.0)
+        if crossed is not None and failures.verdict(base, crossed, now + 9.0) is not None:
+            is_told = True
+            failures.pass_by()
+            failures.forget()
+            break
+    return is_told
+
+
+def test_what_went_by_itself_must_be_outdone() -> None:
+    base, failures = known(20_000, 80), FailureWatch(5.0, 3.0)
+    needed = next(n for n in range(4, 9) if bad_minute(FailureWatch(5.0, 3.0), base, 0.0, n))
+    assert bad_minute(failures, base, 0.0, needed)
+    assert not bad_minute(failures, base, 1000.0, needed)
+    assert bad_minute(failures, base, 2000.0, needed + 6)
+    # and is forgotten after days
+    assert bad_minute(failures, base, 5 * 86_400.0, needed)
+
+
+def test_a_blip_is_no_measure() -> None:
+    base, failures = known(20_000, 80), FailureWatch(5.0, 3.0)
+    failures.add(base, Slice(15, 12, 4, 0, 0.0, 1.0, 9.0), credit=1.0)
+    failures.add(base, Slice(15, 12, 4, 0, 10.0, 10.0, 14.0), credit=1.0)
+    usual = FailureWatch(5.0, 3.0).needed
+    for n in range(60):
+        failures.add(base, Slice(30, 0, 0, 0, 20.0 + 10 * n, 0.0, 0.0), credit=1.0)
+    assert failures.strongest == 0.0
+    assert failures.needed == usual
+
+
+def test_worse_is_what_chance_does_not_explain() -> None:
+    run = ShareSum()
+    run.hits, run.requests = 6, 57
+    assert not FailureWatch(5.0, 3.0).is_worse(run, 0.034)
+    run.hits = 12
+    assert FailureWatch(5.0, 3.0).is_worse(run, 0.034)
+    assert not FailureWatch(5.0, 3.0).is_worse(run, 0.1)
+
+
 def test_more_errors_never_prove_less() -> None:
     base = known()
     for errors in range(1, 20):
@@ -98,5 +144,8 @@ def test_a_watch_goes_through_json() -> None:
     again = FailureWatch(5.0, 3.0)
     again.restore(json.loads(json.dumps(failures.to_json())))
     assert again.to_json() == failures.to_json()
+    # what an earlier version wrote knows of nothing that passed
+    again.restore(failures.to_json()[:4])
+    assert again.needed == failures.needed
     with pytest.raises(ValueError, match="level"):
         again.restore([[], 0.0, 0.0, 0.0])
