@@ -54,12 +54,12 @@ class EmptyLists:
     def see(self, rows: Sequence[Exchange | Answer]) -> None:
         routes = self._routes
         for row in rows:
-            if isinstance(row, Exchange):
-                if row.outcome is not Outcome.ANSWERED:
-                    continue
+            if isinstance(row, tuple):
+                _, _, method, _, status, _, size, _, _, name, _ = row
+            elif row.outcome is Outcome.ANSWERED:
                 method, status, size, name = row.method, row.status, row.response_bytes, row.route
             else:
-                method, status, size, name = row[2], row[4], row[6], row[9]
+                continue
             if method != "GET" or status != 200:
                 continue
             route = routes.get(name)

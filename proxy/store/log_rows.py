@@ -8,7 +8,7 @@ a data worker several times as much per request, and holds up its loop as long. 
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from struct import Struct
+from struct import Struct, pack
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,8 @@ Row = tuple[Any, ...]
 ERROR_CHARS = 2000
 LABELS_MAX = 4096
 """Remembered encodings; methods are the client's to invent."""
+ALIKE_MIN = 8
+"""So many rows of one route and status are worth being packed column by column."""
 
 PACKED_COLUMNS = (
     "id",
@@ -43,11 +45,15 @@ _END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _FIXED = Struct(">hiQQiqidi")
 """Field count, id, created_at, latency_ms, and the length of trace_id."""
+_ID_AT, _CREATED_AT, _LATENCY_AT, _TRACE_AT = 14, 26, 38, 50
+"""In such a row: the lower half of id, created_at, latency_ms, trace_id."""
+_TRACE_CHARS = 32
 _LENGTH = Struct(">i")
 _STATUS = Struct(">ii")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_2000_US = 946_684_800_000_000
 """PostgreSQL counts microseconds from there."""
+_ANSWERED = int(Outcome.ANSWERED)
 
 
 class LogRows:
@@ -92,29 +98,79 @@ class LogRows:
         yield _END
 
     def pack(self, rows: Sequence[Exchange | Answer]) -> bytes:
-        """The rows alone, without what begins and ends a COPY."""
-        high, first_low, fixed, labels = self._high, self._low, _FIXED.pack, self._labels
-        upper_hex, answered = b"%016x" % high, int(Outcome.ANSWERED)
-        parts: list[bytes] = []
-        add = parts.append
+        """The rows alone, without what begins and ends a COPY, in an order of their own."""
+        parts: list[bytes | bytearray] = []
+        kinds: dict[tuple[str, str, int, bool], list[Answer]] = {}
         for row in rows:
-            error = None
-            if isinstance(row, Exchange):
-                at, ms, trace, error = row.started_at, row.duration_ms, row.trace_id, row.error
-                low = first_low + row.sequence
-                key = (row.route, row.method, row.status, int(row.outcome))
+            # the usual one first: to find out that a tuple is no Exchange takes longer
+            if isinstance(row, tuple):
+                _, _, method, _, status, _, _, trace, _, route, _ = row
+                kind = (route, method, status, trace is None)
+                alike = kinds.get(kind)
+                if alike is None:
+                    kinds[kind] = [row]
+                else:
+                    alike.append(row)
+                continue
+            key = (row.route, row.method, row.status, int(row.outcome))
+            times = (row.started_at, row.duration_ms)
+            parts.append(self._one(row.sequence, times, row.trace_id, key, row.error))
+        for alike in kinds.values():
+            if len(alike) < ALIKE_MIN:
+                parts += [self._answer(row) for row in alike]
             else:
-                at, ms, method, _, status, _, _, trace, _, route, sequence = row
-                low = first_low + sequence
-                key = (route, method, status, answered)
-            trace_id = storable(trace).encode() if trace else upper_hex + b"%016x" % low
-            at_us = round(at * 1e6) - _YEAR_2000_US
-            label = labels.get(key)
-            add(fixed(10, 16, high, low, 8, at_us, 8, ms, len(trace_id)))
-            add(trace_id)
-            add(self._label(key) if label is None else label)
-            add(_text(self._redacted(error)) if error else _NULL)
+                parts.append(self._many(alike))
         return b"".join(parts)
+
+    def _answer(self, row: Answer) -> bytes:
+        at, ms, method, _, status, _, _, trace, _, route, sequence = row
+        return self._one(sequence, (at, ms), trace, (route, method, status, _ANSWERED), None)
+
+    def _one(
+        self,
+        sequence: int,
+        times: tuple[float, float],
+        trace: str | None,
+        key: tuple[str, str, int, int],
+        error: str | None,
+    ) -> bytes:
+        """One row, all of it."""
+        low, (at, ms) = self._low + sequence, times
+        trace_id = storable(trace).encode() if trace else b"%016x%016x" % (self._high, low)
+        label = self._labels.get(key) or self._label(key)
+        at_us = _micros(at) - _YEAR_2000_US
+        head = _FIXED.pack(10, 16, self._high, low, 8, at_us, 8, ms, len(trace_id))
+        return head + trace_id + label + (_text(self._redacted(error)) if error else _NULL)
+
+    def _many(self, rows: list[Answer]) -> bytes | bytearray:
+        """Answers of one kind, with or without trace ids: as they differ in a few numbers alone,
+        all are written at once and the numbers then put in, column by column. Half the work.
+        """
+        low, count = self._low, len(rows)
+        ids = pack(f">{count}Q", *[low + row[10] for row in rows])
+        times = [int(row[0] * 1e6 + 0.5) - _YEAR_2000_US for row in rows]
+        traces = [row[7] for row in rows if row[7] is not None]
+        if traces:
+            trace_ids = storable("".join(traces)).encode()
+            if not all(map(_is_usual, traces)):
+                return b"".join([self._answer(row) for row in rows])
+            trace_column = (_TRACE_AT, trace_ids)
+        else:
+            trace_column = (_TRACE_AT + 16, ids.hex().encode())
+        columns = (
+            (_ID_AT, ids),
+            (_CREATED_AT, pack(f">{count}q", *times)),
+            (_LATENCY_AT, pack(f">{count}d", *[row[1] for row in rows])),
+            trace_column,
+        )
+        template = self._answer(rows[0])
+        stride = len(template)
+        packed = bytearray(template * count)
+        for at, column in columns:
+            width = len(column) // count
+            for byte in range(width):
+                packed[at + byte :: stride] = column[byte::width]
+        return packed
 
     def _label(self, key: tuple[str, str, int, int]) -> bytes:
         """What follows the trace id of all rows of a kind, up to the error."""
@@ -135,9 +191,15 @@ class LogRows:
         return self._redact(error)[:ERROR_CHARS]
 
 
+def _is_usual(trace: str) -> bool:
+    return len(trace) == _TRACE_CHARS and trace.isascii()
+
+
 def _micros(seconds: float) -> int:
-    """One rounding for both forms: a replayed row is recognised by its id and its time."""
-    return round(seconds * 1e6)
+    """One rounding for both forms: a replayed row is recognised by its id and its time. ``round``
+    takes four times as long.
+    """
+    return int(seconds * 1e6 + 0.5)
 
 
 def _text(text: str) -> bytes:

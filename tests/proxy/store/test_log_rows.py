@@ -78,8 +78,30 @@ def test_a_plain_answer_is_packed_as_its_exchange() -> None:
     some = [one for one in different() if one.outcome is Outcome.ANSWERED and not one.error]
     bare = [plain(one) for one in some]
     assert len(bare) > 40
-    assert ROWS.pack(bare) == ROWS.pack(some)
+    for n, one in enumerate(bare):
+        assert ROWS.pack([one]) == ROWS.pack([some[n]])
     assert [ROWS.row(one) for one in bare] == [ROWS.row(one) for one in some]
+
+
+def test_answers_of_one_kind_are_packed_together_and_say_the_same() -> None:
+    def some(
+        first: int, count: int, *, route: str = "/x", trace: str | None = None
+    ) -> list[Answer]:
+        plains = [
+            plain(exchange(n, at=1_790_000_000.0 + n / 7e5)) for n in range(first, first + count)
+        ]
+        return [(*p[:7], trace and f"{p[10]:{trace}}", p[8], route, p[10]) for p in plains]
+
+    def together(*kinds: list[Answer]) -> bool:
+        return ROWS.pack(sum(kinds, [])) == b"".join(ROWS.pack([one]) for k in kinds for one in k)
+
+    few, enough = log_rows.ALIKE_MIN - 1, log_rows.ALIKE_MIN
+    assert together(some(0, 50), some(100, few, route="/few"))
+    assert together(some(0, 50, trace="032x"), some(100, enough))
+    assert together(some(0, 50, trace="031x"))
+    assert together(some(0, enough, trace="032x") + some(10, 1, trace="\u00e9>32x"))
+    mixed = some(0, 20) + some(100, 10, trace="032x") + some(20, 20)
+    assert ROWS.pack(mixed) == ROWS.pack(mixed[:20] + mixed[30:]) + ROWS.pack(mixed[20:30])
 
 
 async def test_a_replay_after_a_packed_copy_doubles_nothing(
@@ -96,6 +118,7 @@ async def test_a_replay_after_a_packed_copy_doubles_nothing(
 def test_time_is_rounded_as_the_values_round_it(at: float) -> None:
     one = exchange(1, at=at)
     packed = ROWS.pack([one])
+    assert ROWS.pack([plain(one)] * log_rows.ALIKE_MIN) == packed * log_rows.ALIKE_MIN
     since_2000_us = int.from_bytes(packed[AT : AT + 8], "big", signed=True)
     assert EPOCH + timedelta(microseconds=since_2000_us) == ROWS.row(one)[1]
 
