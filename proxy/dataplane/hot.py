@@ -7,7 +7,6 @@ nobody and answers nothing itself. Written so that mypyc can compile it: plain c
 attributes, no closures.
 """
 
-import re
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ import httptools
 
 from proxy.dataplane.faults import Fault
 from proxy.dataplane.general import PIPELINE_BYTES_MAX, General
-from proxy.dataplane.plain import Notes, answer_length, request_length, status_of
+from proxy.dataplane.plain import Notes, answer_length, request_length, status_of, without
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.sending import IDEMPOTENT, RETRY_BYTES_MAX
 from proxy.dataplane.upstream import Link, Upstream
@@ -29,13 +28,6 @@ _METHODS: Final[dict[bytes, str]] = {
     b"PATCH": "PATCH",
     b"OPTIONS": "OPTIONS",
 }
-_KEEP_ALIVE: Final = b"\r\nConnection: keep-alive\r\n"
-_KEEP_ALIVE_SIZE: Final = 24
-"""Of the line with its end; the line end before it stays."""
-_HOP_LINES: Final = re.compile(rb"\r\n(?:connection|keep-alive):[^\r]*", re.IGNORECASE)
-_COPIED_TWICE_MAX: Final = 4096
-"""A longer message is put together through a view, so that its body is copied once."""
-
 IDLE: Final = 0
 SENDING: Final = 1
 WAITING: Final = 2
@@ -173,10 +165,11 @@ class Hot:
             return
         end += 4
         notes = self.notes
-        notes.hop_lines = 0
+        if notes.hop_lines:
+            notes.hop_lines = []
         if notes.traces:
             notes.traces = []
-        length = request_length(lines, plane.known_hosts, notes)
+        length = request_length(lines, plane.request_lines, notes)
         left = end + length - len(data)
         target = words[1]
         if (
@@ -201,7 +194,7 @@ class Hot:
         self.state = SENDING if left else WAITING
         upstream = self.upstream = plane.upstream
         link = upstream.take()
-        out = _without_hop_lines(data, end, notes.hop_lines) if notes.hop_lines else data
+        out = without(data, notes.hop_lines) if notes.hop_lines else data
         if link is None:
             self.unsent = out
             upstream.connect(self)
@@ -347,8 +340,9 @@ class Hot:
             return
         end += 4
         notes = self.notes
-        notes.hop_lines = 0
-        length = answer_length(lines, notes)
+        if notes.hop_lines:
+            notes.hop_lines = []
+        length = answer_length(lines, plane.answer_lines, notes)
         left = end + length - len(data)
         if length < 0 or left < 0 or (left == 0) == bool(link.open):
             self._escalate().upstream_data(data)
@@ -357,7 +351,7 @@ class Hot:
         self.answer_length = length
         if plane.releases is not None:
             plane.releases.see(lines, plane.monotonic())
-        self.write(_without_hop_lines(data, end, notes.hop_lines) if notes.hop_lines else data)
+        self.write(without(data, notes.hop_lines) if notes.hop_lines else data)
         now: float = plane.monotonic()
         if left == 0:
             self._finish(link, now)
@@ -479,14 +473,3 @@ class Hot:
 def ear(still_open: list[bool]) -> SimpleNamespace:
     """For a parser: the end of a message empties ``still_open``, without a call of ours."""
     return SimpleNamespace(on_message_complete=still_open.clear)
-
-
-def _without_hop_lines(data: bytes, end: int, hop_lines: int) -> bytes:
-    """The bytes to send on: as they came, without the lines that are this hop's own."""
-    # from the end: most programs that write this line write it among the last
-    at = data.rfind(_KEEP_ALIVE, 0, end)
-    if at < 0 or hop_lines > 1:
-        return _HOP_LINES.sub(b"", data[: end - 2]) + data[end - 2 :]
-    if len(data) > _COPIED_TWICE_MAX:
-        return b"".join((data[: at + 2], memoryview(data)[at + 2 + _KEEP_ALIVE_SIZE :]))
-    return data[: at + 2] + data[at + 2 + _KEEP_ALIVE_SIZE :]

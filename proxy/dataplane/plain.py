@@ -15,20 +15,23 @@ ODD: Final = -1
 """Instead of a length: a field, or a value, that the general plane must read."""
 DIGITS_MAX: Final = 18
 """Of a Content-Length: more would not fit in 63 bits."""
-HOSTS_MAX: Final = 256
-STATUSES_MAX: Final = 256
-"""Host values and status lines remembered as valid; of a flood the others are only checked each
-time.
+LINES_MAX: Final = 1024
+LINE_BYTES_MAX: Final = 64
+"""Lines remembered with what they mean, and how long one may be: hosts, content types and
+connection lines come again and again, cookies and traces do not. A flood only makes us begin anew.
 """
+STATUSES_MAX: Final = 256
+"""Status lines remembered as valid; of a flood the others are checked each time."""
 
-_HARMLESS: Final = 0
-_HOST: Final = 1
-_LENGTH: Final = 2
-_CONNECTION: Final = 3
-_KEEP_ALIVE: Final = 4
-_TRACEPARENT: Final = 5
-_SENTRY_TRACE: Final = 6
-_ODD: Final = 7
+# What a line means. Anything from 0 up is the value of a Content-Length.
+_ODD: Final = ODD
+_HARMLESS: Final = -2
+_HOST: Final = -3
+_LENGTH: Final = -4
+_CONNECTION: Final = -5
+_KEEP_ALIVE: Final = -6
+_TRACEPARENT: Final = -7
+_SENTRY_TRACE: Final = -8
 
 _REQUEST_KINDS: Final[dict[bytes, int]] = {
     b"host": _HOST,
@@ -86,8 +89,6 @@ _both_spellings(_ANSWER_KINDS)
 _HOST_VALUE: Final = re.compile(
     rb"[ \t]*[A-Za-z0-9.-]+(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?[ \t]*\Z"
 )
-_KEPT: Final = b" keep-alive"
-"""As nearly everybody writes it."""
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 (2[0-9][0-9]) [\t\x20-\x7e\x80-\xff]*\Z")
 
 
@@ -97,8 +98,8 @@ class Notes:
     __slots__ = ("hop_lines", "traces")
 
     def __init__(self) -> None:
-        self.hop_lines = 0
-        """``Connection: keep-alive`` counts once, any further line of this hop alone twice."""
+        self.hop_lines: list[bytes] = []
+        """Whole lines that are of this hop alone: ``Connection``, ``Keep-Alive``."""
         self.traces: list[bytes] = []
         """Values of ``traceparent``, and behind them of ``sentry-trace``."""
 
@@ -111,73 +112,67 @@ class Notes:
         return None
 
 
-def request_length(lines: list[bytes], hosts: set[bytes], notes: Notes) -> int:
+def request_length(lines: list[bytes], known: dict[bytes, int], notes: Notes) -> int:
     """The body's length by the field lines of a request, ``ODD`` when it is not plain.
 
-    ``hosts`` are values known to be valid, with the blanks before them, and learns.
+    ``known`` are lines with what they mean in a request, and learns.
     """
-    found_hosts = lengths = length = traceparents = 0
+    hosts = lengths = length = traceparents = 0
     for line in lines:
-        first = line[0]
-        if not _REQUEST_FIRST[first]:
+        if not _REQUEST_FIRST[line[0]]:
             continue
-        name, _, value = line.partition(b":")
-        kind = _REQUEST_KINDS.get(name)
-        if kind is None:
-            kind = _kind_of(name, _REQUEST_KINDS)
-        if kind == _HARMLESS:
+        meaning = known.get(line)
+        if meaning is None:
+            meaning = _learn(line, _REQUEST_KINDS, known)
+        if meaning == _HARMLESS:
             continue
-        if kind == _LENGTH:
+        if meaning >= 0:
             lengths += 1
-            length = _number(value)
-            if length < 0:
-                return ODD
-            continue
-        if kind == _HOST:
-            found_hosts += 1
-            if value not in hosts and not _learn_host(value, hosts):
-                return ODD
-        elif kind == _CONNECTION:
-            if value != _KEPT and value.lstrip(b" \t").lower() != b"keep-alive":
-                return ODD
-            notes.hop_lines += 1
-        elif kind == _TRACEPARENT:
+            length = meaning
+        elif meaning == _HOST:
+            hosts += 1
+        elif meaning == _CONNECTION:
+            notes.hop_lines.append(line)
+        elif meaning == _TRACEPARENT:
+            notes.traces.insert(traceparents, _value_of(line))
             traceparents += 1
-            notes.traces.insert(traceparents - 1, value.strip(b" \t"))
-        elif kind == _SENTRY_TRACE:
-            notes.traces.append(value.strip(b" \t"))
+        elif meaning == _SENTRY_TRACE:
+            notes.traces.append(_value_of(line))
         else:
             return ODD
-    return length if found_hosts == 1 and lengths < 2 else ODD
+    return length if hosts == 1 and lengths < 2 else ODD
 
 
-def answer_length(lines: list[bytes], notes: Notes) -> int:
-    """The body's length by the field lines of an answer, ``ODD`` when it is not plain."""
+def answer_length(lines: list[bytes], known: dict[bytes, int], notes: Notes) -> int:
+    """The body's length by the field lines of an answer, ``ODD`` when it is not plain.
+
+    ``known`` are lines with what they mean in an answer, and learns.
+    """
     lengths = length = 0
     for line in lines:
-        first = line[0]
-        if not _ANSWER_FIRST[first]:
+        if not _ANSWER_FIRST[line[0]]:
             continue
-        name, _, value = line.partition(b":")
-        kind = _ANSWER_KINDS.get(name)
-        if kind is None:
-            kind = _kind_of(name, _ANSWER_KINDS)
-        if kind == _HARMLESS:
+        meaning = known.get(line)
+        if meaning is None:
+            meaning = _learn(line, _ANSWER_KINDS, known)
+        if meaning == _HARMLESS:
             continue
-        if kind == _LENGTH:
+        if meaning >= 0:
             lengths += 1
-            length = _number(value)
-            if length < 0:
-                return ODD
-        elif kind == _CONNECTION:
-            if value != _KEPT and value.strip(b" \t").lower() != b"keep-alive":
-                return ODD
-            notes.hop_lines += 1
-        elif kind == _KEEP_ALIVE:
-            notes.hop_lines += 2
+            length = meaning
+        elif meaning == _CONNECTION or meaning == _KEEP_ALIVE:
+            notes.hop_lines.append(line)
         else:
             return ODD
     return length if lengths == 1 else ODD
+
+
+def without(data: bytes, hop_lines: list[bytes]) -> bytes:
+    """The bytes to send on: as they came, without these lines of their head."""
+    for line in hop_lines:
+        # each stands in the head, so the first that reads so is no part of the body
+        data = data.replace(b"\r\n" + line + b"\r\n", b"\r\n", 1)
+    return data
 
 
 def status_of(line: bytes, known: dict[bytes, int]) -> int:
@@ -193,9 +188,33 @@ def status_of(line: bytes, known: dict[bytes, int]) -> int:
     return int(match[1])
 
 
-def _kind_of(name: bytes, kinds: dict[bytes, int]) -> int:
-    """A name in neither of the usual spellings. A folded line has a blank for its first byte."""
-    return _ODD if name[:1] in (b" ", b"\t") else kinds.get(name.lower(), _HARMLESS)
+def _learn(line: bytes, kinds: dict[bytes, int], known: dict[bytes, int]) -> int:
+    meaning = _meaning(line, kinds)
+    if len(line) <= LINE_BYTES_MAX:
+        if len(known) >= LINES_MAX:
+            known.clear()
+        known[line] = meaning
+    return meaning
+
+
+def _meaning(line: bytes, kinds: dict[bytes, int]) -> int:
+    if line[:1] in (b" ", b"\t"):
+        return ODD  # a folded line
+    name, _, value = line.partition(b":")
+    kind = kinds.get(name)
+    if kind is None:
+        kind = kinds.get(name.lower(), _HARMLESS)
+    if kind == _LENGTH:
+        return _number(value)
+    if kind == _HOST and not _HOST_VALUE.match(value):
+        return ODD
+    if kind == _CONNECTION and value.strip(b" \t").lower() != b"keep-alive":
+        return ODD
+    return kind
+
+
+def _value_of(line: bytes) -> bytes:
+    return line[line.find(b":") + 1 :].strip(b" \t")
 
 
 def _number(value: bytes) -> int:
@@ -206,11 +225,3 @@ def _number(value: bytes) -> int:
     if digits[0] == 48 and len(digits) > 1:
         return ODD
     return int(digits)
-
-
-def _learn_host(value: bytes, hosts: set[bytes]) -> bool:
-    if not _HOST_VALUE.match(value):
-        return False
-    if len(hosts) < HOSTS_MAX:
-        hosts.add(value)
-    return True

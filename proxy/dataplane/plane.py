@@ -90,7 +90,8 @@ class Plane:
         """Add it to monotonic seconds for wall time; renewed with every scan, so that no request
         reads two clocks.
         """
-        self.known_hosts: set[bytes] = set()
+        self.request_lines: dict[bytes, int] = {}
+        self.answer_lines: dict[bytes, int] = {}
         self.known_statuses: dict[bytes, int] = {}
         self.draining = False
         """From now on every answer that begins says ``Connection: close``."""

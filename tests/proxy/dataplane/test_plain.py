@@ -10,20 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dataplane.plain import (
-    HOSTS_MAX,
+    LINE_BYTES_MAX,
+    LINES_MAX,
     ODD,
     STATUSES_MAX,
     Notes,
     answer_length,
     request_length,
     status_of,
+    without,
 )
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def asked(*lines: bytes) -> int:
-    return request_length([b"Host: a", *lines], set(), Notes())
+    """What a head means must not depend on whether its lines were seen before."""
+    known: dict[bytes, int] = {}
+    first, again = (request_length([b"Host: a", *lines], known, Notes()) for _ in range(2))
+    assert first == again
+    return first
 
 
 @pytest.mark.parametrize(
@@ -83,29 +89,37 @@ def test_requests(lines: list[bytes], length: int) -> None:
     ],
 )
 def test_answers(lines: list[bytes], length: int) -> None:
-    assert answer_length([b"HTTP/1.1 200 OK", *lines], Notes()) == length
+    known: dict[bytes, int] = {}
+    for _ in range(2):
+        assert answer_length([b"HTTP/1.1 200 OK", *lines], known, Notes()) == length
 
 
 def test_a_request_names_one_valid_host() -> None:
-    hosts: set[bytes] = set()
-    assert request_length([], hosts, Notes()) == ODD
+    known: dict[bytes, int] = {}
+    assert request_length([], known, Notes()) == ODD
     for value in (b"a", b"Example.com:8080", b"10.0.0.1:6553"):
-        assert request_length([b"Host: " + value], hosts, Notes()) == 0
-        assert b" " + value in hosts
+        assert request_length([b"Host: " + value], known, Notes()) == 0
+        assert b"Host: " + value in known
     for value in (b"", b"a b", b"a/b", b"[::1]", b"a:70000", b"a,b", b"a\xe9"):
-        assert request_length([b"Host: " + value], hosts, Notes()) == ODD
-    for n in range(2 * HOSTS_MAX):
-        assert request_length([b"Host: h%d" % n], hosts, Notes()) == 0
-    assert len(hosts) == HOSTS_MAX
+        assert request_length([b"Host: " + value], known, Notes()) == ODD
+
+
+def test_lines_are_learned_up_to_a_bound() -> None:
+    known: dict[bytes, int] = {}
+    for n in range(2 * LINES_MAX + 3):
+        assert request_length([b"Host: h%d" % n], known, Notes()) == 0
+    assert len(known) == 3, "full, it begins anew"
+    assert request_length([b"Host: h", b"Cookie: " + b"c" * LINE_BYTES_MAX], known, Notes()) == 0
+    assert len(known) == 4
 
 
 def test_notes_say_which_lines_are_of_this_hop_and_which_trace() -> None:
     notes = Notes()
-    request_length([b"Host: a", b"Connection: keep-alive"], set(), notes)
-    assert (notes.hop_lines, notes.trace()) == (1, None)
+    request_length([b"Host: a", b"Connection: keep-alive"], {}, notes)
+    assert (notes.hop_lines, notes.trace()) == ([b"Connection: keep-alive"], None)
     notes = Notes()
-    answer_length([b"Content-Length: 0", b"Keep-Alive: 5"], notes)
-    assert notes.hop_lines == 2, "one line alone is not always Connection: keep-alive"
+    answer_length([b"Content-Length: 0", b"Keep-Alive: 5"], {}, notes)
+    assert notes.hop_lines == [b"Keep-Alive: 5"]
     notes = Notes()
     lines = [
         b"Host: a",
@@ -113,8 +127,21 @@ def test_notes_say_which_lines_are_of_this_hop_and_which_trace() -> None:
         b"Traceparent: rubbish",
         b"traceparent: 00-" + TRACE.encode() + b"-b7ad6b7169203331-01 ",
     ]
-    assert request_length(lines, set(), notes) == 0
+    assert request_length(lines, {}, notes) == 0
     assert notes.trace() == TRACE
+
+
+def test_lines_of_this_hop_go_and_nothing_else() -> None:
+    kept, timed = b"Connection: keep-alive", b"Keep-Alive: timeout=5"
+    head = b"\r\n".join(
+        [b"HTTP/1.1 200 OK", b"X-" + kept, kept, timed, b"Content-Length: 9", b"", b""]
+    )
+    body = b"\r\n" + kept + b"\r\n"
+    left = head.replace(b"\r\n" + kept, b"").replace(b"\r\n" + timed, b"")
+    assert without(head + body, [kept, timed]) == left + body
+    assert without(head + body, []) == head + body
+    twice = head.replace(b"\r\n" + kept, 2 * (b"\r\n" + kept))
+    assert without(twice + body, [kept, kept, timed]) == left + body
 
 
 def test_status_lines_are_learned_up_to_a_bound() -> None:
