@@ -19,9 +19,10 @@ _READ_BEFORE = 1 << 30
 
 
 def adopt(client: Client, hot: "Hot") -> Forwarding:
-    head, first = hot.data[: hot.head_size], hot.data[hot.head_size :]
+    size = hot.data.find(b"\r\n\r\n") + 4
+    head, first = hot.data[:size], hot.data[size:]
     request = read_request(head, _READ_BEFORE, _READ_BEFORE)
-    exchange = Forwarding(client, request, hot.started, hot.started_at)
+    exchange = Forwarding(client, request, hot.started, hot.started + hot.plane.wall_offset)
     exchange.upstream = hot.upstream
     exchange.up_at = hot.up_at
     exchange.body.skip(hot.length - hot.left)
@@ -46,7 +47,7 @@ def _take_request(exchange: Forwarding, hot: "Hot", first: bytes) -> None:
         hot.link.feed = None
         hot.link.owner = exchange
         exchange.link = hot.link
-        exchange.was_reused = hot.was_reused
+        exchange.was_reused = hot.link.reused
 
 
 def _take_answer(exchange: Forwarding, hot: "Hot") -> None:

@@ -286,7 +286,6 @@ class General(asyncio.Protocol):
 
     def _begin(self, request: RequestHead) -> None:
         plane = self.plane
-        plane.requests_total += 1
         plane.general_total += 1
         self._phase = _BODY if request.kind != NO_BODY else _ANSWER
         now = plane.monotonic()
@@ -390,7 +389,7 @@ class General(asyncio.Protocol):
         if self._exchange is not None:
             self._exchange.refuse(fault)
             return
-        self.plane.requests_total += 1
+        self.plane.unread_total += 1
         self._end_without_request(fault)
 
     def _break(self, error: Exception) -> None:

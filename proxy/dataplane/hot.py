@@ -28,6 +28,10 @@ _METHODS: Final[dict[bytes, str]] = {
     b"PATCH": "PATCH",
     b"OPTIONS": "OPTIONS",
 }
+_END: Final = b"\r\n\r\n"
+_SHORT: Final = 4096
+"""Of so short a message the head is cut off more quickly than its end is found."""
+
 IDLE: Final = 0
 SENDING: Final = 1
 WAITING: Final = 2
@@ -50,7 +54,6 @@ class Hot:
         "client",
         "data",
         "feed",
-        "head_size",
         "heard_at",
         "heir",
         "is_reading",
@@ -64,16 +67,13 @@ class Hot:
         "pieces",
         "plane",
         "started",
-        "started_at",
         "state",
         "status",
         "target",
-        "trace",
         "transport",
         "unsent",
         "up_at",
         "upstream",
-        "was_reused",
         "write",
     )
 
@@ -96,18 +96,14 @@ class Hot:
         self.link: Link | None = None
         self.upstream: Upstream = plane.upstream
         self.data = b""
-        self.head_size = 0
         self.method = ""
         self.target = b""
-        self.trace: str | None = None
         self.length = 0
         self.left = 0
         self.pieces: list[bytes] = []
         self.unsent = b""
-        self.was_reused = False
         self.up_at = 0.0
         self.started = 0.0
-        self.started_at = 0.0
         self.status = 0
         self.answer_head = b""
         self.answer_length = 0
@@ -140,19 +136,23 @@ class Hot:
             return
         plane = self.plane
         now: float = plane.monotonic()
-        end = data.find(b"\r\n\r\n")
-        lines = data[:end].split(b"\r\n")
-        words = lines.pop(0).split(b" ")
-        method = _METHODS.get(words[0])
+        size = len(data)
+        head = data.partition(_END)[0] if size < _SHORT else data[: data.find(_END)]
+        end = len(head) + 4
+        lines = head.split(b"\r\n")
+        try:
+            verb, target, version = lines.pop(0).split(b" ")
+        except ValueError:
+            self._give_up(data)
+            return
+        method = _METHODS.get(verb)
         if (
             method is None
-            or len(words) != 3
-            or words[2] != b"HTTP/1.1"
-            or words[1][:1] != b"/"
-            or end < 0
-            or end + 4 > plane.header_bytes
+            or version != b"HTTP/1.1"
+            or target[:1] != b"/"
+            or end > size
+            or end > plane.plain_bytes
             or len(lines) > plane.header_count
-            or not plane.is_plain
             or not self.is_writable
         ):
             self._give_up(data)
@@ -163,15 +163,13 @@ class Hot:
         except Exception:
             self._give_up(data)
             return
-        end += 4
         notes = self.notes
         if notes.hop_lines:
             notes.hop_lines = []
         if notes.traces:
             notes.traces = []
         length = request_length(lines, plane.request_lines, notes)
-        left = end + length - len(data)
-        target = words[1]
+        left = end + length - size
         if (
             length < 0
             or left < 0
@@ -180,17 +178,13 @@ class Hot:
         ):
             self._give_up(data)
             return
-        plane.requests_total += 1
         plane.hot_total += 1
         self.method = method
         self.target = target
-        self.trace = notes.trace() if notes.traces else None
         self.data = data
-        self.head_size = end
         self.length = length
         self.left = left
         self.started = self.up_at = self.heard_at = now
-        self.started_at = now + plane.wall_offset
         self.state = SENDING if left else WAITING
         upstream = self.upstream = plane.upstream
         link = upstream.take()
@@ -201,7 +195,6 @@ class Hot:
             return
         link.owner = self
         self.link = link
-        self.was_reused = True
         link.write(out)
 
     def _more(self, data: bytes) -> None:
@@ -238,7 +231,7 @@ class Hot:
         """The request is idempotent, short, and all of it is still in ``data``."""
         return (
             self.method.encode() in IDEMPOTENT
-            and self.head_size + self.length == len(self.data)
+            and self.data.find(_END) + len(_END) + self.length == len(self.data)
             and len(self.data) <= RETRY_BYTES_MAX
             and self.plane.retry_idempotent
         )
@@ -281,7 +274,6 @@ class Hot:
             return
         link.owner = self
         self.link = link
-        self.was_reused = False
         self.up_at = self.plane.monotonic()
         link.write(self.unsent)
         self.unsent = b""
@@ -317,13 +309,15 @@ class Hot:
             self._relay(link, data)
             return
         plane = self.plane
-        end = data.find(b"\r\n\r\n")
-        lines = data[:end].split(b"\r\n")
-        status = status_of(lines[0], plane.known_statuses)
+        size = len(data)
+        head = data.partition(_END)[0] if size < _SHORT else data[: data.find(_END)]
+        end = len(head) + 4
+        lines = head.split(b"\r\n")
+        status = plane.known_statuses.get(lines[0]) or status_of(lines[0], plane.known_statuses)
         if (
             status == 0
-            or end < 0
-            or end + 4 > plane.header_bytes
+            or end > size
+            or end > plane.header_bytes
             or len(lines) > plane.header_count + 1
             or plane.draining
         ):
@@ -338,12 +332,11 @@ class Hot:
         except Exception:
             self._escalate().upstream_data(data)
             return
-        end += 4
         notes = self.notes
         if notes.hop_lines:
             notes.hop_lines = []
         length = answer_length(lines, plane.answer_lines, notes)
-        left = end + length - len(data)
+        left = end + length - size
         if length < 0 or left < 0 or (left == 0) == bool(link.open):
             self._escalate().upstream_data(data)
             return
@@ -382,7 +375,7 @@ class Hot:
             self._finish(link, self.up_at)
 
     def _finish(self, link: Link, now: float) -> None:
-        plane = self.plane
+        plane, notes = self.plane, self.notes
         self.link = None
         upstream = link.upstream
         length = self.length
@@ -399,14 +392,14 @@ class Hot:
         self.data = b""
         plane.answered(
             (
-                self.started_at,
+                self.started + plane.wall_offset,
                 (now - self.started) * 1000.0,
                 self.method,
                 self.target,
                 self.status,
                 length,
                 self.answer_length,
-                self.trace,
+                notes.trace() if notes.traces else None,
                 self.client,
             )
         )

@@ -100,11 +100,12 @@ class Plane:
         self.emptied: asyncio.Event | None = None
         self.connections: set[Connection] = set()
         self.tunnels = 0
-        self.requests_total = 0
         self.retries_total = 0
         self.hot_total = 0
         self.general_total = 0
         self.local_total = 0
+        self.unread_total = 0
+        """Refused before there was a request."""
         self.refused_connections_total = 0
         self.upstream = Upstream(
             config.upstream, config.downstream.buffer_bytes, clock, authorities
@@ -124,7 +125,9 @@ class Plane:
         self.forwarded = config.downstream.forwarded
         self.trusts = Trust(config.downstream.trusted)
         self.trace_start = config.trace.mode == "start"
-        self.is_plain = self.forwarded == "off" and not self.trace_start
+        is_plain = self.forwarded == "off" and not self.trace_start
+        self.plain_bytes = self.header_bytes if is_plain else 0
+        """How long a head may be that the hot plane takes."""
         self.shortest_s = min(config.upstream.response_timeout_s, self.limits.body_idle_timeout_s)
         self._watch_releases(config.detector.deploy_header)
         self.unasked_s = max(0.0, self.limits.keepalive_timeout_s - self.limits.header_timeout_s)
@@ -165,7 +168,7 @@ class Plane:
             connections=len(self.connections),
             in_flight=sum(c.is_busy for c in self.connections),
             tunnels=self.tunnels,
-            requests_total=self.requests_total,
+            requests_total=self.hot_total + self.general_total + self.unread_total,
             retries_total=self.retries_total,
             upstream=self.upstream.state,
             upstream_error=self.upstream.error,

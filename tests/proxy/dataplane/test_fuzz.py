@@ -138,7 +138,7 @@ def check_world(world: World, raw: bytes) -> None:
     assert sum(link.is_closed for link in world.links) >= len(world.links) - 1
     assert world.plane.upstream.idle <= 1
     in_flight = sum(connection.is_busy for connection in world.plane.connections)
-    assert len(world.kept.exchanges) == world.plane.requests_total - in_flight
+    assert len(world.kept.exchanges) == world.plane.stats().requests_total - in_flight
 
 
 @pytest.mark.campaign

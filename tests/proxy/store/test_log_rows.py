@@ -93,7 +93,8 @@ def test_answers_of_one_kind_are_packed_together_and_say_the_same() -> None:
         return [(*p[:7], trace and f"{p[10]:{trace}}", p[8], route, p[10]) for p in plains]
 
     def together(*kinds: list[Answer]) -> bool:
-        return ROWS.pack(sum(kinds, [])) == b"".join(ROWS.pack([one]) for k in kinds for one in k)
+        every = [one for kind in kinds for one in kind]
+        return ROWS.pack(every) == b"".join(ROWS.pack([one]) for one in every)
 
     few, enough = log_rows.ALIKE_MIN - 1, log_rows.ALIKE_MIN
     assert together(some(0, 50), some(100, few, route="/few"))
