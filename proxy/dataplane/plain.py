@@ -29,7 +29,7 @@ _HARMLESS: Final = -2
 _HOST: Final = -3
 _LENGTH: Final = -4
 _CONNECTION: Final = -5
-_KEEP_ALIVE: Final = -6
+_OF_THIS_HOP: Final = -6
 _TRACEPARENT: Final = -7
 _SENTRY_TRACE: Final = -8
 
@@ -59,7 +59,7 @@ _REQUEST_KINDS: Final[dict[bytes, int]] = {
 _ANSWER_KINDS: Final[dict[bytes, int]] = {
     b"content-length": _LENGTH,
     b"connection": _CONNECTION,
-    b"keep-alive": _KEEP_ALIVE,
+    b"keep-alive": _OF_THIS_HOP,
     b"proxy-connection": _ODD,
     b"transfer-encoding": _ODD,
     b"te": _ODD,
@@ -131,7 +131,7 @@ def request_length(lines: list[bytes], known: dict[bytes, int], notes: Notes) ->
             length = meaning
         elif meaning == _HOST:
             hosts += 1
-        elif meaning == _CONNECTION:
+        elif meaning == _OF_THIS_HOP:
             notes.hop_lines.append(line)
         elif meaning == _TRACEPARENT:
             notes.traces.insert(traceparents, _value_of(line))
@@ -160,7 +160,7 @@ def answer_length(lines: list[bytes], known: dict[bytes, int], notes: Notes) -> 
         if meaning >= 0:
             lengths += 1
             length = meaning
-        elif meaning == _CONNECTION or meaning == _KEEP_ALIVE:
+        elif meaning == _OF_THIS_HOP:
             notes.hop_lines.append(line)
         else:
             return ODD
@@ -208,8 +208,8 @@ def _meaning(line: bytes, kinds: dict[bytes, int]) -> int:
         return _number(value)
     if kind == _HOST and not _HOST_VALUE.match(value):
         return ODD
-    if kind == _CONNECTION and value.strip(b" \t").lower() != b"keep-alive":
-        return ODD
+    if kind == _CONNECTION:
+        return _OF_THIS_HOP if value.strip(b" \t").lower() == b"keep-alive" else ODD
     return kind
 
 
