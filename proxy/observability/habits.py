@@ -72,7 +72,8 @@ class Habits:
         hourly = [
             p
             for p in self._alike(anomaly)
-            if _apart(anomaly.onset, p.onset, HOUR_S) <= HOURLY_SLACK_S
+            if p.ended - p.onset <= BRIEF_S
+            and _apart(anomaly.onset, p.onset, HOUR_S) <= HOURLY_SLACK_S
             and HOUR_S / 2 < anomaly.onset - p.onset <= (HOURLY_OF + 0.5) * HOUR_S
         ]
         hours = {round((anomaly.onset - p.onset) / HOUR_S) for p in hourly}

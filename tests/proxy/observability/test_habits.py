@@ -53,6 +53,14 @@ def test_a_job_at_every_full_hour_is_known_after_the_third() -> None:
     assert news == [True, True, True, False, False, False, False]
 
 
+def test_long_incidents_at_the_same_minute_by_chance_are_no_hourly_job() -> None:
+    habits = Habits()
+    for hour in range(1, 5):
+        slow = at(SLOW, hour * HOUR_S)
+        habits.remember(slow, slow.onset + 1500.0)
+    assert habits.hourly_until(at(SLOW, 5 * HOUR_S)) is None
+
+
 def test_bad_minutes_that_come_again_and_again_are_known_after_the_third() -> None:
     habits = Habits()
     news = []
