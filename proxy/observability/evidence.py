@@ -33,6 +33,10 @@ RUN_KEEP = 1.0 - 1.0 / 90.0
 RUN_HALVES = 90
 FORGET = 0.1
 """Of a count no more is kept."""
+ANEW = 1.5
+"""What it costs a hypothesis to have begun later than the run."""
+STRETCHES_MAX = 4
+"""Onsets told apart; of more the oldest are one."""
 
 
 def weighed(baseline: Baseline, durations: Mapping[int, int], level: int) -> list[float]:
@@ -50,26 +54,41 @@ def weighed(baseline: Baseline, durations: Mapping[int, int], level: int) -> lis
     return found
 
 
+class Stretch:
+    """What came from ``since`` on, until the next stretch begins; ``before`` is the natural log of
+    the level just before.
+    """
+
+    __slots__ = ("before", "counts", "since")
+
+    def __init__(self, since: float, before: float) -> None:
+        self.since = since
+        self.before = before
+        self.counts = Tally(FADING)
+
+
 class SlowRun:
     """The slices since the evidence last was nil: each hypothesis' log-likelihood for all of them.
 
     ``evidence`` is the generalised likelihood ratio of the best slow hypothesis against the best
-    that is still normal, where a level off the usual is paid for once per run.
+    that is still normal, where a level off the usual is paid for once per run. Each slow hypothesis
+    has an onset of its own: one that the usual explains better begins anew, so what was mild for
+    minutes does not hide what is bad now.
     """
 
-    __slots__ = ("counts", "evidence", "profile", "rising", "since", "slices")
+    __slots__ = ("_onsets", "_stretches", "evidence", "profile", "rising", "slices")
 
     def __init__(self) -> None:
         self.profile: list[float] = []
+        """How much likelier each hypothesis is than the best that is normal."""
         self.evidence = 0.0
         self.rising = False
-        self.since = 0.0
         self.slices = 0
-        self.counts = Tally(FADING)
+        self._onsets: list[float] = []
+        self._stretches: list[Stretch] = []
 
     def reset(self) -> None:
-        self.profile = []
-        self.counts.clear()
+        self.profile, self._onsets, self._stretches = [], [], []
         self.evidence, self.slices, self.rising = 0.0, 0, False
 
     def add(
@@ -79,9 +98,10 @@ class SlowRun:
         began: float,
         clip: float,
         costs: Sequence[float],
+        before: float,
     ) -> None:
         """Weigh one slice, that may tell hypotheses apart by ``clip`` at most. ``costs`` has one
-        entry per hypothesis that is still normal.
+        entry per hypothesis that is still normal; ``before`` is the log of the recent level.
         """
         first_slow = len(costs)
         if not self.slices and max(found[first_slow:]) <= max(found[:first_slow]):
@@ -89,36 +109,92 @@ class SlowRun:
         least = max(found) - clip
         found = [x if x > least else least for x in found]
         if self.slices:
+            if min(self.profile[first_slow:]) < -ANEW:
+                self._begin_anew(first_slow, began, before)
             found = [RUN_KEEP * p + x for p, x in zip(self.profile, found, strict=True)]
-        evidence = max(found[first_slow:]) - max(map(sub, found, costs))
+        normal = max(map(sub, found, costs))
+        evidence = max(found[first_slow:]) - normal
         if evidence <= 0.0:
             if self.slices:
                 self.reset()
             return
         if not self.slices:
-            self.since = began
-        self.profile = found
+            self._onsets = [began] * SHIFTS
+            self._stretches = [Stretch(began, before)]
+        self.profile = [x - normal for x in found]
         self.rising = evidence > self.evidence
         self.evidence = evidence
         self.slices += 1
         if not self.slices % RUN_HALVES:
-            self.counts.halve(FORGET)
-        self.counts.add(durations)
+            for stretch in self._stretches:
+                stretch.counts.halve(FORGET)
+        self._stretches[-1].counts.add(durations)
+
+    def _begin_anew(self, first_slow: int, began: float, before: float) -> None:
+        """What the usual explains better begins with this slice; stretches that no hypothesis
+        begins with are joined.
+        """
+        profile, onsets = self.profile, self._onsets
+        for k in range(first_slow, SHIFTS):
+            if profile[k] < -ANEW:
+                profile[k], onsets[k] = -ANEW, began
+        used = set(onsets)
+        while len(used) > STRETCHES_MAX:
+            oldest, older = sorted(used)[:2]
+            self._onsets = onsets = [oldest if x == older else x for x in onsets]
+            used.discard(older)
+        kept: list[Stretch] = []
+        for stretch in self._stretches:
+            if kept and stretch.since not in used:
+                kept[-1].counts.add(stretch.counts.counts())
+            else:
+                kept.append(stretch)
+        if kept[-1].since != began:
+            kept.append(Stretch(began, before))
+        self._stretches = kept
+
+    def best(self) -> int:
+        """The likeliest hypothesis."""
+        return self.profile.index(max(self.profile))
+
+    @property
+    def since(self) -> float:
+        """When what is likeliest began."""
+        return self._onsets[self.best()]
+
+    def story(self) -> tuple[dict[int, float], float, float]:
+        """All that came since then, when that was, and the log of the level just before."""
+        since = self.since
+        told = [s for s in self._stretches if s.since >= since]
+        counts: dict[int, float] = {}
+        for stretch in told:
+            for bucket, count in stretch.counts.items():
+                counts[bucket] = counts.get(bucket, 0.0) + count
+        return counts, since, told[0].before
 
     def to_json(self) -> list[Any]:
-        counts = self.counts.to_json()
-        return [self.profile, self.evidence, self.rising, self.since, self.slices, counts]
+        stretches = [[s.since, s.before, s.counts.to_json()] for s in self._stretches]
+        return [self.profile, self.evidence, self.rising, self._onsets, self.slices, stretches]
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> "SlowRun":
+        """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what is no run."""
         made = cls()
-        profile, evidence, rising, since, slices, counts = data
-        if len(profile) != (SHIFTS if slices else 0):
+        profile, evidence, rising, onsets, slices, stretches = data
+        if isinstance(stretches, Mapping) or not slices:
+            # what an earlier version wrote knows one onset only: its run begins anew
+            return made
+        if {len(profile), len(onsets)} != {SHIFTS}:
             raise ValueError("as many sums as hypotheses")
         made.profile = [float(x) for x in profile]
-        made.evidence, made.rising = float(evidence), bool(rising)
-        made.since, made.slices = float(since), int(slices)
-        made.counts = Tally.from_json(counts, FADING)
+        made._onsets = [float(x) for x in onsets]
+        made.evidence, made.rising, made.slices = float(evidence), bool(rising), int(slices)
+        for since, before, counts in stretches:
+            stretch = Stretch(float(since), float(before))
+            stretch.counts = Tally.from_json(counts, FADING)
+            made._stretches.append(stretch)
+        if made.since not in {stretch.since for stretch in made._stretches}:
+            raise ValueError("a stretch for each onset")
         return made
 
 

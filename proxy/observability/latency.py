@@ -2,9 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import exp
 from typing import Any
 
-from proxy.observability.baseline import SHIFTS, Baseline, poisson_sigma, shift_factor
+from proxy.observability.baseline import (
+    LOG_GAMMA,
+    SHIFT_FIRST,
+    SHIFT_STEP,
+    SHIFTS,
+    Baseline,
+    poisson_sigma,
+)
 from proxy.observability.evidence import (
     FIRST_SLOW,
     NEEDED,
@@ -14,7 +22,7 @@ from proxy.observability.evidence import (
     share_gain,
     weighed,
 )
-from proxy.observability.level import Level, peak
+from proxy.observability.level import Level
 from proxy.observability.sketch import BUCKETS, VALUES, quantiles
 from proxy.observability.tally import Tally
 
@@ -28,11 +36,18 @@ FEW, YOUNG, FEW_NEED = 12, 120.0, 1.25
 FEWEST, FEW_SURE = 6, 2.0
 """Unless they are at least so many, and surely so many times slower."""
 
-SPANS_S = ((1.8, 34.0), (1.7, 105.0), (1.55, 250.0))
-"""How long a run must last, by how many times slower it is at least: small ones look like a normal
-day.
+SPANS_S = ((1.5, 34.0), (1.45, 105.0), (1.4, 250.0))
+"""How long a run must last, by how many times slower than just before it is at least: a bump of
+minutes makes a route up to 1.4 times slower, and a blip lasts twenty seconds.
 """
 MILD_SPAN_S = 280.0
+JUMP_MIN, JUMP_WITHIN_S = 1.7, 720.0
+"""So many times slower than just before it must most likely be; what lasts longer may have come
+slowly.
+"""
+JUMP_FROM = -0.1
+"""Natural log of the lowest level "just before": a fast moment is no measure."""
+SHIFT_LAST = SHIFT_FIRST + SHIFT_STEP * (SHIFTS - 1)
 TENSE = 0.15
 """Share of the evidence needed from which every slice counts."""
 TAIL_SPAN_S = 38.0
@@ -47,7 +62,7 @@ RECOVERY_NEEDED = 6.0
 RECOVERY_SLICES = 3.0
 RECOVERED = 0.25
 MIDDLE_RATIO = 1.4
-CREDIBLE = 2.0
+CREDIBLE = 4.0
 """Natural log of the odds within which a factor is still credible."""
 
 
@@ -111,10 +126,11 @@ class LatencyWatch:
     ) -> list[float]:
         """Weigh one slice of ``n`` durations; returns its log-likelihoods."""
         found = weighed(base, durations, level.shift)
-        scale = level.scale(now - self.run.since) if self.run.slices else 0
+        run = self.run
+        scale = level.scale(now - run.since) if run.slices else 0
         # of what is needed by default: a higher threshold must not believe one slice more
         clip = NEEDED * credit / CLIP_SLICES
-        self.run.add(found, durations, began, clip, level.costs[scale])
+        run.add(found, durations, began, clip, level.costs[scale], level.recent)
         if base.total >= TAIL_KNOWN:
             self._add_tail(base, level, durations, n, began, credit)
         return found
@@ -160,17 +176,22 @@ class LatencyWatch:
 
     def _shifted(self, base: Baseline, level: Level, now: float) -> Slow | None:
         run = self.run
-        span = now - run.since
-        counts = run.counts.counts()
+        counts, since, level_before = run.story()
+        span = now - since
         n = sum(counts.values())
         if n < REQUESTS_MIN or span < SPANS_S[0][1]:
             return None
-        position = peak(run.profile, SHIFTS)
-        factor, least = shift_factor(position), _least_factor(run.profile)
+        factor, least = _factors(base, level, counts, run.best())
         is_vague = n < FEWEST or ((n < FEW or base.total < YOUNG) and least < FEW_SURE)
         if is_vague and run.evidence < FEW_NEED * self.needed:
             return None
-        if factor < level.least[level.scale(span)] or span < _span_needed(least):
+        if factor < level.least[level.scale(span)]:
+            return None
+        # measured from where the route was just before: its usual straying is no part of it
+        before = exp(max(JUMP_FROM, level_before - level.shift * LOG_GAMMA))
+        if span < _span_needed(least / before):
+            return None
+        if span <= JUMP_WITHIN_S and factor < JUMP_MIN * before:
             return None
         p50, p95 = quantiles(counts, (0.5, 0.95))
         assert p50 is not None
@@ -183,14 +204,14 @@ class LatencyWatch:
         sigma = (rank - 0.5) * (12.0 * n) ** 0.5
         if sigma < self.sigma_min:
             return None
-        self._slow_at, self._back = max(FIRST_SLOW, round(position) - 2), 0.0
+        self._slow_at, self._back = max(FIRST_SLOW, run.best() - 2), 0.0
         self._normal_to = min(self._slow_at, level.first_slow[0])
         baseline, observed, what = usual_p50, p50, "takes"
         if p50 < MIDDLE_RATIO * usual_p50:
             # two-humped durations: the middle may stay while the rest moves
             baseline, observed, what = usual_p95, p95, "takes (p95)"
         return Slow(
-            run.since, baseline, observed, sigma, round(n), what, min(observed / baseline, least)
+            since, baseline, observed, sigma, round(n), what, min(observed / baseline, least)
         )
 
     def _tailed(self, base: Baseline, level: Level, now: float) -> Slow | None:
@@ -238,16 +259,19 @@ class LatencyWatch:
         self._slow_at, self._normal_to, self._back = int(slow_at), int(normal_to), float(back)
 
 
-def _least_factor(profile: Sequence[float]) -> float:
-    """The least factor that explains the run nearly as well as the best; between two hypotheses
-    linearly.
+def _factors(
+    base: Baseline, level: Level, counts: Mapping[int, float], best: int
+) -> tuple[float, float]:
+    """By how many times these are slower, near hypothesis ``best``, and the least factor that
+    explains them nearly as well; to a bucket.
     """
-    good = max(profile) - CREDIBLE
-    k = next(k for k in range(SHIFTS) if profile[k] >= good)
-    if not k:
-        return shift_factor(0)
-    above, below = profile[k], profile[k - 1]
-    return shift_factor(k - (above - good) / (above - below))
+    middle = SHIFT_FIRST + SHIFT_STEP * best
+    fit = base.fit(counts, level.shift, SHIFT_FIRST, min(SHIFT_LAST, middle + SHIFT_STEP))
+    near = range(max(0, middle - SHIFT_STEP - SHIFT_FIRST), len(fit))
+    likeliest = max(near, key=fit.__getitem__)
+    good = fit[likeliest] - CREDIBLE
+    least = next(k for k, x in enumerate(fit) if x >= good)
+    return exp((SHIFT_FIRST + likeliest) * LOG_GAMMA), exp((SHIFT_FIRST + least) * LOG_GAMMA)
 
 
 def _span_needed(factor: float) -> float:

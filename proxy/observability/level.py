@@ -136,6 +136,11 @@ class Level:
             if is_calm:
                 self._calm(now)
 
+    @property
+    def recent(self) -> float:
+        """Natural log of the level of the last minutes, as a factor on the baseline."""
+        return self._recent + self.shift * LOG_GAMMA
+
     def scale(self, span_s: float) -> int:
         """Which scale a run of this length is weighed against."""
         return 0 if span_s <= SPANS_S[0] else 1 if span_s <= SPANS_S[1] else 2

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from proxy.observability.baseline import (
     ERROR_PRIOR_SHARE,
     NEUTRAL,
+    SHIFT_FIRST,
+    SHIFT_STEP,
     SHIFTS,
     STEP_S,
     Baseline,
     poisson_sigma,
-    shift_factor,
 )
-from proxy.observability.sketch import BUCKETS, bucket_of
+from proxy.observability.sketch import BUCKETS, GAMMA, bucket_of
 from tests.support.observability import known_baseline
 
 Lesson = tuple[float, dict[int, float], int, int]
@@ -73,7 +74,7 @@ def test_the_likeliest_shift_is_the_true_one(factor: float) -> None:
         row = base.likelihoods(bucket_of(rng.lognormvariate(4.0, 0.4) * factor))
         totals = [a + b for a, b in zip(totals, row, strict=True)]
     best = max(range(SHIFTS), key=totals.__getitem__)
-    assert shift_factor(best) == pytest.approx(factor, rel=0.1)
+    assert GAMMA ** (SHIFT_FIRST + SHIFT_STEP * best) == pytest.approx(factor, rel=0.1)
 
 
 def test_far_slower_than_any_hypothesis_counts_as_the_slowest() -> None:
@@ -128,3 +129,15 @@ def test_sigma() -> None:
     assert poisson_sigma(5, 10) == 0.0
     assert poisson_sigma(25, 10) == pytest.approx(4.0, abs=0.3)
     assert poisson_sigma(5, 0) == 0.0
+
+
+def test_a_fit_finds_a_factor_between_two_hypotheses() -> None:
+    base, rng = known_baseline(), random.Random(5)
+    counts: dict[int, float] = {}
+    for _ in range(400):
+        bucket = bucket_of(rng.lognormvariate(4.0, 0.4) * 1.8)
+        counts[bucket] = counts.get(bucket, 0) + 1
+    fit = base.fit(counts, 0, -15, 40)
+    assert GAMMA ** (fit.index(max(fit)) - 15) == pytest.approx(1.8, rel=0.06)
+    coarse = base.likelihoods(137)
+    assert base.fit({137: 1}, 0, -15, 100)[::5] == pytest.approx(list(coarse))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from proxy.observability.evidence import (
     FIRST_SLOW,
     NEEDED,
+    STRETCHES_MAX,
     ShareSum,
     SlowRun,
     failing_gain,
@@ -36,7 +37,7 @@ def weigh(
     run: SlowRun, factor: float, n: int, seed: int, clip: float = NEEDED / CLIP_SLICES
 ) -> float:
     durations = slice_of(factor, n, seed)
-    run.add(weighed(BASE, durations, 0), durations, float(seed), clip, COSTS)
+    run.add(weighed(BASE, durations, 0), durations, float(seed), clip, COSTS, 0.0)
     return run.evidence
 
 
@@ -84,7 +85,32 @@ def test_runs_go_through_json() -> None:
     again = SlowRun.from_json(run.to_json())
     assert weigh(again, 3.0, 10, 9) == weigh(run, 3.0, 10, 9)
     with pytest.raises(ValueError, match="hypotheses"):
-        SlowRun.from_json([[1.0], 1.0, False, 0.0, 1, {}])
+        SlowRun.from_json([[1.0], 1.0, False, [0.0], 1, []])
+    with pytest.raises(ValueError, match="stretch"):
+        SlowRun.from_json([*run.to_json()[:5], []])
+    # an earlier version's knew one onset, and the counts since
+    assert SlowRun.from_json([run.profile, 5.0, True, 0.0, 4, {"200": 3}]).slices == 0
+
+
+def test_what_was_mild_for_minutes_does_not_delay_what_is_bad_then() -> None:
+    run = SlowRun()
+    for n in range(60):
+        weigh(run, 1.4, 5, n)
+    assert run.slices, "five at a time leave it open for how long it has been mild"
+    for n in range(5):
+        weigh(run, 10.0, 5, 100 + n)
+    assert run.evidence >= NEEDED
+    counts, since, _ = run.story()
+    assert since >= 55.0
+    assert 25 <= sum(counts.values()) <= 50
+
+
+def test_many_onsets_take_no_more_room() -> None:
+    run = SlowRun()
+    for n in range(200):
+        weigh(run, 1.3 + 0.5 * (n % 3), 3, n)
+    assert run.slices > 20
+    assert len(run.to_json()[5]) <= STRETCHES_MAX + 1
 
 
 def add(share: ShareSum, requests: int, hits: int, at: float) -> None:

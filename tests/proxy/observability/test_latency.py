@@ -13,20 +13,30 @@ from tests.support.observability import known_baseline
 CALM_S = 3600.0
 
 
-def told_after(factor: float, per_slice: int, seconds: float = 600.0) -> float | None:
-    """A calm hour, then slices of ten seconds, ``factor`` times slower than usual."""
+def told_after(
+    factor: float,
+    per_slice: int,
+    seconds: float = 600.0,
+    before: float = 1.0,
+    by_tail: bool = True,
+) -> float | None:
+    """A calm hour that ends with ten minutes ``before`` times slower than usual, then slices of ten
+    seconds, ``factor`` times slower than usual.
+    """
     rng = random.Random(3)
     base, level, latency = known_baseline(), Level(Situation(), 0.0), LatencyWatch(3.0, 3.0)
     now = 0.0
     while now < CALM_S + seconds:
         began, now = now, now + 10.0
-        slower = 1.0 if now <= CALM_S else factor
+        slower = 1.0 if now <= CALM_S - 600.0 else before if now <= CALM_S else factor
         count = 20 if now <= CALM_S else per_slice
         durations: dict[int, int] = {}
         for _ in range(count):
             bucket = bucket_of(slower * rng.lognormvariate(4.0, 0.4))
             durations[bucket] = durations.get(bucket, 0) + 1
         likely = latency.add(base, level, durations, count, began, 1.0, now)
+        if not by_tail:
+            latency.tail.reset()
         is_calm = latency.strongest < 0.4 * latency.needed
         level.add(likely, count, base.readable, now, is_calm)
         if latency.strongest >= latency.needed and latency.verdict(base, level, now):
@@ -35,12 +45,28 @@ def told_after(factor: float, per_slice: int, seconds: float = 600.0) -> float |
 
 
 @pytest.mark.parametrize(
-    ("factor", "soonest", "latest"), [(8, 34, 60), (3, 34, 60), (1.75, 60, 300)]
+    ("factor", "per_slice", "soonest", "latest"),
+    [(8, 20, 34, 60), (3, 20, 34, 60), (1.75, 20, 34, 60), (1.75, 3, 100, 300)],
 )
-def test_the_milder_the_longer(factor: float, soonest: float, latest: float) -> None:
-    at = told_after(factor, 20)
+def test_the_less_is_sure_the_longer(
+    factor: float, per_slice: int, soonest: float, latest: float
+) -> None:
+    at = told_after(factor, per_slice)
     assert at is not None
     assert soonest <= at <= latest
+
+
+def test_a_bump_of_four_minutes_is_none() -> None:
+    assert told_after(1.42, 20, 240.0) is None
+    assert told_after(1.42, 80, 240.0) is None
+
+
+def test_slower_is_slower_than_just_before() -> None:
+    """Where the level was high already the same requests leave more open."""
+    usual = told_after(1.75, 40, by_tail=False)
+    assert usual is not None
+    assert usual <= 60.0
+    assert told_after(1.75, 40, before=1.2, by_tail=False) is None
 
 
 def test_twice_as_slow_is_told_soon_where_many_requests_leave_no_doubt() -> None:
