@@ -123,7 +123,7 @@ class _Minute:
         self.requests += other.requests
         self.client_errors += other.client_errors
         self.errors += other.errors
-        self.durations.add(other.durations.counts())
+        self.durations.add({b: int(count) for b, count in other.durations.items()})
         if other.failed:
             self.failed = self.failed or {}
             _add(self.failed, other.failed)
@@ -139,7 +139,7 @@ class _Minute:
         """Be a sum of minutes."""
         self.requests, self.client_errors = counts.requests, counts.client_errors
         self.errors, self.failed = counts.errors, counts.failed_durations.copy()
-        self.durations.add(counts.durations)
+        self.durations.add({bucket: int(count) for bucket, count in counts.durations.items()})
 
     def counts(self) -> WindowCounts:
         durations, failed = self.durations.counts(), self.failed

@@ -6,6 +6,7 @@ a tenth of what a dict of Python's numbers does.
 
 from array import array
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from proxy.observability.sketch import BUCKETS
 
@@ -25,10 +26,11 @@ class Tally:
     __slots__ = ("low", "row")
 
     def __init__(self, kind: str = WHOLE) -> None:
-        self.row: array[float] = array(kind)
+        # not of float: compiled, that would make every whole number one on its way
+        self.row: array[Any] = array(kind)
         self.low = 0
 
-    def add(self, counts: Mapping[int, float]) -> None:
+    def add(self, counts: Mapping[int, Any]) -> None:
         """Raises ``IndexError`` for buckets that do not exist."""
         row, low = self.row, self.low
         width = len(row)
@@ -54,12 +56,12 @@ class Tally:
         first, end = max(0, bucket - SPARE), min(BUCKETS, bucket + SPARE + 1)
         if row:
             first, end = min(first, low), max(end, low + len(row))
-        wide: array[float] = array(row.typecode, bytes(row.itemsize * (end - first)))
+        wide: array[Any] = array(row.typecode, bytes(row.itemsize * (end - first)))
         wide[low - first : low - first + len(row)] = row
         self.row, self.low = wide, first
         return bucket - first
 
-    def widen(self) -> "array[float]":
+    def widen(self) -> "array[Any]":
         """A row that holds more than 65,535 each."""
         self.row = array(WIDE, self.row)
         return self.row
@@ -81,7 +83,7 @@ class Tally:
 
     @property
     def total(self) -> float:
-        return sum(self.row)
+        return float(sum(self.row))
 
     def ends(self, least: float) -> tuple[int, int]:
         """The first and the last bucket that hold more than ``least``; twice 0 when none does."""
@@ -113,7 +115,7 @@ class Tally:
     def from_json(cls, data: Mapping[str, float], kind: str = WHOLE) -> "Tally":
         """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what is none."""
         made = cls(kind)
-        number = int if kind == WHOLE else float
+        number: Any = int if kind == WHOLE else float
         try:
             made.add({int(bucket): number(count) for bucket, count in data.items()})
         except (IndexError, OverflowError) as error:
