@@ -208,15 +208,16 @@ class ShareSum:
         self.since = 0.0
         self.first_hit: float | None = None
         self.runs = 0
-        self.late = 0
-        """Of the runs, those that began longer after the first hit than a blip lasts."""
+        self.late = [0, 0, 0]
+        """Requests, hits and runs of the slices that began when a blip would be over."""
         self.hits = 0
         self.requests = 0
 
     def reset(self) -> None:
         self.total = 0.0
         self.first_hit = None
-        self.runs = self.late = self.hits = self.requests = 0
+        self.runs = self.hits = self.requests = 0
+        self.late = [0, 0, 0]
 
     def to_json(self) -> list[Any]:
         return [
@@ -234,7 +235,7 @@ class ShareSum:
         made = cls()
         # what an earlier version wrote knows no late runs
         total, since, made.first_hit, runs, hits, requests, *late = data
-        made.late = int(late[0]) if late else 0
+        made.late = [int(x) for x in late[0]] if late else [0, 0, 0]
         made.runs = int(runs)
         made.total, made.since = float(total), float(since)
         made.hits, made.requests = int(hits), int(requests)
@@ -266,12 +267,13 @@ class ShareSum:
         if self.total <= 0.0:
             self.since = began
             self.first_hit = None
-            self.runs = self.late = self.hits = self.requests = 0
-        if hits:
-            if self.first_hit is None:
-                self.first_hit = first_hit
-            elif first_hit - self.first_hit >= BLIP_S:
-                self.late += runs
+            self.runs = self.hits = self.requests = 0
+            self.late = [0, 0, 0]
+        if self.first_hit is not None and began - self.first_hit >= BLIP_S:
+            late = self.late
+            self.late = [late[0] + requests, late[1] + hits, late[2] + runs]
+        if hits and self.first_hit is None:
+            self.first_hit = first_hit
         self.hits += hits
         self.runs += runs
         self.requests += requests

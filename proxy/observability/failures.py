@@ -27,9 +27,9 @@ RUNS_MIN = 3
 """Errors that come together are one event: so many are needed while much still works, one more
 while most does, unless the evidence is beyond doubt.
 """
-LATE_MIN, EARLY_MAX = 2, 3
-"""So many must come when a blip would be over, one at least where no more than so many came before:
-after a restart one more comes by chance.
+LATE_NEEDED = 4.0
+"""So much must be proved by what came when a blip would be over: after a restart one or two more
+come by chance.
 """
 BEYOND_DOUBT = 11.0
 PASSED_MORE, PASSED_FADES_S = 2.5, 28_800.0
@@ -169,7 +169,7 @@ class FailureWatch:
         if observed >= ALL_FAIL:
             if run.hits < ERRORS_MIN + min(2, run.runs - 1):
                 return None
-        elif _may_be_blip(run) or not _is_sure(base, run, observed, self.needed):
+        elif _may_be_blip(base, run) or not _is_sure(base, run, observed, self.needed):
             return None
         return Failing(
             run.first_hit,
@@ -225,8 +225,13 @@ class FailureWatch:
         self._peak, self._passed, self._passed_at = float(peak), float(passed), float(at)
 
 
-def _may_be_blip(run: ShareSum) -> bool:
-    return run.late < LATE_MIN and (not run.late or run.hits - run.late > EARLY_MAX)
+def _may_be_blip(base: Baseline, run: ShareSum) -> bool:
+    requests, hits, runs = run.late
+    if not hits:
+        return True
+    known = (base.believed_runs, base.believed_requests, 0)
+    gain = failing_gain(requests, hits, runs, min(hits / requests, OUTAGE), base.company, known)
+    return gain / base.clumping < LATE_NEEDED
 
 
 def _is_sure(base: Baseline, run: ShareSum, observed: float, needed: float) -> bool:

@@ -110,6 +110,13 @@ def test_a_blip_is_no_measure() -> None:
     assert failures.needed == usual
 
 
+def test_one_more_after_a_restart_is_chance() -> None:
+    base = known(20_000, 10)
+    restart = [(5, 3, 2), (4, 3, 2), (10, 0, 0)]
+    assert watch([*restart, (20, 1, 1), (20, 0, 0)], base) is None
+    assert watch([*restart, (10, 1, 1), (10, 1, 1)], base) is not None
+
+
 def test_worse_is_what_chance_does_not_explain() -> None:
     run = ShareSum()
     run.hits, run.requests = 6, 57
