@@ -7,7 +7,7 @@ forwarding nothing. Bounded: ``ROUTES_MAX`` routes, a handful of numbers each.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from proxy.domain.exchange import Answer, Exchange, Outcome, exchange_of
 
@@ -53,9 +53,10 @@ class EmptyLists:
 
     def see(self, rows: Sequence[Exchange | Answer]) -> None:
         routes = self._routes
+        row: Any  # compiled, an ``Answer`` would be taken apart to the last value
         for row in rows:
             if isinstance(row, tuple):
-                _, _, method, _, status, _, size, _, _, name, _ = row
+                method, status, size, name = row[2], row[4], row[6], row[9]
             elif row.outcome is Outcome.ANSWERED:
                 method, status, size, name = row.method, row.status, row.response_bytes, row.route
             else:

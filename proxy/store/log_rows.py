@@ -15,6 +15,9 @@ from uuid import UUID
 from proxy.domain.exchange import Answer, Exchange, Outcome, exchange_of
 from proxy.store.text import storable
 
+# Compiled, a tuple of known types is taken apart and put together again wherever it is handed on:
+# here, where a few of eleven values are read, an ``Answer`` is ``Any``.
+
 Row = tuple[Any, ...]
 """In the order of ``store.metrics.LOG_COLUMNS``."""
 
@@ -100,12 +103,12 @@ class LogRows:
     def pack(self, rows: Sequence[Exchange | Answer]) -> bytes:
         """The rows alone, without what begins and ends a COPY, in an order of their own."""
         parts: list[bytes | bytearray] = []
-        kinds: dict[tuple[str, str, int, bool], list[Answer]] = {}
+        row: Any
+        kinds: dict[Any, list[Any]] = {}
         for row in rows:
             # the usual one first: to find out that a tuple is no Exchange takes longer
             if isinstance(row, tuple):
-                _, _, method, _, status, _, _, trace, _, route, _ = row
-                kind = (route, method, status, trace is None)
+                kind = (row[9], row[2], row[4], row[7] is None)
                 alike = kinds.get(kind)
                 if alike is None:
                     kinds[kind] = [row]
@@ -122,7 +125,7 @@ class LogRows:
                 parts.append(self._many(alike))
         return b"".join(parts)
 
-    def _answer(self, row: Answer) -> bytes:
+    def _answer(self, row: Any) -> bytes:
         at, ms, method, _, status, _, _, trace, _, route, sequence = row
         return self._one(sequence, (at, ms), trace, (route, method, status, _ANSWERED), None)
 
@@ -142,7 +145,7 @@ class LogRows:
         head = _FIXED.pack(10, 16, self._high, low, 8, at_us, 8, ms, len(trace_id))
         return head + trace_id + label + (_text(self._redacted(error)) if error else _NULL)
 
-    def _many(self, rows: list[Answer]) -> bytes | bytearray:
+    def _many(self, rows: list[Any]) -> bytes | bytearray:
         """Answers of one kind, with or without trace ids: as they differ in a few numbers alone,
         all are written at once and the numbers then put in, column by column. Half the work.
         """
