@@ -61,13 +61,13 @@ wheel: $(STAMP)
 	rm -rf build/wheel
 
 # The wheel's package beside a copy of the tests, so that what they import is what was compiled.
-## the data plane's tests and the record path's against the compiled wheel
+## the tests of the data plane, its parity and the record path against the compiled wheel
 test-compiled: wheel
 	rm -rf build/compiled && mkdir -p build/compiled
 	cp -R pyproject.toml tests config sql docs build/compiled/
 	$(BIN)/python -m zipfile -e "$$(ls -t dist/selfheal_sidecar-*-cp*.whl | head -1)" build/compiled
 	cd build/compiled && SELFHEAL_EXPECT_BUILD=compiled ../../$(BIN)/python -P -m pytest -q -n $(SIDE_BY_SIDE) --dist worksteal \
-	  -p no:cacheprovider tests/proxy/dataplane tests/proxy/observability $(ARGS)
+	  -p no:cacheprovider tests/proxy/dataplane tests/proxy/observability tests/parity $(ARGS)
 
 ## the long campaigns whole
 shows: $(STAMP) jail

@@ -194,18 +194,6 @@ def shut_out(saw: Saw) -> str:
     return "" if saw.end != "open" else "the connection is open"
 
 
-def harmless(saw: Saw) -> str:
-    """Not what is wanted of us but what would still hurt nobody: a refusal, or messages that are
-    strictly formed, none of them smuggled.
-    """
-    for request in saw.requests:
-        if words := flaws(request):
-            return words
-        if b"/smuggled" in request.partition(b"\r\n")[0] and len(saw.requests) > 2:
-            return "smuggled"
-    return ""
-
-
 def bad_gateway(saw: Saw) -> str:
     return statuses(502)(saw)
 
