@@ -86,6 +86,8 @@ class MLDetector:
         if now > self._now:
             self._now = now
         series.minutes.add(bucket, status, failed, now)
+        if failed:
+            self.situation.jolts.failed(series, now)
         if series.take(bucket, status, failed, now):
             return self._weigh(series, now)
         if not series.is_queued:

@@ -104,8 +104,12 @@ class FailureWatch:
         passed = self._passed - (self._last_error - self._passed_at) / PASSED_FADES_S
         return max(ERRORS_NEEDED, passed + PASSED_MORE)
 
-    def add(self, base: Baseline, seen: Slice, credit: float) -> ShareSum | None:
-        """Weigh one slice; the highest level it proves, if any."""
+    def add(
+        self, base: Baseline, seen: Slice, credit: float, *, is_jolt: bool = False
+    ) -> ShareSum | None:
+        """Weigh one slice; the highest level it proves, if any. A jolt of the whole app proves
+        nothing but an outage.
+        """
         if not seen.errors and not self.strongest:
             return None
         if seen.errors:
@@ -118,7 +122,7 @@ class FailureWatch:
         most = SUM_MAX * scattered
         crossed: ShareSum | None = None
         for level, (least, slices) in zip(self.levels, LEVELS, strict=True):
-            if not errors and not level.total:
+            if (not errors and not level.total) or (is_jolt and least < OUTAGE):
                 continue
             # a sum begins with an error: the good answers before it were another slice's
             requests = seen.requests if level.total else seen.requests - seen.before

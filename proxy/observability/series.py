@@ -162,7 +162,8 @@ class Series(Intake):
             told = self.ledger.break_silence("error_rate", now)
             if told is not None:
                 return told
-        crossed = self.failures.add(self.baseline, seen, credit)
+        is_jolt = seen.errors > 0 and self.situation.jolts.covers(seen.last_error)
+        crossed = self.failures.add(self.baseline, seen, credit, is_jolt=is_jolt)
         if crossed is None:
             return None
         if incident is not None and not self.failures.is_worse(crossed, incident.anomaly.observed):

@@ -1,9 +1,12 @@
-"""What all routes of one detector share: the last release, common habits, the service's wander."""
+"""What all routes of one detector share: the last release, common habits and jolts, the service's
+wander.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from proxy.observability.habits import ALL_HABITS_MAX, Habits
+from proxy.observability.jolt import Jolts
 
 DEPLOY_S = 1800.0
 """An incident that begins so soon after a release is shown beside it."""
@@ -21,6 +24,7 @@ class Situation:
     deployed_at: float | None = None
     version: str = ""
     habits: Habits = field(default_factory=lambda: Habits(ALL_HABITS_MAX))
+    jolts: Jolts = field(default_factory=Jolts)
     strayed: float = WANDER_PRIOR * WANDER**2
     minutes: float = WANDER_PRIOR
 
@@ -42,10 +46,11 @@ class Situation:
         return float(max(0.0, self.strayed / max(1e-9, self.minutes)) ** 0.5)
 
     def to_json(self) -> list[float]:
-        """What is known of the service's wander; every route's export carries it."""
-        return [self.strayed, self.minutes]
+        """The service's wander and its last jolt; every route's export carries them."""
+        return [self.strayed, self.minutes, *self.jolts.to_json()]
 
     def restore(self, data: Sequence[float]) -> None:
         """Raises ``TypeError`` or ``ValueError`` for what is no situation."""
-        strayed, minutes = data
+        strayed, minutes, *jolt = data
+        self.jolts.restore(jolt)
         self.strayed, self.minutes = float(strayed), float(minutes)

@@ -1,0 +1,96 @@
+"""Jolts: several routes failing at one moment prove nothing about one of them, unless it lasts."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from proxy.domain.anomaly import Anomaly
+from proxy.observability.detector import MLDetector
+from proxy.observability.jolt import LASTS_S, Jolts
+
+ROUTES = ("/a", "/b", "/c", "/d")
+
+
+def jolt(at: float, routes: tuple[str, ...] = ROUTES, *, until: float | None = None) -> Jolts:
+    jolts, now = Jolts(), at
+    while now <= (at + 3.0 if until is None else until):
+        for route in routes:
+            jolts.failed(route, now)
+        now += 0.5
+    return jolts
+
+
+def test_three_routes_within_seconds_are_a_jolt_and_two_are_none() -> None:
+    assert jolt(100.0).covers(101.0)
+    assert jolt(100.0).covers(97.0), "what came just before belongs to it"
+    assert not jolt(100.0).covers(120.5)
+    assert not jolt(100.0, ROUTES[:2]).covers(101.0)
+    slow = Jolts()
+    for n, route in enumerate(ROUTES):
+        slow.failed(route, 100.0 + 4.0 * n)
+    assert not slow.covers(110.0), "one after another is none"
+
+
+def test_what_lasts_is_no_jolt_any_more_and_the_next_is_one_again() -> None:
+    long = jolt(100.0, until=400.0)
+    assert long.covers(110.0)
+    assert not long.covers(100.0 + LASTS_S + 1.0)
+    assert not long.covers(399.0)
+    for route in ROUTES:
+        long.failed(route, 500.0)
+    assert long.covers(501.0)
+
+
+def test_it_survives_a_restart() -> None:
+    again = Jolts()
+    again.restore(json.loads(json.dumps(jolt(100.0).to_json())))
+    assert again.covers(101.0)
+    again.restore([])
+    for rubbish in ([1.0], [1.0, "x"], [1.0, 2.0, 3.0]):
+        with pytest.raises((TypeError, ValueError)):
+            Jolts().restore(rubbish)  # type: ignore[arg-type]
+
+
+def told(fails: Callable[[str, float], bool], until: float = 2400.0) -> list[Anomaly]:
+    """Four routes, two requests a second each, that have been well for half an hour."""
+    detector, found = MLDetector(), []
+    for tick in range(int(2 * until)):
+        now = tick / 2.0
+        for route in ROUTES:
+            failed = fails(route, now)
+            anomaly = detector.observe("GET", route, 503 if failed else 200, 20.0, now, failed)
+            found += [anomaly] if anomaly is not None else []
+        found += [a for a in detector.tick(now) if isinstance(a, Anomaly)]
+    return found
+
+
+def is_restart(now: float) -> bool:
+    return 1800.0 <= now < 1804.0
+
+
+FEW = (1760.0, 1774.0, 1788.0)
+"""Three errors by chance before it."""
+
+
+def test_a_restart_behind_a_few_errors_is_no_incident() -> None:
+    assert told(lambda route, now: is_restart(now) or (route == "/d" and now in FEW)) == []
+
+
+def test_the_same_errors_of_one_route_alone_are_one() -> None:
+    found = told(lambda route, now: route == "/d" and (is_restart(now) or now in FEW))
+    assert [a.route for a in found] == ["/d"]
+
+
+def test_what_stays_broken_after_a_restart_is_told() -> None:
+    found = told(
+        lambda route, now: is_restart(now) or (route == "/d" and now > 1800.0 and now % 4.0 == 0.0)
+    )
+    assert [a.route for a in found] == ["/d"]
+    assert found[0].detected_at <= 1900.0
+
+
+def test_an_outage_of_everything_is_told_as_soon_as_before() -> None:
+    found = told(lambda _route, now: 1800.0 <= now < 2000.0)
+    assert {a.route for a in found} == set(ROUTES)
+    assert found[0].detected_at <= 1825.0
