@@ -11,7 +11,7 @@ from operator import add, sub
 from typing import Any
 
 from proxy.observability.baseline import SHIFTS, Baseline
-from proxy.observability.tally import FADING, Tally
+from proxy.observability.tally import PASSING, Tally
 
 SLICE_S = 10.0
 NEEDED = 10.0
@@ -64,7 +64,7 @@ class Stretch:
     def __init__(self, since: float, before: float) -> None:
         self.since = since
         self.before = before
-        self.counts = Tally(FADING)
+        self.counts = Tally(PASSING)
 
 
 class SlowRun:
@@ -191,7 +191,7 @@ class SlowRun:
         made.evidence, made.rising, made.slices = float(evidence), bool(rising), int(slices)
         for since, before, counts in stretches:
             stretch = Stretch(float(since), float(before))
-            stretch.counts = Tally.from_json(counts, FADING)
+            stretch.counts = Tally.from_json(counts, PASSING)
             made._stretches.append(stretch)
         if made.since not in {stretch.since for stretch in made._stretches}:
             raise ValueError("a stretch for each onset")

@@ -10,8 +10,10 @@ from typing import Any
 
 from proxy.observability.sketch import BUCKETS
 
-WHOLE, WIDE, FADING = "H", "I", "d"
-"""What is counted: requests, beyond 65,535 in a bucket in a wider row, or weights that fade."""
+WHOLE, WIDE, FADING, PASSING = "H", "I", "d", "f"
+"""What is counted: requests, beyond 65,535 in a bucket in a wider row, weights that fade, or such
+weights of minutes, to seven digits.
+"""
 SPARE = 8
 """Buckets made beside a new one: a row is not widened for each of its neighbours."""
 
@@ -79,7 +81,8 @@ class Tally:
 
     def halve(self, least: float) -> None:
         """The same by two; of what holds no more than ``least`` nothing is left."""
-        self.row = array(FADING, [0.5 * count if count > least else 0.0 for count in self.row])
+        row = self.row
+        self.row = array(row.typecode, [0.5 * count if count > least else 0.0 for count in row])
 
     @property
     def total(self) -> float:
