@@ -130,7 +130,8 @@ class FailureWatch:
             needed = scattered
             if least >= OUTAGE:
                 needed = ERRORS_NEEDED
-                known = (runs_known, requests_known, level.hits)
+                # a hundred failures within seconds are no hundred doubts about an unknown route
+                known = (runs_known, requests_known, min(level.hits, ERRORS_MIN))
                 gain = failing_gain(requests, errors, errors, to, company, known)
             else:
                 known = (runs_known, requests_known, level.runs)

@@ -273,7 +273,12 @@ class Series(Intake):
         base, lessons, incidents = self.baseline, self.lessons, self.ledger.open
         if not self.is_warm:
             base.fade_to(now)
-            base.learn(durations, requests, errors, runs)
+            if 2 * errors > requests and (self._is_suspicious or "error_rate" in incidents):
+                # what fails from its first request on must not become usual by that
+                base.learn(durations, 0, 0)
+                lessons.add_counts(requests, errors, runs, base, now)
+            else:
+                base.learn(durations, requests, errors, runs)
             if now - self.first_seen >= WARM_UP_S and base.total >= WARM_UP_REQUESTS:
                 self.warm(now)
             return

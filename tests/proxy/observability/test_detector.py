@@ -165,6 +165,17 @@ def test_a_dead_quiet_route_is_told_after_a_few_failures() -> None:
     assert anomaly.severity is Severity.HIGH
 
 
+@pytest.mark.parametrize("every_s", [0.002, 0.05, 0.22, 1.0, 5.0])
+def test_a_route_that_fails_from_its_first_request_on_is_told(every_s: float) -> None:
+    detector, at, told = MLDetector(), 0.0, None
+    while told is None and at < 40.0:
+        told = detector.observe("GET", "/new", 500, 2.0, at, True)
+        at += every_s
+    assert told is not None
+    assert told.severity is Severity.CRITICAL
+    assert told.baseline < 0.01
+
+
 def test_a_new_level_becomes_normal() -> None:
     play = Play().run(4 * 3600.0, during(3600.0, 1e9, factor=2.4))
     assert len(play.told) == 1
