@@ -23,6 +23,8 @@ ERRORS_MIN, ERRORS_FEW = 4, 3
 the second, when they are beyond doubt.
 """
 ALL_FAIL, MANY_FAIL = 0.75, 0.25
+DOUBTS_MAX = 20
+"""A hundred failures within seconds are no hundred doubts about a route that nobody knows."""
 RUNS_MIN = 3
 """Errors that come together are one event: so many are needed while much still works, one more
 while most does, unless the evidence is beyond doubt.
@@ -130,8 +132,7 @@ class FailureWatch:
             needed = scattered
             if least >= OUTAGE:
                 needed = ERRORS_NEEDED
-                # a hundred failures within seconds are no hundred doubts about an unknown route
-                known = (runs_known, requests_known, min(level.hits, ERRORS_MIN))
+                known = (runs_known, requests_known, min(level.hits, DOUBTS_MAX))
                 gain = failing_gain(requests, errors, errors, to, company, known)
             else:
                 known = (runs_known, requests_known, level.runs)
