@@ -101,7 +101,8 @@ def test_answers_of_one_kind_are_packed_together_and_say_the_same() -> None:
     assert together(some(0, 50, trace="032x"), some(100, enough))
     assert together(some(0, 50, trace="031x"))
     assert together(some(0, enough, trace="032x") + some(10, 1, trace="\u00e9>32x"))
-    assert together(some(0, enough, trace="\0>32x")), "stored longer than it came"
+    hostile = some(20, 1, trace="\0>32x")
+    assert together(some(0, enough, trace="032x") + hostile), "stored longer than it came"
     mixed = some(0, 20) + some(100, 10, trace="032x") + some(20, 20)
     assert ROWS.pack(mixed) == ROWS.pack(mixed[:20] + mixed[30:]) + ROWS.pack(mixed[20:30])
 
