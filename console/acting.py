@@ -32,7 +32,7 @@ from console.screens.confirm import Confirmed, ConfirmScreen
 from console.sending import send_decision, send_deed
 from console.signing import sign
 from console.wording import in_words, sentence
-from proxy.contract import BreakGlassRequest, DeedRequest, PatchView
+from proxy.contract.patches import BreakGlassRequest, DeedRequest, PatchView
 from proxy.errors import Conflict, SelfHealError
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from console.reading import patch_number
 from console.signing import sign
 from console.wording import ALERT_SAYS
 from proxy.clock import SystemClock
-from proxy.contract import AcknowledgeRequest, AlertView, BreakGlassRequest
+from proxy.contract.alerts import AcknowledgeRequest, AlertView
+from proxy.contract.patches import BreakGlassRequest
 from proxy.errors import NotFound, UsageError
 
 

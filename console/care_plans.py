@@ -3,7 +3,8 @@
 from console.deeds import Plan
 from console.format import count
 from console.wording import ALERT_SAYS, sample_text
-from proxy.contract import AlertView, FailureEvent, JobView
+from proxy.contract.alerts import AlertView
+from proxy.contract.jobs import FailureEvent, JobView
 
 
 def plan_merge(kept: JobView, gone: JobView) -> Plan:

@@ -9,7 +9,8 @@ from console.care_plans import plan_acknowledge, plan_merge, plan_split
 from console.deeds import number_of
 from console.screens.choose import ChooseScreen
 from console.wording import sample_text, sentence
-from proxy.contract import AcknowledgeRequest, AlertView, JobView
+from proxy.contract.alerts import AcknowledgeRequest, AlertView
+from proxy.contract.jobs import JobView
 from proxy.errors import SelfHealError
 
 if TYPE_CHECKING:

@@ -14,42 +14,30 @@ from typing import Any, Literal, Self, TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
-from proxy.contract import (
-    API_PREFIX,
-    CHANGE_HEADER,
-    AcknowledgeRequest,
-    AlertList,
-    AlertView,
-    AnomalyList,
-    AnomalyView,
-    ApprovalDecision,
-    ApprovalList,
-    ApprovalRequest,
-    ApprovalView,
-    AskAnswer,
-    AskRequest,
-    AttachPatchRequest,
-    AuditPage,
-    AuditVerdict,
-    BreakGlassRequest,
-    ControlRequest,
-    ControlView,
-    DeedRequest,
-    DeedResult,
-    DeployRequest,
-    DeployView,
+from proxy.contract.alerts import AcknowledgeRequest, AlertList, AlertView
+from proxy.contract.anomalies import AnomalyList, AnomalyView, DeployRequest, DeployView
+from proxy.contract.approvals import ApprovalDecision, ApprovalList, ApprovalRequest, ApprovalView
+from proxy.contract.ask import AskAnswer, AskRequest
+from proxy.contract.audit import AuditPage, AuditVerdict
+from proxy.contract.base import API_PREFIX, CHANGE_HEADER
+from proxy.contract.control import ControlRequest, ControlView
+from proxy.contract.health import Health, RouteList, RouteStats
+from proxy.contract.jobs import (
     FailureReport,
-    Health,
     JobDetail,
     JobPage,
     JobStatusRequest,
     JobView,
     MergeRequest,
+    SplitRequest,
+)
+from proxy.contract.patches import (
+    AttachPatchRequest,
+    BreakGlassRequest,
+    DeedRequest,
+    DeedResult,
     PatchList,
     PatchView,
-    RouteList,
-    RouteStats,
-    SplitRequest,
 )
 from proxy.errors import (
     Conflict,

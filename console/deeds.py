@@ -13,7 +13,8 @@ from console.format import count, short_digest
 from console.news import What
 from console.proof import summary
 from console.wording import item_text
-from proxy.contract import ApprovalView, PatchView
+from proxy.contract.approvals import ApprovalView
+from proxy.contract.patches import PatchView
 
 Verb = Literal[
     "sandbox", "approve", "reject", "apply", "rollback", "break the glass",

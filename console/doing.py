@@ -31,14 +31,10 @@ from console.sending import send_decision, send_deed
 from console.signing import sign
 from console.wording import in_words
 from proxy.clock import Clock, SystemClock
-from proxy.contract import (
-    ApprovalView,
-    AttachPatchRequest,
-    DeedRequest,
-    JobView,
-    PatchView,
-    parse_id,
-)
+from proxy.contract.approvals import ApprovalView
+from proxy.contract.base import parse_id
+from proxy.contract.jobs import JobView
+from proxy.contract.patches import AttachPatchRequest, DeedRequest, PatchView
 from proxy.errors import Conflict, Invalid, NotFound, SelfHealError, UsageError
 
 WAIT_SLICE_S = 20.0

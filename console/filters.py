@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from console.format import SEVERITY_RANK
-from proxy.contract import AuditView, JobView
+from proxy.contract.audit import AuditView
+from proxy.contract.jobs import JobView
 
 FILTER_MAX = 200
 """Characters of a filter; more is no question anybody types."""

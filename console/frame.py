@@ -8,7 +8,7 @@ from console.news import What
 from console.state import ProblemNote, State, connection_badge
 from console.wording import ALERT_SAYS
 from proxy.clock import Clock
-from proxy.contract import AlertView
+from proxy.contract.alerts import AlertView
 
 NARROW = 100
 MIN_COLUMNS, MIN_ROWS = 60, 16

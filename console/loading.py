@@ -11,7 +11,7 @@ from console.deeds import number_of
 from console.format import STATUS_SAYS
 from console.news import Failed, Got, What
 from console.wording import sentence
-from proxy.contract import CategoryWord
+from proxy.contract.words import CategoryWord
 from proxy.errors import NotPermitted, SelfHealError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ HTTP."""
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from proxy.contract import Event
+from proxy.contract.events import Event
 
 What = Literal[
     "health", "jobs", "job", "patch", "routes", "approvals", "alerts", "audit", "verify", "control"

@@ -2,7 +2,7 @@
 screen. Pure."""
 
 from console.format import Line, ms, seconds
-from proxy.contract import (
+from proxy.contract.patches import (
     CommandRun,
     ConfidenceView,
     PatchView,

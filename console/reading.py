@@ -11,15 +11,12 @@ from console.output import as_json, note, say, table
 from console.proof import confidence_lines, evidence_lines, risk_lines, verdict_line
 from console.wording import bug_text, item_text, step_text
 from proxy.clock import SystemClock
-from proxy.contract import (
-    AskAnswer,
-    AuditView,
-    Health,
-    JobDetail,
-    JobView,
-    PatchView,
-    parse_id,
-)
+from proxy.contract.ask import AskAnswer
+from proxy.contract.audit import AuditView
+from proxy.contract.base import parse_id
+from proxy.contract.health import Health
+from proxy.contract.jobs import JobDetail, JobView
+from proxy.contract.patches import PatchView
 from proxy.errors import NotFound, UsageError
 
 PAGE = 200

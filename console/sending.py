@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from console.client import Client, Deed, Outcome, Unknown
 from console.deeds import Plan, new_key
-from proxy.contract import ApprovalDecision, DeedRequest, DeedResult
+from proxy.contract.approvals import ApprovalDecision
+from proxy.contract.patches import DeedRequest, DeedResult
 
 TRIES_MAX = 3
 UNKNOWN = "no answer came: unknown, checking with the same key …"

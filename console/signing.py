@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 
-from proxy.contract import PatchView
+from proxy.contract.patches import PatchView
 from proxy.errors import NotFound, UsageError
 
 NAMESPACE = "selfheal-decision"

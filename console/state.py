@@ -11,20 +11,14 @@ from typing import Any, Literal, assert_never
 from console.filters import JobFilter
 from console.format import SEVERITY_RANK
 from console.news import Alive, Failed, Got, Input, Lost, Opened, Received, Refused, What
-from proxy.contract import (
-    AlertView,
-    ApprovalView,
-    AuditPage,
-    AuditVerdict,
-    ControlView,
-    Event,
-    Health,
-    JobDetail,
-    JobPage,
-    JobView,
-    PatchView,
-    RouteStats,
-)
+from proxy.contract.alerts import AlertView
+from proxy.contract.approvals import ApprovalView
+from proxy.contract.audit import AuditPage, AuditVerdict
+from proxy.contract.control import ControlView
+from proxy.contract.events import Event
+from proxy.contract.health import Health, RouteStats
+from proxy.contract.jobs import JobDetail, JobPage, JobView
+from proxy.contract.patches import PatchView
 
 STALE_S = 10.0
 PROBLEMS_MAX = 200

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from console.client import CONNECT_TIMEOUT_S, Client, problem_to_error, seen
 from console.news import Alive, Lost, News, Opened, Received, Refused
 from console.sse import Beat, BrokenStream, Message, Parser
-from proxy.contract import API_PREFIX, HEARTBEAT_S, Event
+from proxy.contract.base import API_PREFIX, HEARTBEAT_S
+from proxy.contract.events import Event
 from proxy.errors import NotPermitted, SelfHealError
 from proxy.visible import visible
 

@@ -5,7 +5,11 @@ import re
 from typing import Any
 
 from console.format import count
-from proxy.contract import AlertKind, ApprovalView, AuditView, FailureEvent, Health, JobView
+from proxy.contract.alerts import AlertKind
+from proxy.contract.approvals import ApprovalView
+from proxy.contract.audit import AuditView
+from proxy.contract.health import Health
+from proxy.contract.jobs import FailureEvent, JobView
 from proxy.errors import SelfHealError
 
 _ABOUT = re.compile(r"\AP-\d+ for J-\d+ at gate [a-z_]+: ")

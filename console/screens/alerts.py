@@ -16,7 +16,7 @@ from console.state import State
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
 from console.wording import ALERT_SAYS
-from proxy.contract import AlertView
+from proxy.contract.alerts import AlertView
 
 COLUMNS = (
     Column("id", "id", 7),

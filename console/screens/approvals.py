@@ -18,7 +18,7 @@ from console.state import State
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
 from console.wording import item_text
-from proxy.contract import ApprovalView
+from proxy.contract.approvals import ApprovalView
 
 COLUMNS = (
     Column("id", "id", 7),

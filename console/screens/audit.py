@@ -19,7 +19,7 @@ from console.state import State
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import bindings
 from console.wording import step_text
-from proxy.contract import AuditView
+from proxy.contract.audit import AuditView
 
 COLUMNS = (
     Column("seq", "#", 6, leaves=2, right=True),

@@ -28,7 +28,7 @@ from console.state import State, needs_you
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
 from console.wording import item_text
-from proxy.contract import Health, RouteStats, TrafficMinute
+from proxy.contract.health import Health, RouteStats, TrafficMinute
 
 FEW = 30
 """With fewer requests a rate says little, and says so."""

@@ -31,7 +31,7 @@ from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
 from console.wording import bug_text, step_text, traffic_text
 from proxy.clock import Clock
-from proxy.contract import FailureEvent, JobDetail, JobView
+from proxy.contract.jobs import FailureEvent, JobDetail, JobView
 
 COLUMNS = (
     Column("id", "id", 7, leaves=1),

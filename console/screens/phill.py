@@ -16,7 +16,7 @@ from console.screens.pane import Pane
 from console.state import State
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
-from proxy.contract import AskAnswer, Citation
+from proxy.contract.ask import AskAnswer, Citation
 
 TURNS_MAX = 40
 SLASH = {

@@ -19,7 +19,8 @@ from console.screens.pane import Pane
 from console.state import State
 from console.widgets.diff_view import DiffView
 from console.widgets.painted import Sheet, bindings
-from proxy.contract import JobDetail, PatchView
+from proxy.contract.jobs import JobDetail
+from proxy.contract.patches import PatchView
 
 TABS = ("diff", "why", "checks")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from proxy.contract import Health
+from proxy.contract.health import Health
 from proxy.domain.approval import Approval
 from proxy.domain.failure import Classification
 from proxy.domain.job import Job

@@ -11,7 +11,8 @@ from proxy.agents.facts import Facts
 from proxy.agents.intents import Understood
 from proxy.agents.next_step import Due, due_deeds
 from proxy.agents.reply import Reply, quote
-from proxy.contract import AskAnswer, Health
+from proxy.contract.ask import AskAnswer
+from proxy.contract.health import Health
 from proxy.domain.failure import Category
 from proxy.domain.job import Job
 from proxy.domain.patch import Patch, PatchStatus

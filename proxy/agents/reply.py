@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from proxy.contract import AskAnswer, Citation, show_id
+from proxy.contract.ask import AskAnswer, Citation
+from proxy.contract.base import show_id
 from proxy.visible import one_line
 
 EXCERPT_CHARS_MAX = 160

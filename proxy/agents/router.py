@@ -13,7 +13,7 @@ from proxy.agents.phill import AIPhillAgent
 from proxy.agents.reply import Reply
 from proxy.agents.twin import CognitiveTwinAgent
 from proxy.clock import Clock, SystemClock
-from proxy.contract import AskAnswer
+from proxy.contract.ask import AskAnswer
 from proxy.errors import Unavailable
 
 ANSWER_TIMEOUT_S = 15.0

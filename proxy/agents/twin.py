@@ -11,7 +11,7 @@ from proxy.agents.facts import Facts
 from proxy.agents.next_step import due_deeds
 from proxy.agents.phill import say_due
 from proxy.agents.reply import Reply, quote
-from proxy.contract import AskAnswer
+from proxy.contract.ask import AskAnswer
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import PatchStatus
 

@@ -13,7 +13,7 @@ import asyncpg
 from proxy.api.live import LiveView
 from proxy.clock import Clock, SystemClock
 from proxy.config import Config
-from proxy.contract import AskAnswer
+from proxy.contract.ask import AskAnswer
 from proxy.data_files import data_path
 from proxy.domain.failure import Failure
 from proxy.domain.job import Job, JobStatus

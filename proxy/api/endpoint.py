@@ -17,7 +17,7 @@ from proxy.api.call import API, Api, Call
 from proxy.api.guard import check_change
 from proxy.api.problems import Refusal, answer_for
 from proxy.api.table import Route
-from proxy.contract import parse_id
+from proxy.contract.base import parse_id
 from proxy.domain.approval import Actor
 from proxy.errors import NotFound
 from proxy.observability.middleware import REQUEST_ID, with_observability

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from proxy.clock import Clock
-from proxy.contract import Event
+from proxy.contract.events import Event
 
 RING_EVENTS_MAX = 1024
 READER_EVENTS_MAX = 256

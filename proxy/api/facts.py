@@ -9,7 +9,7 @@ from datetime import datetime
 
 import asyncpg
 
-from proxy.contract import Health
+from proxy.contract.health import Health
 from proxy.domain.approval import Approval
 from proxy.domain.failure import Classification
 from proxy.domain.job import Job, JobStatus

@@ -13,7 +13,8 @@ from typing import get_args
 
 from proxy.api.deps import ApiDeps
 from proxy.api.events import EventHub
-from proxy.contract import Event, EventKind, SeverityWord
+from proxy.contract.events import Event, EventKind
+from proxy.contract.words import SeverityWord
 from proxy.errors import Unavailable
 from proxy.store import jobs as job_store
 from proxy.store import notify

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from proxy.api.problems import Refusal
 from proxy.config import Config, parse_address
-from proxy.contract import CHANGE_HEADER
+from proxy.contract.base import CHANGE_HEADER
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})

@@ -6,7 +6,7 @@ Nothing here waits: health checks are answered from memory, with or without a da
 
 from typing import Protocol
 
-from proxy.contract import Health, RouteStats
+from proxy.contract.health import Health, RouteStats
 
 
 class LiveView(Protocol):

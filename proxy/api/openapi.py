@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from proxy.api.call import Call
 from proxy.api.problems import TITLES
 from proxy.api.table import EVERY_ROLE, Route
-from proxy.contract import CHANGE_HEADER, Problem
+from proxy.contract.base import CHANGE_HEADER, Problem
 from proxy.version import VERSION
 
 _REF = "#/components/schemas/{model}"

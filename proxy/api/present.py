@@ -8,20 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from proxy.contract import (
-    AnomalyView,
-    ApprovalView,
-    AuditView,
-    ConfidenceView,
-    ControlView,
-    DecisionView,
-    FailureEvent,
-    JobView,
-    PatchView,
-    RiskView,
-    SandboxEvidence,
-    show_id,
-)
+from proxy.contract.anomalies import AnomalyView
+from proxy.contract.approvals import ApprovalView, DecisionView
+from proxy.contract.audit import AuditView
+from proxy.contract.base import show_id
+from proxy.contract.control import ControlView
+from proxy.contract.jobs import FailureEvent, JobView
+from proxy.contract.patches import ConfidenceView, PatchView, RiskView, SandboxEvidence
 from proxy.domain.anomaly import StoredAnomaly
 from proxy.domain.approval import Approval
 from proxy.domain.audit import AuditEntry

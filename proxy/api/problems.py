@@ -14,7 +14,7 @@ import asyncpg
 from aiohttp import web
 from pydantic import ValidationError
 
-from proxy.contract import Problem
+from proxy.contract.base import Problem
 from proxy.errors import Conflict, Invalid, NotFound, NotPermitted, Unavailable, UsageError
 from proxy.visible import one_line
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from proxy.api.body import BODY_BYTES_MAX
-from proxy.contract import API_PREFIX, Answer, Request
+from proxy.contract.base import API_PREFIX, Answer, Request
 
 if TYPE_CHECKING:
     from proxy.api.call import Call

@@ -8,7 +8,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from proxy.app.findings import Finding
-from proxy.contract import Health, SurroundingsView
+from proxy.contract.health import Health, SurroundingsView
 
 TIMEOUT_S = 3.0
 ANSWER_BYTES_MAX = 16 << 20

@@ -13,7 +13,7 @@ from proxy.app import surroundings
 from proxy.app.status_link import Report
 from proxy.clock import Clock
 from proxy.config import Config
-from proxy.contract import Health, RouteStats, TrafficMinute, WhyTerm
+from proxy.contract.health import Health, RouteStats, TrafficMinute, WhyTerm
 from proxy.domain.anomaly import AnomalyKind
 from proxy.observability.snapshot import MergedSnapshot, merge_snapshots
 from proxy.version import VERSION, data_plane

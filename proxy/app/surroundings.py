@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from proxy.config import Config
-from proxy.contract import BlindSpot, Neighbour, SurroundingsView
+from proxy.contract.health import BlindSpot, Neighbour, SurroundingsView
 
 FEW = 10
 """Below so many requests their likeness says nothing."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from proxy.clock import Clock, SystemClock
 from proxy.config import Repo
-from proxy.contract import CommandRun
+from proxy.contract.patches import CommandRun
 from proxy.domain.patch import Patch, patch_digest
 from proxy.errors import Conflict, Unavailable
 from proxy.healing.diff import parse_diff

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from proxy.contract import CommandRun, ReplayRun, SandboxEvidence
+from proxy.contract.patches import CommandRun, ReplayRun, SandboxEvidence
 from proxy.domain.failure import Category, Failure
 from proxy.healing.extract import Redacting
 from proxy.healing.jail import JailResult

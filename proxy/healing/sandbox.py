@@ -12,7 +12,7 @@ from pathlib import Path
 
 from proxy.clock import Clock, SystemClock
 from proxy.config import Repo
-from proxy.contract import CommandRun, ReplayRun, SandboxEvidence
+from proxy.contract.patches import CommandRun, ReplayRun, SandboxEvidence
 from proxy.domain.failure import Category, Failure
 from proxy.domain.job import Job
 from proxy.domain.patch import Patch

@@ -8,7 +8,7 @@ from console.frame import alert_strip
 from console.news import Got, Received
 from console.screens.confirm import ConfirmScreen
 from console.state import State, new_critical, reduce
-from proxy.contract import Event
+from proxy.contract.events import Event
 from tests.support import console_facts as facts
 from tests.support.console_pilot import Stage, on_stage
 from tests.support.console_server import ConsoleServer

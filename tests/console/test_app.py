@@ -11,7 +11,7 @@ from textual import events
 from console.screens.confirm import ARM_S, ConfirmScreen
 from console.signing import NAMESPACE, text_to_sign
 from console.widgets.painted import Sheet
-from proxy.contract import RiskView
+from proxy.contract.patches import RiskView
 from tests.support import console_facts as facts
 from tests.support.console_pilot import on_stage
 from tests.support.console_server import ConsoleServer, Problem, proven

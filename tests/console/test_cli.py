@@ -11,7 +11,7 @@ import pytest
 
 from console.cli import register
 from console.doing import parse_duration
-from proxy.contract import RiskView
+from proxy.contract.patches import RiskView
 from proxy.errors import UsageError
 from tests.support import console_facts as facts
 from tests.support.console_server import TOKEN, ConsoleServer, Problem, proven

@@ -6,7 +6,8 @@ import contextlib
 import pytest
 
 from console.client import ANSWER_BYTES_MAX, Client, Unknown, problem_to_error, seen
-from proxy.contract import ApprovalDecision, AttachPatchRequest, DeedRequest
+from proxy.contract.approvals import ApprovalDecision
+from proxy.contract.patches import AttachPatchRequest, DeedRequest
 from proxy.errors import Conflict, Invalid, NotFound, NotPermitted, SelfHealError, Unavailable
 from tests.support import console_facts as facts
 from tests.support.console_server import TOKEN, ConsoleServer, Problem

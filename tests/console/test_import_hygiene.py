@@ -16,7 +16,7 @@ REGISTER = (
 @pytest.mark.parametrize(
     ("code", "never"),
     [
-        ("import proxy.contract", "textual rich aiohttp"),
+        ("import proxy.contract.jobs, proxy.contract.events", "textual rich aiohttp"),
         (REGISTER, "textual rich aiohttp pydantic asyncpg"),
         ("import console.reading, console.doing, console.state, console.keys", "textual rich"),
     ],

@@ -8,7 +8,8 @@ from console import state as world
 from console.filters import parse_job_filter
 from console.news import Alive, Failed, Got, Lost, Opened, Received, Refused
 from console.state import EVERYTHING, PROBLEMS_MAX, State, reduce
-from proxy.contract import Event, JobDetail, JobPage
+from proxy.contract.events import Event
+from proxy.contract.jobs import JobDetail, JobPage
 from tests.support import console_facts as facts
 
 

@@ -24,7 +24,7 @@ from console.keys import KEYS, Where
 from console.proof import evidence_lines, summary
 from console.state import State
 from proxy.clock import ManualClock
-from proxy.contract import RiskView
+from proxy.contract.patches import RiskView
 from tests.support import console_facts as facts
 from tests.support.console_server import proven
 

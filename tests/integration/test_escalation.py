@@ -22,7 +22,7 @@ import pytest
 from console.app import ConsoleApp
 from console.client import Client
 from console.widgets.bar import Bar
-from proxy.contract import AcknowledgeRequest
+from proxy.contract.alerts import AcknowledgeRequest
 from tests.support.campaign import IS_WHOLE
 from tests.support.sidecar import Sidecar, run_sidecar
 

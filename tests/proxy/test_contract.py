@@ -5,17 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from proxy import contract
-from proxy.contract import (
-    ApprovalDecision,
-    ApprovalRequest,
-    AttachPatchRequest,
-    DeedRequest,
-    JobStatusRequest,
-    JobView,
-    parse_id,
-    show_id,
-)
+from proxy.contract import words
+from proxy.contract.approvals import ApprovalDecision, ApprovalRequest
+from proxy.contract.base import parse_id, show_id
+from proxy.contract.jobs import JobStatusRequest, JobView
+from proxy.contract.patches import AttachPatchRequest, DeedRequest
 from proxy.domain.approval import ApprovalStatus, ItemType
 from proxy.domain.failure import Category, Severity
 from proxy.domain.job import JobStatus
@@ -45,13 +39,13 @@ def test_an_id_shown_is_an_id_read(number: int) -> None:
 @pytest.mark.parametrize(
     ("words", "domain"),
     [
-        (contract.CategoryWord, Category),
-        (contract.SeverityWord, Severity),
-        (contract.JobStatusWord, JobStatus),
-        (contract.PatchStatusWord, PatchStatus),
-        (contract.PatchTypeWord, PatchType),
-        (contract.ItemTypeWord, ItemType),
-        (contract.ApprovalStatusWord, ApprovalStatus),
+        (words.CategoryWord, Category),
+        (words.SeverityWord, Severity),
+        (words.JobStatusWord, JobStatus),
+        (words.PatchStatusWord, PatchStatus),
+        (words.PatchTypeWord, PatchType),
+        (words.ItemTypeWord, ItemType),
+        (words.ApprovalStatusWord, ApprovalStatus),
     ],
 )
 def test_contract_and_domain_say_the_same_words(words: Any, domain: Any) -> None:

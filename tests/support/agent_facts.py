@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from proxy.contract import Health, WhyTerm
+from proxy.contract.health import Health, WhyTerm
 from proxy.domain.approval import Approval, ApprovalStatus, ItemType
 from proxy.domain.failure import Category, Classification, Severity
 from proxy.domain.job import OPEN_JOB_STATUSES, Job, JobStatus

@@ -21,7 +21,8 @@ from proxy.api.facts import StoreFacts
 from proxy.api.server import ApiDeps, build_app
 from proxy.clock import SystemClock
 from proxy.config import Config
-from proxy.contract import CHANGE_HEADER, Health, RouteStats
+from proxy.contract.base import CHANGE_HEADER
+from proxy.contract.health import Health, RouteStats
 from proxy.domain.patch import Patch
 from proxy.errors import Unavailable
 from proxy.healing.classifier import ErrorClassifier

@@ -4,25 +4,20 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from proxy.contract import (
-    AlertKind,
-    AlertView,
-    AnomalyView,
-    ApprovalView,
-    AuditView,
+from proxy.contract.alerts import AlertKind, AlertView
+from proxy.contract.anomalies import AnomalyView
+from proxy.contract.approvals import ApprovalView
+from proxy.contract.audit import AuditView
+from proxy.contract.control import ControlView
+from proxy.contract.health import Health, RouteStats, TrafficMinute, WhyTerm
+from proxy.contract.jobs import FailureEvent, JobView
+from proxy.contract.patches import (
     CommandRun,
     ConfidenceView,
-    ControlView,
-    FailureEvent,
-    Health,
-    JobView,
     PatchView,
     ReplayRun,
     RiskView,
-    RouteStats,
     SandboxEvidence,
-    TrafficMinute,
-    WhyTerm,
 )
 
 NOW = datetime(2026, 11, 22, 14, 2, 31, tzinfo=UTC)

@@ -15,34 +15,29 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from proxy.contract import (
-    API_PREFIX,
-    CHANGE_HEADER,
-    AcknowledgeRequest,
-    AlertView,
-    ApprovalDecision,
-    ApprovalView,
-    AskAnswer,
-    AskRequest,
-    AttachPatchRequest,
-    AuditPage,
-    AuditVerdict,
-    BreakGlassRequest,
-    Citation,
-    ControlView,
-    DeedRequest,
-    DeedResult,
-    DeployRequest,
-    DeployView,
-    Event,
-    Health,
+from proxy.contract.alerts import AcknowledgeRequest, AlertView
+from proxy.contract.anomalies import DeployRequest, DeployView
+from proxy.contract.approvals import ApprovalDecision, ApprovalView
+from proxy.contract.ask import AskAnswer, AskRequest, Citation
+from proxy.contract.audit import AuditPage, AuditVerdict
+from proxy.contract.base import API_PREFIX, CHANGE_HEADER
+from proxy.contract.control import ControlView
+from proxy.contract.events import Event
+from proxy.contract.health import Health
+from proxy.contract.jobs import (
     JobDetail,
     JobPage,
     JobStatusRequest,
     JobView,
     MergeRequest,
-    PatchView,
     SplitRequest,
+)
+from proxy.contract.patches import (
+    AttachPatchRequest,
+    BreakGlassRequest,
+    DeedRequest,
+    DeedResult,
+    PatchView,
 )
 from tests.support import console_facts as facts
 

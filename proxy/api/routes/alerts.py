@@ -5,13 +5,8 @@ from datetime import timedelta
 from proxy.api.call import Call
 from proxy.api.routes.patches import view_patch
 from proxy.api.table import FOUNDER, PEOPLE, Route
-from proxy.contract import (
-    AcknowledgeRequest,
-    AlertList,
-    AlertView,
-    BreakGlassRequest,
-    DeedResult,
-)
+from proxy.contract.alerts import AcknowledgeRequest, AlertList, AlertView
+from proxy.contract.patches import BreakGlassRequest, DeedResult
 from proxy.domain.patch import PatchStatus
 from proxy.errors import Conflict
 from proxy.founder.signed import check_decision

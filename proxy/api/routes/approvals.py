@@ -5,14 +5,8 @@ from pydantic import Field
 from proxy.api.call import Call
 from proxy.api.present import approval_view
 from proxy.api.table import EVERY_ROLE, PEOPLE, WORKERS, Route
-from proxy.contract import (
-    ApprovalDecision,
-    ApprovalList,
-    ApprovalRequest,
-    ApprovalView,
-    Request,
-    parse_id,
-)
+from proxy.contract.approvals import ApprovalDecision, ApprovalList, ApprovalRequest, ApprovalView
+from proxy.contract.base import Request, parse_id
 from proxy.domain.approval import Actor, ApprovalStatus, ItemType
 from proxy.errors import Invalid
 from proxy.founder.approvals import UNDECIDED, Answered, Item, RuleRefused, note_refusal

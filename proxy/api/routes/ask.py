@@ -6,7 +6,7 @@ from aiohttp import web
 
 from proxy.api.call import Call
 from proxy.api.table import WORKERS, Route
-from proxy.contract import AskAnswer, AskRequest
+from proxy.contract.ask import AskAnswer, AskRequest
 
 
 async def ask(call: Call) -> AskAnswer | web.StreamResponse:

@@ -8,7 +8,8 @@ from pydantic import Field
 from proxy.api.call import Call
 from proxy.api.present import audit_view
 from proxy.api.table import EVERY_ROLE, PEOPLE, Route
-from proxy.contract import AuditPage, AuditVerdict, Request
+from proxy.contract.audit import AuditPage, AuditVerdict
+from proxy.contract.base import Request
 from proxy.store import audit as audit_store
 from proxy.visible import one_line
 

@@ -3,7 +3,7 @@
 from proxy.api.call import Call
 from proxy.api.present import control_view
 from proxy.api.table import FOUNDER, PEOPLE, Route
-from proxy.contract import ControlRequest, ControlView
+from proxy.contract.control import ControlRequest, ControlView
 from proxy.founder.control import ControlRules, parse_rules
 from proxy.store import control as control_store
 

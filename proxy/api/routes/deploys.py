@@ -4,7 +4,8 @@ from pydantic import Field
 
 from proxy.api.call import Call
 from proxy.api.table import EVERY_ROLE, WORKERS, Route
-from proxy.contract import DeployList, DeployRequest, DeployView, Request
+from proxy.contract.anomalies import DeployList, DeployRequest, DeployView
+from proxy.contract.base import Request
 from proxy.domain.deploy import Deploy
 from proxy.store import deploys as deploy_store
 

@@ -8,7 +8,7 @@ from proxy.api.call import Call
 from proxy.api.events import HEARTBEAT, Reader, TooManyReaders, encode
 from proxy.api.problems import Refusal
 from proxy.api.table import EVERY_ROLE, Route
-from proxy.contract import HEARTBEAT_S
+from proxy.contract.base import HEARTBEAT_S
 from proxy.errors import Unavailable
 
 WRITE_TIMEOUT_S = 10.0

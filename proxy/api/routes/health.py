@@ -6,7 +6,7 @@ from aiohttp import web
 
 from proxy.api.call import Call
 from proxy.api.table import NOBODY_ASKED, Route
-from proxy.contract import Answer
+from proxy.contract.base import Answer
 from proxy.observability.middleware import RECORDER
 from proxy.observability.recorder import Recorder
 

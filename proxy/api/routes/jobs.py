@@ -9,20 +9,17 @@ from pydantic import Field, field_validator
 from proxy.api.call import Call
 from proxy.api.present import audit_view, failure_event, job_view, patch_view
 from proxy.api.table import EVERY_ROLE, PEOPLE, WORKERS, Route
-from proxy.contract import (
-    AttachPatchRequest,
+from proxy.contract.base import Request, parse_id, show_id
+from proxy.contract.jobs import (
     FailureReport,
     JobDetail,
     JobPage,
     JobStatusRequest,
     JobView,
     MergeRequest,
-    PatchView,
-    Request,
     SplitRequest,
-    parse_id,
-    show_id,
 )
+from proxy.contract.patches import AttachPatchRequest, PatchView
 from proxy.domain.failure import Category, Failure, Severity
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import PatchType

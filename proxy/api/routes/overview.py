@@ -5,7 +5,9 @@ from pydantic import Field
 from proxy.api.call import Call
 from proxy.api.present import anomaly_view
 from proxy.api.table import EVERY_ROLE, Route
-from proxy.contract import AnomalyList, Health, Request, RouteList, show_id
+from proxy.contract.anomalies import AnomalyList
+from proxy.contract.base import Request, show_id
+from proxy.contract.health import Health, RouteList
 from proxy.errors import Unavailable
 from proxy.store import incidents as incident_store
 from proxy.store import jobs as job_store

@@ -14,15 +14,8 @@ from pydantic import Field
 from proxy.api.call import Call
 from proxy.api.present import patch_view
 from proxy.api.table import EVERY_ROLE, FOUNDER, PEOPLE, Route
-from proxy.contract import (
-    DeedRequest,
-    DeedResult,
-    PatchList,
-    PatchView,
-    Request,
-    parse_id,
-    show_id,
-)
+from proxy.contract.base import Request, parse_id, show_id
+from proxy.contract.patches import DeedRequest, DeedResult, PatchList, PatchView
 from proxy.domain.approval import Approval, ItemType
 from proxy.domain.patch import Patch, PatchStatus
 from proxy.errors import Conflict, Invalid

@@ -24,7 +24,7 @@ from proxy.app.governance.stage import Stage
 from proxy.app.live import LiveStatus
 from proxy.clock import SystemClock
 from proxy.config import Config
-from proxy.contract import API_PREFIX, CHANGE_HEADER
+from proxy.contract.base import API_PREFIX, CHANGE_HEADER
 from proxy.healing.classifier import ErrorClassifier
 from proxy.healing.rules import RuleSet
 from proxy.healing.service import SelfHealingService

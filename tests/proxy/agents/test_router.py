@@ -13,7 +13,7 @@ from proxy.agents.intents import Intent
 from proxy.agents.router import OrchestratorRouter
 from proxy.agents.twin import trend
 from proxy.clock import ManualClock
-from proxy.contract import AskAnswer
+from proxy.contract.ask import AskAnswer
 from proxy.domain.approval import ItemType
 from proxy.domain.failure import Category, Classification, Evidence, Severity, Signature
 from proxy.domain.job import JobStatus

@@ -8,7 +8,7 @@ import pytest
 from proxy.api import events
 from proxy.api.events import EventHub, TooManyReaders
 from proxy.clock import ManualClock
-from proxy.contract import Event
+from proxy.contract.events import Event
 from tests.support.api import ApiUnderTest
 
 

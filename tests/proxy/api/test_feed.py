@@ -11,7 +11,8 @@ from proxy.api.events import EventHub, Reader
 from proxy.api.feed import Feed
 from proxy.clock import ManualClock
 from proxy.config import Config
-from proxy.contract import Event, EventKind, Health
+from proxy.contract.events import Event, EventKind
+from proxy.contract.health import Health
 from proxy.healing.classifier import ErrorClassifier
 from proxy.healing.rules import RuleSet
 from proxy.healing.service import SelfHealingService

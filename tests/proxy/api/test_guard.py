@@ -5,7 +5,7 @@ import pytest
 from proxy.api.guard import Guard, check_change
 from proxy.api.problems import Refusal
 from proxy.config import Config
-from proxy.contract import CHANGE_HEADER
+from proxy.contract.base import CHANGE_HEADER
 
 CHANGE = {"Content-Type": "application/json", CHANGE_HEADER: "1"}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy.api.server import ROUTES
 from proxy.api.table import Route
-from proxy.contract import CHANGE_HEADER
+from proxy.contract.base import CHANGE_HEADER
 from tests.support.api import ApiUnderTest
 
 ROLES = ("viewer", "agent", "admin", "founder")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from console.signing import sign, text_to_sign
-from proxy.contract import PatchView
+from proxy.contract.patches import PatchView
 from proxy.domain.failure import Severity
 from proxy.domain.patch import (
     Patch,

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.clock import SystemClock
 from proxy.config import Repo
-from proxy.contract import SandboxEvidence
+from proxy.contract.patches import SandboxEvidence
 from proxy.domain.failure import Category, Failure, ReplayRequest, Severity, Signature
 from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import Patch, PatchStatus, PatchType, patch_digest

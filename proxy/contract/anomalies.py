@@ -1,0 +1,53 @@
+"""Incidents the detector told, and the releases shown beside them."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from proxy.contract.base import Answer, Request
+from proxy.contract.words import SeverityWord
+
+
+class AnomalyView(Answer):
+    id: str
+    detected_at: datetime
+    service: str
+    route: str
+    method: str
+    type: Literal["latency_spike", "error_rate_spike", "unusual_pattern", "cascade_failure"]
+    severity: SeverityWord
+    description: str
+    onset: datetime | None = None
+    baseline: float | None = None
+    observed: float | None = None
+    ratio: float | None = None
+    sigma: float | None = None
+    samples: int | None = None
+    occurrences: int = 1
+    resolved: bool = False
+    resolved_at: datetime | None = None
+
+
+class DeployRequest(Request):
+    """`POST /deploys`: a release of the app has gone out."""
+
+    version: str = Field("", max_length=200)
+    service: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+
+
+class DeployView(Answer):
+    id: int
+    at: datetime
+    service: str
+    version: str
+    announced_by: Literal["api", "header"]
+    actor: str
+
+
+class DeployList(Answer):
+    deploys: list[DeployView]
+
+
+class AnomalyList(Answer):
+    anomalies: list[AnomalyView]
