@@ -16,7 +16,7 @@ from proxy.store.attacks import attacks
 from proxy.store.governance import standing
 from proxy.store.pool import connect
 from proxy.store.scratch import scratch_installation
-from tests.support.campaign import IS_WHOLE
+from tests.support.campaign import IS_WHOLE, SEED
 from tests.support.postgres import TestDatabase
 from tests.support.protections import PROTECTIONS
 
@@ -50,7 +50,7 @@ async def nothing_is_left(db: TestDatabase) -> None:
 async def test_each_protection_that_is_gone_is_named(each_database: TestDatabase) -> None:
     conn = await each_database.connect_installer()
     whole = (await standing(conn)).lines
-    for protection in PROTECTIONS if IS_WHOLE else random.sample(PROTECTIONS, SAMPLED):
+    for protection in PROTECTIONS if IS_WHOLE else random.Random(SEED).sample(PROTECTIONS, SAMPLED):
         transaction = conn.transaction()
         await transaction.start()
         await conn.execute(protection.remove.replace("{sh}", "sh_"))
