@@ -328,7 +328,7 @@ class General(asyncio.Protocol):
         plane.tunnels += 1
         self._tunnel = Tunnel(self.transport, link, plane.monotonic(), self._tunnel_ended)
         from_client, self._tail = self._tail, b""
-        self._tunnel.start(from_client, rest)
+        self._tunnel.start(from_client, rest, client_ended=self._eof_at >= 0)
 
     def _tunnel_ended(self, sent: int, received: int, error: str | None) -> None:
         self.plane.closed(self)

@@ -99,14 +99,19 @@ class Tunnel:
         self._link = link
         self.is_alive = True
 
-    def start(self, from_client: bytes, from_upstream: bytes) -> None:
-        """Take both transports over and pass on what was read too far."""
+    def start(self, from_client: bytes, from_upstream: bytes, *, client_ended: bool) -> None:
+        """Take both transports over and pass on what was read too far.
+
+        ``client_ended`` when its end of sending came before the 101: nobody will say it again.
+        """
         self._client.transport.set_protocol(self._client)
         self._upstream.transport.set_protocol(self._upstream)
         if from_upstream:
             self._upstream.data_received(from_upstream)
         if from_client:
             self._client.data_received(from_client)
+        if client_ended:
+            self._client.eof_received()
 
     def end_lost(self, error: Exception | None) -> None:
         if error is not None and self._error is None:

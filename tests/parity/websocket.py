@@ -156,6 +156,12 @@ CASES = [
     ),
     _talk("half-close by the client", _HELLO, Do.HALF, end="closed"),
     Case(
+        "half-close by the client before the 101",
+        (_ASK + _HELLO, Do.HALF),
+        every(tunnelled(_HELLO, end="closed"), let_go),
+        always(0.05, _YES + b"\r\n", Do.ECHO),
+    ),
+    Case(
         "extensions go up",
         (get(fields=_UPGRADE + _KEY_LINE + _VERSION + _WISHES),),
         _sent(has=(*_WISHES.split(b"\r\n")[:3],)),

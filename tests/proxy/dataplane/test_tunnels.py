@@ -196,6 +196,33 @@ async def test_the_upstreams_half_close_passes_and_the_client_may_go_on() -> Non
         await r.recorded()
 
 
+async def test_a_client_that_ends_before_the_101_has_ended_in_the_tunnel_too() -> None:
+    """Its end was said once, to whoever waited for the answer; an app that is not told keeps the
+    tunnel for an hour.
+    """
+    got = b""
+
+    async def behave(peer: Peer) -> None:
+        nonlocal got
+        await peer.head()
+        await r.until(
+            lambda: any(getattr(c, "has_left", False) for c in r.server._plane.connections)
+        )
+        await peer.send(SWITCH)
+        while data := await peer.reader.read(65536):
+            got += data
+        await peer.send(b"bye")
+
+    async with rig(behave) as r:
+        client = await r.connect()
+        await client.send(PLAIN + b"early")
+        client.half_close()
+        assert await client.ended() == SWITCH + b"bye"
+        assert got == b"early"
+        assert (await r.recorded())[0].outcome is Outcome.UPGRADED
+        assert r.server.stats.tunnels == 0
+
+
 async def test_the_clients_reset_reaches_the_upstream() -> None:
     seen: list[BaseException] = []
 
