@@ -267,7 +267,9 @@ async def anomalies(client: Client, args: argparse.Namespace) -> int:
             (
                 text.stamp(item.detected_at),
                 text.SEVERITY_MARK[item.severity],
-                item.type + (" (over)" if item.resolved else ""),
+                item.type
+                + (" (part)" if item.part_of else "")
+                + (" (over)" if item.resolved else ""),
                 text.route_name(item.method, item.route),
                 item.description,
             )

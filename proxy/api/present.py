@@ -251,6 +251,7 @@ def anomaly_view(anomaly: StoredAnomaly) -> AnomalyView:
             "occurrences": anomaly.occurrences,
             "resolved": anomaly.resolved,
             "resolved_at": anomaly.resolved_at,
+            "part_of": None if anomaly.part_of is None else one_line(anomaly.part_of),
         }
     )
 

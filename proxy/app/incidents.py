@@ -106,7 +106,7 @@ class IncidentBook:
             item = self._waiting.popleft()
             self.dropped += 1
             if isinstance(item, Anomaly) and item.kind == "latency":
-                self._on_stored(item, None)
+                self._on_stored(item.head or item, None)
 
     async def _store(self, item: Anomaly | IncidentEnd) -> None:
         from proxy.store import incidents
@@ -115,6 +115,9 @@ class IncidentBook:
             linked: list[int] = []
             async with self._connect() as conn:
                 stored = await incidents.open_anomaly(conn, self._service, item, self._holder)
+                if item.head is not None and _key(item.head) in self._ids:
+                    # while it is open it counts its parts and names them
+                    await incidents.open_anomaly(conn, self._service, item.head, self._holder)
                 if item.kind == "error_rate":
                     # its jobs are there already, made failing exchange by failing exchange
                     linked = await incidents.link_jobs(conn, stored)
@@ -122,7 +125,8 @@ class IncidentBook:
             if item.severity is Severity.CRITICAL:
                 await self._raise(linked)
             if item.kind == "latency":
-                self._on_stored(item, stored)
+                # one cause, one job: a part is one more occurrence of the job of its head
+                self._on_stored(item.head or item, stored)
             return
         known = self._ids.pop(_key(item.anomaly), None)
         if known is None:

@@ -366,7 +366,8 @@ class Worker:
         self._surroundings.see(exchange, self._trusts)
 
     def _on_anomaly(self, anomaly: Anomaly) -> None:
-        _log.warning("anomaly: %s", anomaly.explanation)
+        level = logging.WARNING if anomaly.head is None else logging.INFO
+        _log.log(level, "anomaly: %s", anomaly.explanation)
         self._incidents.opened(anomaly)
         self._reporter.hurry()
 

@@ -27,6 +27,9 @@ class AnomalyView(Answer):
     occurrences: int = 1
     resolved: bool = False
     resolved_at: datetime | None = None
+    part_of: str | None = Field(
+        None, description="The route (`GET /x`) whose alert speaks for this incident, too."
+    )
 
 
 class DeployRequest(Request):

@@ -35,6 +35,8 @@ class Anomaly:
     samples: int
     severity: Severity
     explanation: str
+    head: "Anomaly | None" = None
+    """The one that was told for this one, too: most routes moved with it, and this one did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,5 @@ class StoredAnomaly:
     occurrences: int
     resolved: bool
     resolved_at: datetime | None
+    part_of: str | None = None
+    """``GET /x``: the route whose alert speaks for this one, too."""

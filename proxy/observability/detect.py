@@ -35,6 +35,8 @@ class DetectReport:
     requests: int = 0
     bad: int = 0
     alerts: int = 0
+    parts: int = 0
+    """Incidents that the alert of another route speaks for."""
 
 
 def run_detect(
@@ -54,6 +56,11 @@ def run_detect(
     next_tick = float("-inf")
 
     def tell(anomaly: Anomaly) -> None:
+        if anomaly.head is not None:
+            report.parts += 1
+            if err is not None:
+                err.write(f"no alert of its own: {anomaly.explanation}\n")
+            return
         report.alerts += 1
         out.write(json.dumps(alert(anomaly)) + "\n")
 

@@ -12,6 +12,7 @@ from proxy.config import Detector as DetectorSettings
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import APP_OUTCOMES, Exchange
 from proxy.observability.baseline import Baseline
+from proxy.observability.common import Common
 from proxy.observability.delta import Delta
 from proxy.observability.health import HealthInput, HealthScore, health_score
 from proxy.observability.incident import IncidentEnd, OpenIncident
@@ -45,6 +46,7 @@ class MLDetector:
         self._series: dict[Key, Series] = {}
         self._recent: deque[Anomaly] = deque(maxlen=RECENT_MAX)
         self._ends: list[IncidentEnd] = []
+        self._common = Common(self._series)
         self._now = 0.0
         self._wheel: dict[int, list[Series]] = {}
         self._soonest = NEVER
@@ -144,6 +146,7 @@ class MLDetector:
             return None
         found = series.weigh(now, self._ends)
         if found is not None:
+            found = self._common.settle(found, now)
             self._recent.append(found)
         return found
 
@@ -164,7 +167,14 @@ class MLDetector:
             self._rested = now
             for series in self._series.values():
                 series.rest(now, self._ends)
+            self._common.review(now)
+        told = self._common.look(now)
+        if told:
+            self._recent.extend(told)
+            found += told
         if self._ends:
+            for end in self._ends:
+                self._common.hear(end)
             found += self._ends
             self._ends.clear()
         return found

@@ -1,6 +1,6 @@
 """An open incident and its end, and the sentence that explains it. Values and words only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,12 +20,12 @@ class OpenIncident:
     last_seen: float = 0.0
     quiet_until: float | None = None
     """Set while the incident is what this hour always brings: told only if it lasts longer."""
+    looked: float = 0.0
+    """When it was last compared with what was told for it; a restart begins anew."""
 
     def to_json(self) -> dict[str, Any]:
-        anomaly = {f.name: getattr(self.anomaly, f.name) for f in fields(self.anomaly)}
-        anomaly["severity"] = self.anomaly.severity.value
         return {
-            "anomaly": anomaly,
+            "anomaly": _to_json(self.anomaly),
             "occurrences": self.occurrences,
             "hurt": self.hurt,
             "last_seen": self.last_seen,
@@ -34,15 +34,30 @@ class OpenIncident:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "OpenIncident":
-        told = dict(data["anomaly"])
-        told["severity"] = Severity(told["severity"])
         return cls(
-            Anomaly(**told),
+            _from_json(data["anomaly"]),
             int(data["occurrences"]),
             int(data["hurt"]),
             float(data["last_seen"]),
             data["quiet_until"],
         )
+
+
+def _to_json(anomaly: Anomaly) -> dict[str, Any]:
+    row = {f.name: getattr(anomaly, f.name) for f in fields(anomaly)}
+    row["severity"] = anomaly.severity.value
+    row["head"] = None if anomaly.head is None else _to_json(anomaly.head)
+    return row
+
+
+def _from_json(row: Mapping[str, Any]) -> Anomaly:
+    head = row.get("head")
+    told = {
+        **row,
+        "severity": Severity(row["severity"]),
+        "head": None if head is None else _from_json({**head, "head": None}),
+    }
+    return Anomaly(**told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,42 @@ def error_sentence(
         f""
         f"instead of {usual} ({errors} of {samples} requests, "
         f"{observed / baseline:.1f}x, {sigma:.1f} sigma)."
+    )
+
+
+NAMED_MAX = 12
+"""So many routes stand in a sentence; each has its own row."""
+EVERYTHING = 0.9
+_FIRST = " First "
+
+
+def common_sentence(
+    head: Anomaly, size: float, moving: int, judged: int, others: Sequence[str]
+) -> str:
+    """``head`` was the first of ``moving`` routes among ``judged``: ``size`` times slower, or
+    ``size`` of their requests failing.
+    """
+    is_all = moving >= EVERYTHING * judged
+    who = "everything" if is_all else "most routes"
+    if head.kind == "latency":
+        what = f"{'takes' if is_all else 'take'} {size:.1f} times as long"
+    else:
+        what = f"{'fails' if is_all else 'fail'} {size:.0%} of the time"
+    named = ", ".join(others[:NAMED_MAX])
+    if len(others) > NAMED_MAX:
+        named += f" and {len(others) - NAMED_MAX} more"
+    since = f"Since {clock(head.onset)} "
+    # what was told of the first route alone, also when it has been counted up before
+    first = head.explanation.rpartition(_FIRST)[2].removeprefix(since)
+    return f"{since}{who} {what}: {moving} of {judged} routes, also {named}.{_FIRST}{first}"
+
+
+def own_sentence(anomaly: Anomaly, since: float) -> str:
+    """A route that moved with the others and is much worse by now."""
+    return (
+        f"Since {clock(since)} {anomaly.method} {anomaly.route} takes "
+        f"{milliseconds(anomaly.observed)} instead of {milliseconds(anomaly.baseline)} "
+        f"({anomaly.ratio:.1f}x over {anomaly.samples} requests), far more than the other routes."
     )
 
 

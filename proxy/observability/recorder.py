@@ -339,6 +339,7 @@ def _incident(anomaly: Anomaly, occurrences: int, hurt: int) -> dict[str, Any]:
         "samples": anomaly.samples,
         "severity": anomaly.severity.value,
         "explanation": anomaly.explanation,
+        "part_of": anomaly.head and f"{anomaly.head.method} {anomaly.head.route}",
         "occurrences": occurrences,
         "hurt": hurt,
     }

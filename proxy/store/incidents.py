@@ -26,7 +26,7 @@ async def open_anomaly(
     conn: asyncpg.Connection, service: str, anomaly: Anomaly, holder: str
 ) -> UUID:
     """The row of this incident, made or joined. The same holder again counts up and may raise the
-    severity; the figures are those of the worst report.
+    severity; the figures are those of the worst report. A part of another incident is a row, too.
     """
     anomaly_id: UUID = await conn.fetchval(
         sql("incidents.open"),
@@ -43,10 +43,20 @@ async def open_anomaly(
         anomaly.ratio,
         anomaly.sigma,
         anomaly.samples,
-        {"kind": anomaly.kind},
+        _metrics(anomaly),
         holder,
     )
+    if anomaly.head is None:
+        # an incident that one proxy counts as part of another may be told by the next, or later
+        await conn.execute(sql("incidents.told"), anomaly_id)
     return anomaly_id
+
+
+def _metrics(anomaly: Anomaly) -> dict[str, str]:
+    metrics: dict[str, str] = {"kind": anomaly.kind}
+    if anomaly.head is not None:
+        metrics["part_of"] = clip(f"{anomaly.head.method} {anomaly.head.route}", ROUTE_CHARS_MAX)
+    return metrics
 
 
 async def close_anomaly(

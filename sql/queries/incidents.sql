@@ -1,6 +1,10 @@
 -- name: open
 select open_incident($15, $1, $2, $3, $4, $5, $6, to_timestamp($7), to_timestamp($8), $9, $10, $11, $12, $13, $14::jsonb)
 
+-- name: told
+-- What was part of another incident has an alert of its own now.
+update observability_anomalies set metrics = metrics - 'part_of' where id = $1 and metrics ? 'part_of'
+
 -- name: close
 select close_incident($1, $2, $3)
 
@@ -42,7 +46,7 @@ returning id
 
 -- name: list
 select id, service, type, method, route, severity, description, detected_at, onset, baseline, observed, ratio, sigma,
-       samples, occurrences, resolved, resolved_at
+       samples, occurrences, resolved, resolved_at, metrics->>'part_of' as part_of
 from observability_anomalies
 where ($1::text is null or service = $1) and ($2::boolean is null or resolved = $2)
 order by detected_at desc, id limit $3

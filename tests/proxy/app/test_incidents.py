@@ -15,6 +15,7 @@ from proxy.app.incidents import IncidentBook
 from proxy.domain.anomaly import Anomaly, AnomalyKind
 from proxy.domain.failure import Severity
 from proxy.errors import Unavailable
+from proxy.observability.incident import IncidentEnd
 from proxy.store import incidents, jobs
 from proxy.store.pool import AS_PROXY, acting
 from proxy.tasks import cancel, spawn
@@ -98,3 +99,52 @@ async def test_the_job_of_a_critical_incident_is_critical(
     async with acting(proxy_pool, AS_PROXY) as conn:
         found = await conn.fetch("select severity from self_healing_jobs order by route desc")
     assert [row["severity"] for row in found] == [after, "medium"]
+
+
+async def test_parts_are_rows_and_one_job(proxy_pool: asyncpg.Pool) -> None:
+    told: list[tuple[str, UUID | None]] = []
+    book = IncidentBook(
+        "app",
+        "here/worker-0",
+        lambda: acting(proxy_pool, AS_PROXY),
+        lambda anomaly, known: told.append((anomaly.route, known)),
+    )
+    running = spawn(book.run(), name="incidents")
+    first = incident("/first")
+    book.opened(first)
+    for n, route in enumerate(("/x", "/y"), 2):
+        head = replace(first, explanation=f"{n} of 3 routes")
+        book.opened(replace(incident(route), head=head, explanation="part"))
+    async with asyncio.timeout(10):
+        await book.written()
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        rows = {row.route: row for row in await incidents.list_anomalies(conn)}
+    assert [route for route, _ in told] == ["/first"] * 3, "each part is an occurrence of one job"
+    assert [known for _, known in told] == [rows[r].id for r in ("/first", "/x", "/y")]
+    assert {route: row.part_of for route, row in rows.items()} == {
+        "/first": None,
+        "/x": "GET /first",
+        "/y": "GET /first",
+    }
+    assert (rows["/first"].description, rows["/first"].occurrences) == ("3 of 3 routes", 3)
+    book.ended(IncidentEnd(first, 9.0, 8.0, 5, 3, "recovered"))
+    book.opened(replace(incident("/z"), head=first))
+    async with asyncio.timeout(10):
+        await book.written()
+    await cancel(running)
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        rows = {row.route: row for row in await incidents.list_anomalies(conn)}
+    assert rows["/first"].resolved, "a part that comes late does not open it again"
+    assert not rows["/z"].resolved
+
+
+def test_the_job_of_a_part_outlives_a_database_that_stays_away() -> None:
+    told: list[str] = []
+    book = IncidentBook("app", "here", _never, lambda anomaly, _: told.append(anomaly.route))
+    book.opened(replace(incident("/part"), head=incident("/first")))
+    book.give_up()
+    assert told == ["/first"]
+
+
+def _never() -> Any:
+    raise Unavailable("not there")

@@ -50,6 +50,24 @@ def test_alerts_have_the_contracts_fields() -> None:
     assert report.requests == report.lines == len(day())
 
 
+def test_what_an_alert_speaks_for_is_words_beside_it() -> None:
+    rng, lines, t = random.Random(6), [], 0.0
+    while t < 2600.0:
+        t += rng.expovariate(4.0)
+        row = {"ts": t, "route": rng.choice(("/a", "/b", "/c", "/d")), "method": "GET"}
+        row |= {"status": 503 if t >= 2400.0 else 200, "duration_ms": 20.0}
+        lines.append(json.dumps(row) + "\n")
+    alerts, report, err = detect(lines)
+    (alert,) = alerts
+    words = err.splitlines()
+    assert (report.alerts, report.parts, len(words)) == (1, 3, 3)
+    assert all(
+        w.startswith("no alert of its own: Since 00:")
+        and w.endswith(f"part of what began on GET {alert['route']}, with 4 routes.")
+        for w in words
+    )
+
+
 def test_bytes_are_as_good_as_text() -> None:
     assert detect([line.encode() for line in day()])[0] == detect(day())[0]
 

@@ -1,6 +1,7 @@
 """One incident is one row, however many proxies see it, and it ends with the last of them."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -146,3 +147,18 @@ async def test_an_error_rate_incident_names_the_jobs_of_its_route(
         links = await conn.fetchval("select count(*) from self_healing_links where ref = $1", known)
     assert [row["error_signature"] for row in tied] == ["v1:000000000000000a"]
     assert links == 1
+
+
+async def test_a_part_that_is_told_after_all_is_part_of_nothing(proxy_pool: asyncpg.Pool) -> None:
+    part = replace(incident(), head=incident(route="/first"))
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        opened = await incidents.open_anomaly(conn, "app", part, A)
+        (row,) = await incidents.list_anomalies(conn)
+        assert row.part_of == "GET /first"
+        again = await incidents.open_anomaly(conn, "app", incident(says="far worse"), A)
+        (row,) = await incidents.list_anomalies(conn)
+        assert again == opened
+        assert (row.part_of, row.description) == (None, "far worse")
+        await incidents.open_anomaly(conn, "app", part, B)
+        (row,) = await incidents.list_anomalies(conn)
+        assert row.part_of is None, "another proxy that counts it as a part takes nothing back"
