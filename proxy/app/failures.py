@@ -22,6 +22,7 @@ from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import Exchange
 from proxy.domain.failure import Classification, Failure
 from proxy.observability.empties import Silence
+from proxy.observability.incident import without_names
 
 _log = logging.getLogger("selfheal.failures")
 
@@ -160,15 +161,19 @@ class FailureDesk:
     def anomaly(self, anomaly: Anomaly, anomaly_id: UUID | None) -> None:
         """A latency incident is a failure like any other; an error-rate incident already made its
         jobs.
+
+        Numbers stand beside the sentence, not in it: it names the bug, however slow it is this
+        time, whatever release came before and whoever else is slow.
         """
         self.failure(
             Failure(
                 service=self._service,
                 environment=self._environment,
                 occurred_at=datetime.fromtimestamp(anomaly.detected_at, UTC),
-                message=anomaly.explanation,
+                message=f"{anomaly.method} {anomaly.route} takes longer than usual",
                 method=anomaly.method,
                 route=anomaly.route,
+                response_excerpt=without_names(anomaly.explanation),
                 latency_ms=anomaly.observed,
                 latency_budget_ms=anomaly.baseline,
                 anomaly_id=anomaly_id,

@@ -124,7 +124,7 @@ def error_sentence(
 NAMED_MAX = 12
 """So many routes stand in a sentence; each has its own row."""
 EVERYTHING = 0.9
-_FIRST = " First "
+_ALSO, _FIRST = ", also ", " First "
 
 
 def common_sentence(
@@ -145,7 +145,13 @@ def common_sentence(
     since = f"Since {clock(head.onset)} "
     # what was told of the first route alone, also when it has been counted up before
     first = head.explanation.rpartition(_FIRST)[2].removeprefix(since)
-    return f"{since}{who} {what}: {moving} of {judged} routes, also {named}.{_FIRST}{first}"
+    return f"{since}{who} {what}: {moving} of {judged} routes{_ALSO}{named}.{_FIRST}{first}"
+
+
+def without_names(sentence: str) -> str:
+    """The same without the other routes: what reads it for words must not find theirs."""
+    crowd, also, rest = sentence.partition(_ALSO)
+    return f"{crowd}.{_FIRST}{rest.rpartition(_FIRST)[2]}" if also else sentence
 
 
 def own_sentence(anomaly: Anomaly, since: float) -> str:

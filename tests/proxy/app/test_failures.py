@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -7,6 +8,8 @@ from proxy.clock import ManualClock
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import Capture, Exchange, Outcome
 from proxy.domain.failure import Category, Classification, Failure, Severity, Signature
+from proxy.healing.classifier import ErrorClassifier
+from proxy.healing.rules import RuleSet
 
 
 class Room:
@@ -133,6 +136,37 @@ def test_an_anomaly_is_a_failure_with_its_budget() -> None:
     failure = room.offered[0][0]
     assert (failure.latency_ms, failure.latency_budget_ms) == (412.0, 100.0)
     assert (failure.anomaly_id, failure.environment) == (UUID(int=9), "staging")
+
+
+OWN = "Since 14:03 GET /x takes 412 ms instead of 100 ms (4.1x, 6.0 sigma over 57 requests)."
+CROWD = (
+    "Since 14:03 everything takes 3.0 times as long: 4 of 4 routes, also GET /db/timeout, GET /y."
+)
+
+
+def test_a_route_that_is_slow_is_one_job_however_it_is_told() -> None:
+    desk, room = FailureDesk("app", "production"), Room()
+    desk.open(room.reader())
+    first = Anomaly(
+        "latency", "GET", "/x", 1.0, 2.0, 100.0, 412.0, 4.1, 6.0, 57, Severity.HIGH, OWN
+    )
+    told = [
+        first,
+        replace(first, explanation=OWN.replace("4.1x", "2.2x").replace("412", "220")),
+        replace(first, explanation=OWN.replace("takes", "takes (p95)")),
+        replace(first, explanation=f"{OWN} It began 3 min after release v42."),
+        replace(first, explanation=f"{CROWD} First {OWN.removeprefix('Since 14:03 ')}"),
+    ]
+    for anomaly in told:
+        desk.anomaly(anomaly, None)
+    failures = [failure for failure, _ in room.offered]
+    classifier = ErrorClassifier(RuleSet.load())
+    assert len({classifier.classify(failure).signature for failure in failures}) == 1
+    assert failures[0].response_excerpt == OWN
+    assert failures[4].response_excerpt == (
+        "Since 14:03 everything takes 3.0 times as long: 4 of 4 routes. "
+        "First GET /x takes 412 ms instead of 100 ms (4.1x, 6.0 sigma over 57 requests)."
+    )
 
 
 def test_a_redirect_loop_is_one_wherever_it_was_entered() -> None:

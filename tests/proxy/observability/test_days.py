@@ -22,7 +22,7 @@ def watch(kind: str, seed: int) -> Verdict:
     due = 0.0
 
     def keep(found: object) -> None:
-        if isinstance(found, Anomaly):
+        if isinstance(found, Anomaly) and found.head is None:
             alerts.append((found.detected_at, found.method, found.route, found.kind))
 
     for at, method, route, status, ms in requests:
