@@ -55,6 +55,24 @@ def _stray(name: str, *evil: Step, ask: bytes = get(), pause_s: float = 0.1) -> 
     return Case(name, script, want, in_turn(evil, (good,)), least_s=0.5)
 
 
+def _first_is_whole(saw: Saw) -> str:
+    return "" if any(reply.is_complete for reply in saw.finals[:1]) else "the first is not whole"
+
+
+def _stray_at(size: int) -> Case:
+    """The first answer ends where a proxy's read of ``size`` bytes may end; what lies behind it is
+    still in the kernel when the next request, read long ago, wants a connection.
+    """
+    body = b"y" * (size - len(answer(body=b"")) - len(str(size)) + 1)
+    return Case(
+        f"two answers, the first of {size} bytes",
+        (get() + get(b"/2"),),
+        every(never(b"EVIL"), _first_is_whole),
+        in_turn((answer(body=body) + _EVIL,), (OK,)),
+        least_s=0.3,
+    )
+
+
 def _ends_well(count: int) -> Want:
     """So many answers, none but the first other than the app's own."""
 
@@ -275,6 +293,7 @@ CASES = [
         in_turn((OK + _EVIL,), (OK,)),
         least_s=0.3,
     ),
+    *map(_stray_at, (16384, 65536, 131072, 250000, 262144)),
     Case(
         "pipelined, the first is cut",
         (get() + get(b"/2"),),
