@@ -13,7 +13,7 @@ from proxy.dataplane import headers
 from proxy.dataplane.adoption import adopt
 from proxy.dataplane.faults import Fault, Refused, TooSlow, answer, is_ours, own_fault
 from proxy.dataplane.forwarding import Forwarding
-from proxy.dataplane.framing import HEAD_END, NO_BODY
+from proxy.dataplane.framing import CHUNKED, HEAD_END, NO_BODY
 from proxy.dataplane.leaving import Leaving
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.presence import is_here
@@ -269,9 +269,10 @@ class General(asyncio.Protocol):
         return True
 
     def _hand_over(self, request: RequestHead) -> None:
-        """Give the connection, and every byte read so far, to the sidecar's own small server.
+        """Give the connection, and what was read of the request, to the sidecar's own small server.
 
-        It is asked to close after its answer: the next request may again be the app's.
+        It is asked to close after its answer: the next request may again be the app's, so what is
+        pipelined behind this one is not its.
         """
         plane = self.plane
         assert plane.local is not None
@@ -279,7 +280,8 @@ class General(asyncio.Protocol):
         plane.local_total += 1
         plane.closed(self)
         self._phase = _DONE
-        rest, self._tail = headers.closing_block(request) + self._tail, b""
+        tail = self._tail if request.kind == CHUNKED else self._tail[: request.length]
+        rest, self._tail = headers.closing_block(request) + tail, b""
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
         protocol.data_received(rest)
@@ -474,7 +476,7 @@ class General(asyncio.Protocol):
         return not here
 
     def _cut_if_stuck(self, now: float) -> None:
-        if self._stall.is_over(now, self.transport, self.plane.limits.keepalive_timeout_s):
+        if self._stall.is_over(now, self.transport, self.plane.stall_s):
             self.cut()
 
     def drain(self) -> None:

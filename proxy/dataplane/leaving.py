@@ -54,7 +54,7 @@ class Leaving(asyncio.Protocol):
             if now - self._heard_at > LINGER_S or now - self._since > LINGER_MOST_S:
                 self._lingers = False
                 self._transport.close()
-        elif self._stall.is_over(now, self._transport, self._plane.limits.keepalive_timeout_s):
+        elif self._stall.is_over(now, self._transport, self._plane.stall_s):
             self._transport.abort()
 
     def drain(self) -> None:

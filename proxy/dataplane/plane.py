@@ -12,6 +12,7 @@ from typing import Protocol
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.dataplane.releases import Releases
+from proxy.dataplane.stall import STALL_LEAST_S
 from proxy.dataplane.upstream import State, Upstream
 from proxy.domain.exchange import Exchange, Outcome, Plain
 from proxy.domain.peers import Trust
@@ -134,6 +135,7 @@ class Plane:
         """A connection that has not asked anything yet counts as idle for that long already: it
         has a head's time, not an old friend's.
         """
+        self.stall_s = max(self.limits.keepalive_timeout_s, STALL_LEAST_S)
         prefix = config.ingest.prefix.encode()
         self.local_prefix = prefix if config.ingest.enabled and self.local is not None else b""
 

@@ -6,6 +6,8 @@ from proxy.dataplane.sockets import unread_bytes
 
 NEVER = -1.0
 """Monotonic seconds of what has not happened."""
+STALL_LEAST_S = 60.0
+"""A reader may pause so long, however short an idle connection is kept."""
 
 
 class Stall:

@@ -405,7 +405,10 @@ async def test_connections_above_the_limit_are_told_so() -> None:
         assert (await r.ask(GET)).status == 200
 
 
-async def test_a_stalled_reader_stops_the_upstream_and_bounds_memory() -> None:
+@pytest.mark.parametrize(("keepalive_s", "patience_s"), [(75, 75), (5, 60)])
+async def test_a_stalled_reader_stops_the_upstream_and_bounds_memory(
+    keepalive_s: int, patience_s: int
+) -> None:
     block = b"x" * 65536
     sent = 0
 
@@ -418,7 +421,8 @@ async def test_a_stalled_reader_stops_the_upstream_and_bounds_memory() -> None:
             sent += len(block)
 
     clock = ManualClock()
-    async with rig(behave, clock=clock) as r:
+    limits = {"keepalive_timeout_s": keepalive_s}
+    async with rig(behave, clock=clock, downstream=limits) as r:
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", r.port))
@@ -429,8 +433,10 @@ async def test_a_stalled_reader_stops_the_upstream_and_bounds_memory() -> None:
             await asyncio.sleep(0.1)
         assert 0 < sent < 16 << 20
         await turn(r, clock, 1)
-        await turn(r, clock, 76)
+        await turn(r, clock, patience_s - 2)
         await turn(r, clock, 1)
+        assert not r.kept.exchanges
+        await turn(r, clock, 3)
         assert (await r.recorded())[0].outcome is Outcome.CLIENT_GONE
         sock.close()
 
@@ -460,10 +466,14 @@ async def test_below_the_prefix_the_local_app_answers_and_nothing_else_is_shadow
             )
             assert got.body == b"local %b 3" % target
             assert got.values(b"connection") == [b"close"]
+        ask = b"GET /__selfheal HTTP/1.1\r\nHost: a\r\n"
+        for first in (ask + b"\r\n", ask + b"Content-Length: 3\r\n\r\nabc"):
+            got = await r.ask(first + GET)
+            assert got.body.startswith(b"local /__selfheal "), "what is pipelined hides no answer"
         for target in (b"/__selfheal2", b"/x/__selfheal/livez", b"/__SELFHEAL", b"//__selfheal"):
             assert (await r.ask(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)).body == b"ok"
         assert len(r.upstream.seen) == 4
-        assert r.server.stats.local_total == 3
+        assert r.server.stats.local_total == 5
     local.pre_shutdown()
     await local.shutdown(1)
 
