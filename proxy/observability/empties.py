@@ -99,6 +99,8 @@ class EmptyLists:
 
 
 class Buffer(Protocol):
+    @property
+    def is_due(self) -> bool: ...
     def drain(self, n: int) -> list[Exchange | Answer]: ...
     def __len__(self) -> int: ...
 
@@ -114,6 +116,10 @@ class Overlooked:
 
     def __len__(self) -> int:
         return len(self._buffer)
+
+    @property
+    def is_due(self) -> bool:
+        return self._buffer.is_due
 
     def drain(self, n: int) -> list[Exchange | Answer]:
         drained = self._buffer.drain(n)

@@ -26,6 +26,8 @@ _log = logging.getLogger("selfheal.flusher")
 
 
 class Buffer(Protocol):
+    @property
+    def is_due(self) -> bool: ...
     def drain(self, count: int) -> list[Exchange | Answer]: ...
     def __len__(self) -> int: ...
 
@@ -125,16 +127,21 @@ class Flusher:
         self._wake.set()
 
     async def flush(self, *, last: bool = False) -> None:
-        """Store everything there is. Without a database rows wait in the buffer; when it fills up,
-        or with ``last`` (the process is ending), they go to disk.
+        """Store what there is. Without a database rows wait in the buffer; when it fills up, or
+        with ``last`` (the process is ending), they go to disk.
+
+        What comes meanwhile waits for the next flush, unless it is due already: under load there
+        always is something, and a transaction for every few rows would never end.
         """
         writer = self._writer()
         if writer is not None and not await self._deliver_spooled(writer):
             writer = None
-        while len(self._buffer):
+        left = len(self._buffer)
+        while len(self._buffer) and (left > 0 or last or self._buffer.is_due):
             if writer is None and len(self._buffer) < self._spill_at and not last:
                 return
             batch = self._buffer.drain(PIECES * self._copy_rows)
+            left -= len(batch)
             if writer is None:
                 self._keep(batch)
             elif not await self._attempt_or_keep(writer, batch):

@@ -14,8 +14,13 @@ ROWS = LogRows("app", UUID(int=1), str)
 
 
 class Buffer:
-    def __init__(self) -> None:
+    def __init__(self, due_at: int = 1 << 30) -> None:
         self.items: list[Exchange] = []
+        self._due_at = due_at
+
+    @property
+    def is_due(self) -> bool:
+        return len(self.items) >= self._due_at
 
     def drain(self, count: int) -> list[Exchange]:
         taken, self.items = self.items[:count], self.items[count:]
@@ -79,6 +84,43 @@ async def test_stores_in_batches_and_keeps_in_smaller_ones(tmp_path: Path) -> No
     table.rows.clear()
     await flusher.flush()
     assert table.batches[2:] == [50, 50, 20], "rows that may be there already cost more each"
+
+
+class Busy(Table):
+    """Requests come while rows are stored: ``coming`` during the next transactions."""
+
+    def __init__(self, buffer: Buffer, coming: list[int]) -> None:
+        super().__init__()
+        self._buffer = buffer
+        self._coming = coming
+
+    async def copy(self, exchanges: Sequence[Exchange]) -> None:
+        await super().copy(exchanges)
+        if self._coming:
+            self._buffer.fill(self._coming.pop(0))
+
+
+async def test_what_comes_during_a_flush_waits_for_the_next(tmp_path: Path) -> None:
+    buffer = Buffer(due_at=100)
+    table = Busy(buffer, [9] * 50)
+    flusher = build(tmp_path, buffer, table, copy_rows=10)
+    buffer.fill(120)
+    await flusher.flush()
+    # the last packet takes along what came before it
+    assert (table.batches, len(buffer)) == ([80, 49], 9)
+    await flusher.flush()
+    assert (table.batches[2:], len(buffer)) == ([9], 9)
+
+
+async def test_what_is_due_again_does_not_wait_and_the_last_flush_takes_all(tmp_path: Path) -> None:
+    buffer = Buffer(due_at=100)
+    table = Busy(buffer, [130, 60, 7])
+    flusher = build(tmp_path, buffer, table, copy_rows=500)
+    buffer.fill(120)
+    await flusher.flush()
+    assert (table.batches, len(buffer)) == ([120, 130], 60)
+    await flusher.flush(last=True)
+    assert (table.batches[2:], len(buffer)) == ([60, 7], 0)
 
 
 async def test_without_a_database_rows_wait_then_spill(tmp_path: Path) -> None:
