@@ -277,6 +277,8 @@ class Common:
         others have recovered. A few each second: with hundreds no request waits for all.
         """
         found: list[Anomaly] = []
+        if not self._waiting:
+            return found
         for _ in range(min(LOOKED_AT, len(self._waiting))):
             doubt = self._waiting.pop()
             incident, open_one = doubt.incident, doubt.incident.anomaly

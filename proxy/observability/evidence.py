@@ -41,8 +41,13 @@ STRETCHES_MAX = 4
 
 def weighed(baseline: Baseline, durations: Mapping[int, int], level: int) -> list[float]:
     """The log-likelihood of a slice under each hypothesis of slowness; durations are not empty."""
-    found: list[float] | None = None
     likelihoods = baseline.likelihoods
+    if len(durations) == 1:
+        # one request, or some that took alike: half of the slices of a quiet route
+        for bucket, count in durations.items():
+            only = likelihoods(bucket - level).tolist()
+            return only if count == 1 else [count * x for x in only]
+    found: list[float] | None = None
     for bucket, count in durations.items():
         row = likelihoods(bucket - level)
         if count > 1:
@@ -104,14 +109,19 @@ class SlowRun:
         entry per hypothesis that is still normal; ``before`` is the log of the recent level.
         """
         first_slow = len(costs)
-        if not self.slices and max(found[first_slow:]) <= max(found[:first_slow]):
+        top = max(found)
+        if not self.slices and found.index(top) < first_slow:
             return
-        least = max(found) - clip
-        found = [x if x > least else least for x in found]
+        least = top - clip
         if self.slices:
             if min(self.profile[first_slow:]) < -ANEW:
                 self._begin_anew(first_slow, began, before)
-            found = [RUN_KEEP * p + x for p, x in zip(self.profile, found, strict=True)]
+            found = [
+                RUN_KEEP * p + (x if x > least else least)
+                for p, x in zip(self.profile, found, strict=True)
+            ]
+        else:
+            found = [x if x > least else least for x in found]
         normal = max(map(sub, found, costs))
         evidence = max(found[first_slow:]) - normal
         if evidence <= 0.0:

@@ -112,7 +112,8 @@ class LatencyWatch:
 
     @property
     def strongest(self) -> float:
-        return max(self.run.evidence, self.tail.total)
+        slower, tail = self.run.evidence, self.tail.total
+        return slower if slower >= tail else tail
 
     def add(
         self,
@@ -145,6 +146,8 @@ class LatencyWatch:
         credit: float,
     ) -> None:
         beyond = base.tail_from + level.shift + level.tail_margin
+        if not self.tail.total and max(durations) < beyond:
+            return
         slow = 0
         for bucket, count in durations.items():
             if bucket >= beyond:

@@ -76,6 +76,11 @@ class Ledger:
             )
         return incident
 
+    @property
+    def is_nil(self) -> bool:
+        """Nothing is open and nothing has just ended."""
+        return not self.open and not self._closed
+
     def break_silence(self, kind: str, now: float) -> Anomaly | None:
         """What every night brings is told after all when it lasts longer than every night."""
         incident = self.open[kind]

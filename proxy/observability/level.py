@@ -204,8 +204,10 @@ class Level:
             self._recent = max(RECENT_MIN, min(RECENT_MAX, read[0]))
             self._recent_chance = min(w * w, read[1])
         pending = self._pending
-        ripe = sum(at <= now - PENDING_S for at in pending[::STRAYED]) * STRAYED
-        self._pending = pending[ripe:]
+        ripe_at = now - PENDING_S
+        ripe = len([at for at in pending[::STRAYED] if at <= ripe_at]) * STRAYED
+        if ripe:
+            self._pending = pending[ripe:]
         for n in range(0, ripe, STRAYED):
             scale, squared, step_squared, chance = (
                 int(pending[n + 1]),
@@ -251,7 +253,7 @@ class Level:
         self.tail_margin = round(log(self.least[0] / RATIO_MIN) / LOG_GAMMA)
         at = max(0.0, self._recent)
         self.costs = [
-            [0.5 * (max(0.0, x - at) / w) ** 2 for x in LOGS[:first]]
+            [0.5 * ((x - at) / w) ** 2 if x > at else 0.0 for x in LOGS[:first]]
             for w, first in zip(self.step, self.first_slow, strict=True)
         ]
 
@@ -376,10 +378,14 @@ def _bounded(strayed: float) -> float:
 
 def _believed(belief: float, windows: float, total: float, weight: float, least: float) -> float:
     """What was measured, and a first belief that weighs like so many windows."""
-    belief = max(least, min(WANDER_MAX, belief))
+    # three times two of these a minute and route: no call that a comparison spares
+    belief = least if belief < least else WANDER_MAX if belief > WANDER_MAX else belief
     prior = windows / belief**4
-    known = max(0.0, (total + prior * belief**2) / (weight + prior))
-    return float(min(WANDER_MAX, max(least, known**0.5)))
+    squared = (total + prior * belief**2) / (weight + prior)
+    if squared <= least * least:
+        return least
+    known = float(squared**0.5)
+    return WANDER_MAX if known > WANDER_MAX else known
 
 
 def _floats(row: Sequence[float]) -> list[float]:
@@ -402,7 +408,8 @@ def _nil() -> "array[float]":
 
 def _read(vector: Row) -> tuple[float, float] | None:
     """The likeliest level and the variance that chance alone gives it; None when it tells none."""
-    k = max(range(1, SHIFTS - 1), key=vector.__getitem__)
+    inner = vector[1:-1]
+    k = 1 + inner.index(max(inner))
     bend = (2 * vector[k] - vector[k - 1] - vector[k + 1]) / GRID**2
     if bend <= 0:
         return None
@@ -411,7 +418,8 @@ def _read(vector: Row) -> tuple[float, float] | None:
 
 def peak(values: Sequence[float], end: int) -> float:
     """The position of the greatest of ``values[:end]``, between the grid's points by a parabola."""
-    k = max(range(end), key=values.__getitem__)
+    within = values[:end]
+    k = within.index(max(within))
     if 0 < k < end - 1:
         left, middle, right = values[k - 1 : k + 2]
         bend = left - 2 * middle + right

@@ -240,8 +240,11 @@ class Series(Intake):
 
     def rest(self, now: float, ends: list[IncidentEnd]) -> None:
         """Without requests an incident ends some time, too, and what ended is forgotten."""
-        self.ledger.forget(now)
-        if self.ledger.open and now - self._last_request > SILENT_S:
+        ledger = self.ledger
+        if ledger.is_nil:
+            return
+        ledger.forget(now)
+        if ledger.open and now - self._last_request > SILENT_S:
             for kind in list(self.ledger.open):
                 self._close(kind, "silent", now, ends)
 
