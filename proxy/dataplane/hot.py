@@ -173,7 +173,7 @@ class Hot:
         if (
             length < 0
             or left < 0
-            or (left == 0) == bool(self.open)
+            or (not left) is not (not self.open)
             or (target.startswith(plane.local_prefix) and plane.is_local(target))
         ):
             self._give_up(data)
@@ -209,7 +209,7 @@ class Hot:
                 self.feed(data)
             except Exception:
                 left = -1
-        if left < 0 or (left == 0) == bool(self.open):
+        if left < 0 or (not left) is not (not self.open):
             self._escalate().data_received(data)
             return
         self.heard_at = self.up_at = self.plane.monotonic()
@@ -337,7 +337,7 @@ class Hot:
             notes.hop_lines = []
         length = answer_length(lines, plane.answer_lines, notes)
         left = end + length - size
-        if length < 0 or left < 0 or (left == 0) == bool(link.open):
+        if length < 0 or left < 0 or (not left) is not (not link.open):
             self._escalate().upstream_data(data)
             return
         self.status = status
@@ -364,7 +364,7 @@ class Hot:
                 link.feed(data)
             except Exception:
                 left = -1
-        if left < 0 or (left == 0) == bool(link.open):
+        if left < 0 or (not left) is not (not link.open):
             self._escalate().upstream_data(data)
             return
         self.answer_left = left

@@ -75,10 +75,12 @@ def _both_spellings(kinds: dict[bytes, int]) -> None:
     kinds.update({name.title(): kind for name, kind in kinds.items()})
 
 
-def _first_bytes(kinds: dict[bytes, int]) -> bytes:
-    """256 flags: what a line that matters may begin with; a blank would be a folded line."""
+def _first_bytes(kinds: dict[bytes, int]) -> tuple[bool, ...]:
+    """256 flags: what a line that matters may begin with; a blank would be a folded line. A tuple:
+    the interpreter finds its way into one more quickly than into bytes.
+    """
     first = {first for name in kinds for first in (name[0], name[0] - 32)} | {9, 32}
-    return bytes(byte in first for byte in range(256))
+    return tuple(byte in first for byte in range(256))
 
 
 _REQUEST_FIRST: Final = _first_bytes(_REQUEST_KINDS)

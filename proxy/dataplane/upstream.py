@@ -94,10 +94,11 @@ class Link:
         return self.unread(timeout_ms)
 
     def data_received(self, data: bytes) -> None:
-        if self.owner is None:
+        owner = self.owner
+        if owner is None:
             self.abort()
         else:
-            self.owner.upstream_data(data)
+            owner.upstream_data(data)
 
     def eof_received(self) -> None:
         self._end(None)
@@ -167,7 +168,6 @@ class Upstream:
         self.buffer_bytes = buffer_bytes
         self._clock = clock
         self._idle: dict[Link, None] = {}
-        self._retired = False
         self.state: State = "unknown"
         self.error: str | None = None
         self.open_links = 0
@@ -245,7 +245,7 @@ class Upstream:
         link.owner = None
         if link.closed:
             return
-        if self._retired or len(self._idle) >= self._pool_size:
+        if len(self._idle) >= self._pool_size:
             link.abort()
             return
         link.idle_since = self._clock.monotonic() if now is None else now
@@ -278,6 +278,6 @@ class Upstream:
 
     def retire(self) -> None:
         """Close what is idle and keep nothing from now on; links in use end with their exchange."""
-        self._retired = True
+        self._pool_size = 0
         while self._idle:
             self._idle.popitem()[0].abort()

@@ -14,6 +14,7 @@ from proxy.domain.exchange import APP_OUTCOMES, Exchange
 from proxy.observability.baseline import Baseline
 from proxy.observability.common import Common
 from proxy.observability.delta import Delta
+from proxy.observability.handful import Handful
 from proxy.observability.health import HealthInput, HealthScore, health_score
 from proxy.observability.incident import IncidentEnd, OpenIncident
 from proxy.observability.moving import adopt, export, hear, restore, share
@@ -96,19 +97,17 @@ class MLDetector:
             self._queue(series)
         return None
 
-    def count_plain(self, series: Series, buckets: list[int], ends: list[float]) -> list[Anomaly]:
-        """The same of 2xx answers, one after another: ``buckets`` of their durations beside the
-        times they ended.
-        """
+    def count_plain(self, series: Series, handful: Handful) -> list[Anomaly]:
+        """The same of 2xx answers, one after another."""
         found: list[Anomaly] = []
-        self._now = max(self._now, max(ends))
-        series.minutes.add_plain(buckets, ends)
-        taken = series.take_plain(buckets, ends, 0)
+        self._now = max(self._now, handful.latest)
+        series.minutes.add_plain(handful)
+        taken = series.take_plain(handful, 0)
         while taken:
-            anomaly = self._weigh(series, ends[taken - 1])
+            anomaly = self._weigh(series, handful.ends[taken - 1])
             if anomaly is not None:
                 found.append(anomaly)
-            taken = series.take_plain(buckets, ends, taken)
+            taken = series.take_plain(handful, taken)
         if series.is_waiting and not series.is_queued:
             self._queue(series)
         return found

@@ -5,7 +5,10 @@ since the last one and it holds a failure or more than a few slow answers; when 
 grow for half a minute.
 """
 
+from collections import Counter
+
 from proxy.observability.evidence import SLICE_S
+from proxy.observability.handful import Handful
 from proxy.observability.sketch import BUCKETS
 
 LATE_S = 30.0
@@ -94,24 +97,46 @@ class Intake:
             return True
         return now < self.weighed - TURNED_BACK_S
 
-    def take_plain(self, buckets: list[int], ends: list[float], first: int) -> int:
-        """``take`` of 2xx answers side by side, from the one numbered ``first`` on: how many have
-        been taken in all when the slice is due, 0 when all are and it is not.
+    def take_plain(self, handful: Handful, first: int) -> int:
+        """``take`` of 2xx answers, from the one numbered ``first`` on: how many have been taken in
+        all when the slice is due, 0 when all are and it is not.
         """
-        count = len(buckets)
-        if first == count:
+        buckets, ends = handful.buckets, handful.ends
+        if first == len(ends):
             return 0
         if not self._requests:
             self._began = ends[first]
+        self._failed_last = False
+        taken, is_due = len(ends), False
+        if (
+            self._hot_score
+            or handful.slowest > self._hot_from
+            or handful.latest >= self.due
+            or handful.earliest < self.weighed - TURNED_BACK_S
+        ):
+            taken, is_due = self._watch(buckets, ends, first)
+        counts = handful.counts
+        if taken - first < len(ends):
+            counts = Counter(buckets[first:taken])
+        durations = self._durations
+        for bucket, count in counts.items():
+            durations[bucket] = durations.get(bucket, 0) + count
+        self._requests += taken - first
+        self._last_request = ends[taken - 1]
+        return taken if is_due else 0
+
+    def _watch(self, buckets: list[int], ends: list[float], first: int) -> tuple[int, bool]:
+        """The slow ones among them: how many were looked at when the slice is due, or all; and
+        whether it is.
+        """
         requests, score, before = self._requests, self._hot_score, self._last_request
-        durations, hot_from, due, late = self._durations, self._hot_from, self.due, self.late
+        hot_from, due, late = self._hot_from, self.due, self.late
         turned_back = self.weighed - TURNED_BACK_S
-        taken, is_due = first, False
+        taken, count, is_due = first, len(ends), False
         while taken < count and not is_due:
             bucket, now = buckets[taken], ends[taken]
             taken += 1
             requests += 1
-            durations[bucket] = durations.get(bucket, 0) + 1
             if bucket > hot_from:
                 if not score:
                     self._hot_at, self._cool_at = now, before
@@ -122,9 +147,8 @@ class Intake:
             is_due = now < turned_back or (
                 now >= due and (score >= HOT_ENOUGH or HOT_SHARE * score >= requests or now >= late)
             )
-        self._requests, self._hot_score, self._last_request = requests, score, before
-        self._failed_last = False
-        return taken if is_due else 0
+        self._hot_score = score
+        return taken, is_due
 
     @property
     def is_waiting(self) -> bool:

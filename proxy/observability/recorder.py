@@ -15,15 +15,16 @@ from typing import Any
 from uuid import UUID
 
 from proxy.domain.anomaly import Anomaly
-from proxy.domain.exchange import APP_OUTCOMES, Answer, Exchange, Outcome, Plain
+from proxy.domain.exchange import APP_OUTCOMES, Exchange, Outcome, Plain
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
+from proxy.observability.handful import Handful
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.redirects import REDIRECTS, RedirectTracker
 from proxy.observability.rollup import SERIES_MINUTES, Minutes
 from proxy.observability.routes import RouteTable
 from proxy.observability.series import Series
-from proxy.observability.sketch import bucket_of
+from proxy.observability.sketch import bucket_of, buckets_of
 
 _log = logging.getLogger("selfheal.recorder")
 
@@ -109,79 +110,66 @@ class Recorder:
 
     def settle(self) -> None:
         """Count what was laid down, in its order. Never raises."""
-        fresh = self._fresh
+        fresh: list[Any] = self._fresh
         if not fresh:
             return
         # from now on it is counted, whatever those who are told of something do meanwhile
         self._fresh = []
-        try:
-            self._settle(fresh)
-        except Exception:
-            self._fault("settle")
-
-    def _settle(self, fresh: list[Plain]) -> None:
-        find = self.routes.known
-        rows: list[Answer] = []
-        buckets: list[int] = []
-        ends: list[float] = []
-        shares: dict[Series, tuple[list[int], list[float]]] = {}
-        for at, ms, method, target, status, sent, got, trace_id, client in fresh:
+        while fresh:
+            taken = 1
             try:
-                bucket, now = bucket_of(ms), at + ms / 1000.0
-                known = find(method, target)
-                if known is None or known.series is None:
-                    # a name that is learned may be the end of others, with all they count
-                    if rows:
-                        self._count(rows, buckets, ends, shares)
-                        rows, buckets, ends, shares = [], [], [], {}
-                    route, series = self._learn(method, target, status, now)
-                else:
-                    known.hits += 1
-                    route, series = known.template, known.series
+                rows, series = self._known(fresh)
+                if not rows:
+                    rows, series = self._learn(fresh[0])
+                taken = len(rows)
+                self._count(rows, series)
             except Exception:
                 self._fault("settle")
-                continue
-            self.sequence = sequence = self.sequence + 1
-            rows.append(
-                (at, ms, method, target, status, sent, got, trace_id, client, route, sequence)
-            )
-            buckets.append(bucket)
-            ends.append(now)
-            share = shares.get(series)
-            if share is None:
-                share = shares[series] = ([], [])
-            share[0].append(bucket)
-            share[1].append(now)
-        if rows:
-            self._count(rows, buckets, ends, shares)
+            fresh = fresh[taken:]
 
-    def _count(
-        self,
-        rows: list[Answer],
-        buckets: list[int],
-        ends: list[float],
-        shares: dict[Series, tuple[list[int], list[float]]],
-    ) -> None:
-        """Side by side: rows, the buckets of their durations, the times they ended; and those two
-        again by series.
+    def _known(self, fresh: list[Any]) -> tuple[list[Any], list[Series]]:
+        """The first of them, as rows, and who watches each: up to a name that must be learned,
+        for that may be the end of others, with all they count.
         """
-        self._plain += len(rows)
-        self._now = max(self._now, max(ends))
-        self._minutes.add_plain(buckets, ends)
-        for series, (durations, times) in shares.items():
-            for anomaly in self.detector.count_plain(series, durations, times):
-                self._tell_anomaly(anomaly)
-        # at the end: whoever hears that the buffer fills up must not cost us a count
-        self.buffer.extend(rows)
+        find, sequence = self.routes.known, self.sequence
+        rows: list[Any] = []
+        series: list[Series] = []
+        # Any: an answer is not taken apart and built anew for the few of its values that are read
+        for plain in fresh:
+            known = find(plain[2], plain[3])
+            if known is None or known.series is None:
+                break
+            known.hits += 1
+            sequence += 1
+            behind = (known.template, sequence)
+            rows.append(plain + behind)
+            series.append(known.series)
+        self.sequence = sequence
+        return rows, series
 
-    def _learn(self, method: str, target: bytes, status: int, now: float) -> tuple[str, Series]:
-        """A path not seen before, or one whose name was forgotten."""
-        route = self.routes.template(method, target, status)
-        series = self.detector.series(method, route, now)
+    def _learn(self, plain: Any) -> tuple[list[Any], list[Series]]:
+        """The same of one whose path was not seen before, or whose name was forgotten."""
+        method, target = plain[2], plain[3]
+        route = self.routes.template(method, target, plain[4])
+        series = self.detector.series(method, route, plain[0] + plain[1] / 1000.0)
         known = self.routes.known(method, target)
         if known is not None:
             known.series = series
-        return route, series
+        self.sequence += 1
+        return [(*plain, route, self.sequence)], [series]
+
+    def _count(self, rows: list[Any], series: list[Series]) -> None:
+        durations: list[float] = [row[1] for row in rows]
+        ends: list[float] = [row[0] + row[1] / 1000.0 for row in rows]
+        handful = Handful(buckets_of(durations), ends)
+        self._plain += len(rows)
+        self._now = max(self._now, handful.latest)
+        self._minutes.add_plain(handful)
+        for watched, share in _shares(series, handful):
+            for anomaly in self.detector.count_plain(watched, share):
+                self._tell_anomaly(anomaly)
+        # at the end: whoever hears that the buffer fills up must not cost us a count
+        self.buffer.extend(rows)
 
     def _record(self, exchange: Exchange) -> None:
         self.settle()
@@ -313,6 +301,20 @@ class Recorder:
         if self._plain:
             counts[Outcome.ANSWERED] += self._plain
         return {o.name.lower(): n for o, n in counts.items()}
+
+
+def _shares(series: list[Series], handful: Handful) -> list[tuple[Series, Handful]]:
+    """Who watches how much of it, in the order in which they come."""
+    if series.count(series[0]) == len(series):
+        return [(series[0], handful)]
+    columns: dict[Series, tuple[list[int], list[float]]] = {}
+    for watched, bucket, end in zip(series, handful.buckets, handful.ends, strict=True):
+        column = columns.get(watched)
+        if column is None:
+            column = columns[watched] = ([], [])
+        column[0].append(bucket)
+        column[1].append(end)
+    return [(watched, Handful(buckets, ends)) for watched, (buckets, ends) in columns.items()]
 
 
 def _location(exchange: Exchange) -> str | None:

@@ -8,6 +8,7 @@ workers' windows are merged by adding (``merge_counts``). Knows nothing of what 
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy.observability.handful import Handful
 from proxy.observability.sketch import quantiles
 from proxy.observability.tally import Tally
 
@@ -186,30 +187,15 @@ class Minutes:
         if 400 <= status < 500:
             minute.client_errors += 1
 
-    def add_plain(self, buckets: list[int], ends: list[float]) -> None:
-        """Count a handful of exchanges, none of which failed or was refused: ``buckets`` of their
-        durations and ``ends`` in seconds, side by side.
-        """
+    def add_plain(self, handful: Handful) -> None:
+        """Count a handful of exchanges, none of which failed or was refused."""
         minute = self._current
-        if not (minute.begins <= min(ends) and max(ends) < minute.ends):
-            for bucket, now in zip(buckets, ends, strict=True):
-                self.add(bucket, 200, False, now)
+        if minute.begins <= handful.earliest and handful.latest < minute.ends:
+            minute.requests += len(handful.ends)
+            minute.durations.add(handful.counts)
             return
-        minute.requests += len(buckets)
-        durations = minute.durations
-        low, row = durations.low, durations.row
-        width = len(row)
-        for bucket in buckets:
-            at = bucket - low
-            if not 0 <= at < width:
-                at = durations.place(bucket)
-                low, row = durations.low, durations.row
-                width = len(row)
-            try:
-                row[at] += 1
-            except OverflowError:
-                row = durations.widen()
-                row[at] += 1
+        for bucket, now in zip(handful.buckets, handful.ends, strict=True):
+            self.add(bucket, 200, False, now)
 
     def _turn(self, number: int) -> _Minute:
         place = number % self.length

@@ -1,0 +1,83 @@
+"""Answers counted together and one after another: the same counts, the same slices."""
+
+from random import Random
+
+import pytest
+
+from proxy.observability.handful import Handful
+from proxy.observability.intake import LATE_S, TURNED_BACK_S, Intake
+from proxy.observability.rollup import Minutes
+from proxy.observability.sketch import BUCKETS, bucket_of, buckets_of
+
+STATE = (
+    "_began",
+    "_cool_at",
+    "_durations",
+    "_failed_last",
+    "_hot_at",
+    "_hot_score",
+    "_last_request",
+    "_requests",
+)
+
+
+def state(intake: Intake) -> dict[str, object]:
+    return {name: getattr(intake, name) for name in STATE}
+
+
+def intakes(random: Random) -> tuple[Intake, Intake]:
+    """Two alike, in the middle of a slice that is perhaps hot."""
+    hot_from, late = random.choice((BUCKETS, 300)), random.choice((0.0, LATE_S))
+    before = [(random.randrange(280, 320), 1000.5) for _ in range(random.randrange(5))]
+    made = (Intake(1000.0), Intake(1000.0))
+    for intake in made:
+        intake.weighed, intake.due, intake.late = 1000.0, 1010.0, 1010.0 + late
+        intake._hot_from = hot_from
+        for bucket, end in before:
+            intake.take(bucket, 200, False, end)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_handful_is_due_where_the_same_one_by_one_are(seed: int) -> None:
+    random = Random(seed)
+    at_once, singly = intakes(random)
+    start = random.choice((1001.0, 1009.9, 1039.9, 1000.0 - TURNED_BACK_S))
+    slow = random.choice((0.0, 0.02, 0.3))
+    buckets = [
+        random.randrange(300, 330) if random.random() < slow else random.randrange(280, 301)
+        for _ in range(64)
+    ]
+    ends = [start + n * random.choice((0.0, 0.001, 0.01)) for n in range(64)]
+    handful, taken = Handful(buckets, ends), 0
+    for position, (bucket, end) in enumerate(zip(buckets, ends, strict=True), 1):
+        if not singly.take(bucket, 200, False, end):
+            continue
+        taken = at_once.take_plain(handful, taken)
+        assert taken == position
+        assert state(at_once) == state(singly)
+        # weighed: a new slice begins
+        for intake in (at_once, singly):
+            intake.discard()
+            intake.weighed, intake.due, intake.late = end, end + 0.1, end + 0.2
+    assert at_once.take_plain(handful, taken) == 0
+    assert state(at_once) == state(singly)
+
+
+@pytest.mark.parametrize("start", [119.5, 121.0])
+def test_minutes_count_a_handful_even_over_their_turn(start: float) -> None:
+    buckets, ends = [3, 400, 3, 401], [start, start + 0.3, start + 0.6, start + 0.2]
+    at_once, singly = Minutes(), Minutes()
+    for minutes in (at_once, singly):
+        minutes.add(3, 200, False, start - 0.1)
+    at_once.add_plain(Handful(buckets, ends))
+    for bucket, end in zip(buckets, ends, strict=True):
+        singly.add(bucket, 200, False, end)
+    assert at_once.series(130.0) == singly.series(130.0)
+    assert at_once.window(130.0) == singly.window(130.0)
+
+
+def test_many_durations_fall_where_each_does() -> None:
+    odd = [float("nan"), -1.0, 0.0, 0.05, 0.0500001, 1e6, float("inf"), 999_999.0]
+    usual = [0.06 * 1.01**n for n in range(1500)]
+    assert buckets_of(odd + usual) == [bucket_of(ms) for ms in odd + usual]
