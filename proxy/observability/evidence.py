@@ -5,7 +5,6 @@ bounded amount, so a blip cannot page. Pure arithmetic: knows no clock, no route
 threshold but those passed in.
 """
 
-from array import array
 from collections.abc import Mapping, Sequence
 from math import lgamma, log
 from operator import add, sub
@@ -24,8 +23,6 @@ SUM_MAX = 1.5
 """Sums are held at this multiple of what is needed, so that an incident's end shows soon."""
 BLIP_S = 20.0
 """What is over so soon is no incident."""
-SETTLED_S = 32.0
-"""Nor is what a restart makes slow: it is over after so long."""
 CREDIT_MAX = 4.5
 """After a pause one slice may add as much as this many: never the whole of what is needed."""
 FIRST_SLOW = 6
@@ -84,7 +81,7 @@ class SlowRun:
     minutes does not hide what is bad now.
     """
 
-    __slots__ = ("_early", "_onsets", "_stretches", "evidence", "profile", "rising", "slices")
+    __slots__ = ("_onsets", "_stretches", "evidence", "profile", "rising", "slices")
 
     def __init__(self) -> None:
         self.profile: list[float] = []
@@ -93,12 +90,10 @@ class SlowRun:
         self.rising = False
         self.slices = 0
         self._onsets: list[float] = []
-        self._early: Sequence[float] = ()
-        """What the slices proved that began before a blip or a restart would be over."""
         self._stretches: list[Stretch] = []
 
     def reset(self) -> None:
-        self.profile, self._onsets, self._early, self._stretches = [], [], (), []
+        self.profile, self._onsets, self._stretches = [], [], []
         self.evidence, self.slices, self.rising = 0.0, 0, False
 
     def add(
@@ -140,14 +135,6 @@ class SlowRun:
         self.rising = evidence > self.evidence
         self.evidence = evidence
         self.slices += 1
-        until, early = began - SETTLED_S, self._early or self.profile
-        self._early = array(
-            "d",
-            [
-                x if since > until else RUN_KEEP * e
-                for x, e, since in zip(self.profile, early, self._onsets, strict=True)
-            ],
-        )
         if not self.slices % RUN_HALVES:
             for stretch in self._stretches:
                 stretch.counts.halve(FORGET)
@@ -181,12 +168,6 @@ class SlowRun:
         return self.profile.index(max(self.profile))
 
     @property
-    def late(self) -> float:
-        """What the slices prove of the likeliest that began when those would be over."""
-        best = self.best()
-        return self.profile[best] - self._early[best]
-
-    @property
     def since(self) -> float:
         """When what is likeliest began."""
         return self._onsets[self.best()]
@@ -203,29 +184,19 @@ class SlowRun:
 
     def to_json(self) -> list[Any]:
         stretches = [[s.since, s.before, s.counts.to_json()] for s in self._stretches]
-        return [
-            self.profile,
-            self.evidence,
-            self.rising,
-            self._onsets,
-            self.slices,
-            stretches,
-            list(self._early),
-        ]
+        return [self.profile, self.evidence, self.rising, self._onsets, self.slices, stretches]
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> "SlowRun":
         """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what is no run."""
         made = cls()
-        profile, evidence, rising, onsets, slices, stretches, *early = data
+        profile, evidence, rising, onsets, slices, stretches = data
         if isinstance(stretches, Mapping) or not slices:
             # what an earlier version wrote knows one onset only: its run begins anew
             return made
-        # nor did it know what came early: it may all have been
-        early = early[0] if early else profile
-        if {len(profile), len(onsets), len(early)} != {SHIFTS}:
+        if {len(profile), len(onsets)} != {SHIFTS}:
             raise ValueError("as many sums as hypotheses")
-        made.profile, made._early = [float(x) for x in profile], array("d", early)
+        made.profile = [float(x) for x in profile]
         made._onsets = [float(x) for x in onsets]
         made.evidence, made.rising, made.slices = float(evidence), bool(rising), int(slices)
         for since, before, counts in stretches:

@@ -28,12 +28,10 @@ from proxy.observability.tally import Tally
 
 SLOWER_MS = 10.0
 """Nobody notices less, whatever the ratio."""
-CLIP_SLICES = 2.5
+CLIP_SLICES = 3.6
 """Of the evidence needed by default one slice gives at most one part in so many."""
-LATE_NEEDED = 2.0
-"""So much must be proven when neither a blip nor a restart could last any more."""
 REQUESTS_MIN = 3
-FEW, YOUNG, FEW_NEED = 12, 120.0, 1.15
+FEW, YOUNG, FEW_NEED = 12, 120.0, 1.25
 """Few requests, or a baseline of few, must prove more: a streak of misses is no incident."""
 FEWEST, FEW_SURE = 6, 2.0
 """Unless they are at least so many, and surely so many times slower."""
@@ -185,8 +183,6 @@ class LatencyWatch:
         span = now - since
         n = sum(counts.values())
         if n < REQUESTS_MIN or span < SPANS_S[0][1]:
-            return None
-        if run.late < LATE_NEEDED:
             return None
         factor, least = _factors(base, level, counts, run.best())
         is_vague = n < FEWEST or ((n < FEW or base.total < YOUNG) and least < FEW_SURE)
