@@ -151,6 +151,11 @@ class Intake:
         return taken, is_due
 
     @property
+    def last_request(self) -> float:
+        """When it came, in seconds."""
+        return self._last_request
+
+    @property
     def is_waiting(self) -> bool:
         return self._requests > 0
 

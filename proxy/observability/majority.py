@@ -58,7 +58,7 @@ def count(voices: Mapping[str, Voice]) -> Votes:
 
 def busiest(series: Iterable[Series], since: float) -> Iterator[tuple[str, Series]]:
     """Those with requests since then, and their names."""
-    visited = [one for one in series if one._last_request >= since]
+    visited = [one for one in series if one.last_request >= since]
     for one in nlargest(JUDGED_MAX, visited, key=lambda s: s.baseline.requests):
         yield f"{one.method} {one.route}", one
 
