@@ -6,18 +6,15 @@ its origin.
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from proxy.domain.failure import Category
 from proxy.domain.peers import parse_network
 from proxy.errors import ConfigError
+from proxy.sections import Field, Section, SettingsError, setting
 
 ENV_PREFIX = "SELFHEAL_"
 _OTHER_ENV = {"SELFHEAL_URL", "SELFHEAL_TOKEN", "SELFHEAL_TOKEN_FILE", "SELFHEAL_DATA_DIR"}
@@ -46,78 +43,95 @@ def unix_path(url: str) -> str | None:
     return path if path.startswith("/") and "\0" not in path else None
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+# --- what a value may be, beyond its kind and limits --------------------------------------------
+
+
+def _address(value: str) -> None:
+    parse_address(value)
+
+
+def _upstream_url(value: str) -> None:
+    if not value or unix_path(value):
+        return
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an upstream is http://host:port, https://host:port or unix:/path")
+    if parts.path not in ("", "/") or parts.query or parts.username:
+        raise ValueError(
+            "an upstream is scheme, host and port only; paths pass through as they come"
+        )
+    _ = parts.port  # raises ValueError when it is no port number
+
+
+def _networks(value: tuple[str, ...]) -> None:
+    for word in value:
+        if word != "unix":
+            parse_network(word)
+
+
+def _jump_least(value: tuple[str, ...]) -> None:
+    for entry in value:
+        name, _, number = entry.partition("=")
+        if name not in _JUMP_NAMES or not number.isdigit() or int(number) < 1:
+            raise ValueError(f"{entry!r}: write CATEGORY=N or other=N, N from 1")
+
+
+def _webhook(value: str) -> None:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("a webhook is http://… or https://…")
+
+
+def _quiet_hours(value: str) -> None:
+    if value and not re.fullmatch(f"{_HOUR}-{_HOUR}", value):
+        raise ValueError("quiet hours are written 22:00-07:00, in UTC")
+
+
+_JUMP_NAMES = {*(category.value for category in Category), "other"}
+_HOUR = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+
+
+# --- the list ------------------------------------------------------------------------------------
 
 
 class App(Section):
-    service: str = Field("app", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
-    environment: str = Field("production", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+    service: str = setting("app", pattern=_NAME)
+    environment: str = setting("production", pattern=_NAME)
 
 
 class Listen(Section):
-    data: str = "127.0.0.1:8080"
-    control: str = "127.0.0.1:9900"
-    workers: int = Field(1, ge=1, le=64)
-    socket_mode: str = Field("0600", pattern=r"^0?[0-7]{3}$")
+    data: str = setting("127.0.0.1:8080", check=_address)
+    control: str = setting("127.0.0.1:9900", check=_address)
+    workers: int = setting(1, at_least=1, at_most=64)
+    socket_mode: str = setting("0600", pattern=r"0?[0-7]{3}")
     tls_certificate: str = ""
     tls_key: str = ""
 
-    @field_validator("data", "control")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        parse_address(value)
-        return value
-
 
 class Upstream(Section):
-    url: str = ""
+    url: str = setting("", check=_upstream_url)
     ca_file: str = ""
     tls_name: str = ""
     tls_verify: bool = True
-    connect_timeout_s: float = Field(5.0, gt=0)
-    response_timeout_s: float = Field(60.0, gt=0)
-    keepalive_s: float = Field(30.0, gt=0)
-    pool_size: int = Field(256, ge=0)
+    connect_timeout_s: float = setting(5.0, above=0)
+    response_timeout_s: float = setting(60.0, above=0)
+    keepalive_s: float = setting(30.0, above=0)
+    pool_size: int = setting(256, at_least=0)
     retry_idempotent: bool = True
-
-    @field_validator("url")
-    @classmethod
-    def _url(cls, value: str) -> str:
-        if not value:
-            return value
-        if unix_path(value):
-            return value
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("an upstream is http://host:port, https://host:port or unix:/path")
-        if parts.path not in ("", "/") or parts.query or parts.username:
-            raise ValueError(
-                "an upstream is scheme, host and port only; paths pass through as they come"
-            )
-        _ = parts.port  # raises ValueError when it is no port number
-        return value
 
 
 class Downstream(Section):
-    header_timeout_s: float = Field(10.0, gt=0)
-    body_idle_timeout_s: float = Field(30.0, gt=0)
-    keepalive_timeout_s: float = Field(75.0, gt=0)
-    header_bytes: int = Field(65536, ge=1024, le=1 << 20)
-    header_count: int = Field(1000, ge=16, le=10000)
-    drain_s: float = Field(30.0, ge=0)
+    header_timeout_s: float = setting(10.0, above=0)
+    body_idle_timeout_s: float = setting(30.0, above=0)
+    keepalive_timeout_s: float = setting(75.0, above=0)
+    header_bytes: int = setting(65536, at_least=1024, at_most=1 << 20)
+    header_count: int = setting(1000, at_least=16, at_most=10000)
+    drain_s: float = setting(30.0, at_least=0)
     forwarded: Literal["off", "append", "replace"] = "off"
-    trusted: tuple[str, ...] = ("127.0.0.0/8", "::1/128", "unix")
-    connections: int = Field(20000, ge=1)
-    buffer_bytes: int = Field(262144, ge=16384)
-
-    @field_validator("trusted")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for word in value:
-            if word != "unix":
-                parse_network(word)
-        return value
+    trusted: tuple[str, ...] = setting(("127.0.0.0/8", "::1/128", "unix"), check=_networks)
+    connections: int = setting(20000, at_least=1)
+    buffer_bytes: int = setting(262144, at_least=16384)
 
 
 class Trace(Section):
@@ -125,34 +139,34 @@ class Trace(Section):
 
 
 class Metrics(Section):
-    buffer_size: int = Field(10000, ge=1)
-    flush_s: float = Field(60.0, gt=0)
-    copy_rows: int = Field(500, ge=1)
-    spool_bytes: int = Field(67108864, ge=0)
+    buffer_size: int = setting(10000, at_least=1)
+    flush_s: float = setting(60.0, above=0)
+    copy_rows: int = setting(500, at_least=1)
+    spool_bytes: int = setting(67108864, at_least=0)
 
 
 class Detector(Section):
-    latency_sigma: float = Field(3.0, gt=0)
-    error_ratio: float = Field(5.0, gt=1)
-    error_ratio_floor: float = Field(3.0, ge=1)
-    dedup_s: float = Field(300.0, ge=0)
-    deploy_header: str = Field("", pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]*$", max_length=100)
+    latency_sigma: float = setting(3.0, above=0)
+    error_ratio: float = setting(5.0, above=1)
+    error_ratio_floor: float = setting(3.0, at_least=1)
+    dedup_s: float = setting(300.0, at_least=0)
+    deploy_header: str = setting("", pattern=r"[A-Za-z0-9!#$%&'*+.^_`|~-]{0,100}")
     enabled: bool = True
 
 
 class CaptureSettings(Section):
-    body_bytes: int = Field(16384, ge=0, le=1 << 20)
+    body_bytes: int = setting(16384, at_least=0, at_most=1 << 20)
     redact_names: tuple[str, ...] = ()
 
 
 class Ingest(Section):
-    prefix: str = Field("/__selfheal", pattern=r"^(/[A-Za-z0-9._~-]+)+$")
+    prefix: str = setting("/__selfheal", pattern=r"(/[A-Za-z0-9._~-]+)+")
     enabled: bool = True
 
 
 class Repo(Section):
     path: str = ""
-    main: str = Field("main", min_length=1)
+    main: str = setting("main", pattern=r"(?s).+")
     test: str = ""
     start: str = ""
     apply: Literal["merge", "branch"] = "merge"
@@ -162,75 +176,48 @@ class Repo(Section):
     database_url: str = ""
     database_role: str = ""
     database_env: str = "DATABASE_URL"
-    timeout_s: float = Field(120.0, gt=0)
-    memory_mb: int = Field(2048, ge=64)
-    verify_s: float = Field(60.0, gt=0)
+    timeout_s: float = setting(120.0, above=0)
+    memory_mb: int = setting(2048, at_least=64)
+    verify_s: float = setting(60.0, above=0)
 
 
 class Healing(Section):
-    storm_signatures: int = Field(100, ge=1, le=10000)
-    storm_window_s: float = Field(300.0, gt=0, le=86400)
-    jump_least: tuple[str, ...] = (
-        "RLS_VIOLATION=3",
-        "DB_ERROR=3",
-        "API_SCHEMA=5",
-        "AUTH_FAILURE=5",
-        "other=20",
+    storm_signatures: int = setting(100, at_least=1, at_most=10000)
+    storm_window_s: float = setting(300.0, above=0, at_most=86400)
+    jump_least: tuple[str, ...] = setting(
+        (
+            "RLS_VIOLATION=3",
+            "DB_ERROR=3",
+            "API_SCHEMA=5",
+            "AUTH_FAILURE=5",
+            "other=20",
+        ),
+        check=_jump_least,
     )
-    jump_ratio: float = Field(5.0, ge=1)
-    blast_clients: int = Field(25, ge=2)
-    blast_share: float = Field(0.05, gt=0, le=1)
+    jump_ratio: float = setting(5.0, at_least=1)
+    blast_clients: int = setting(25, at_least=2)
+    blast_share: float = setting(0.05, above=0, at_most=1)
     rules: str = ""
-
-    @field_validator("jump_least")
-    @classmethod
-    def _jump_least(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            name, _, number = entry.partition("=")
-            if name not in _JUMP_NAMES or not number.isdigit() or int(number) < 1:
-                raise ValueError(f"{entry!r}: write CATEGORY=N or other=N, N from 1")
-        return value
-
-
-_JUMP_NAMES = {*(category.value for category in Category), "other"}
 
 
 class Founder(Section):
     auto_approve_sandbox: bool = False
-    approval_days: float = Field(7.0, gt=0)
+    approval_days: float = setting(7.0, above=0)
     signers: str = ""
 
 
-_QUIET = re.compile(r"(?:(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d)?")
-
-
 class Alerts(Section):
-    warn_before_h: float = Field(24.0, gt=0)
+    warn_before_h: float = setting(24.0, above=0)
     push: tuple[str, ...] = ()
-    repeat_s: float = Field(900.0, ge=1)
-    quiet_hours: str = ""
+    repeat_s: float = setting(900.0, at_least=1)
+    quiet_hours: str = setting("", check=_quiet_hours)
     console_url: str = ""
-
-    @field_validator("quiet_hours")
-    @classmethod
-    def _hours(cls, value: str) -> str:
-        if not _QUIET.fullmatch(value):
-            raise ValueError("quiet hours are written 22:00-07:00, in UTC")
-        return value
 
 
 class Audit(Section):
     head_file: str = ""
-    head_webhook: str = ""
-    head_every_s: float = Field(60.0, gt=0)
-
-    @field_validator("head_webhook")
-    @classmethod
-    def _webhook(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError("a webhook is http://… or https://…")
-        return value
+    head_webhook: str = setting("", check=_webhook)
+    head_every_s: float = setting(60.0, above=0)
 
 
 class Control(Section):
@@ -240,7 +227,7 @@ class Control(Section):
 
 class Database(Section):
     url: str = ""
-    schema_: str = Field("selfheal", alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,40}$")
+    schema: str = setting("selfheal", pattern=r"[a-z_][a-z0-9_]{0,40}")
 
 
 class Log(Section):
@@ -288,7 +275,7 @@ def reloaded(old: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
     """``new`` with what only a start can change left as it is, and the changed keys that wait for
     one.
     """
-    before, after = old.model_dump(by_alias=True), new.model_dump(by_alias=True)
+    before, after = old.dump(), new.dump()
     was_tls, is_tls = bool(old.listen.tls_certificate), bool(new.listen.tls_certificate)
     waiting = []
     for section, values in after.items():
@@ -300,11 +287,10 @@ def reloaded(old: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
             if fixed and value != before[section][name]:
                 values[name] = before[section][name]
                 waiting.append(key)
-    return Config.model_validate(after), tuple(waiting)
+    return Config.of(after), tuple(waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A configuration with the origin of every value that is not a default: ``section.key →
     origin``.
     """
@@ -342,8 +328,7 @@ def load(
 
     def put(key: str, value: Any, origin: str) -> None:
         section, dot, name = key.partition(".")
-        model = Config.model_fields.get(section)
-        if not dot or model is None or name not in _keys(section):
+        if not dot or name not in _settings(section):
             raise ConfigError(
                 f"{origin}: there is no setting {key!r}; `selfheal config show` lists them"
             )
@@ -370,23 +355,19 @@ def load(
         if value is not None:
             put(key, value, _FLAG_OF.get(key, "--set"))
     try:
-        return Loaded(Config.model_validate(values), origins)
-    except ValidationError as error:
+        return Loaded(Config.of(values), origins)
+    except SettingsError as error:
         raise ConfigError(_explain(error, origins)) from None
 
 
-def _said(problem: Mapping[str, Any]) -> str:
-    """Without pydantic's own words in front of ours."""
-    return str(problem["msg"]).removeprefix("Value error, ")
-
-
-def _keys(section: str) -> dict[str, Any]:
-    model = Config.model_fields[section].annotation
-    assert model is not None
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+def _settings(section: str) -> Mapping[str, Field]:
+    field = Config.fields.get(section)
+    return {} if field is None else field.kind.fields
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
@@ -398,17 +379,14 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _parse_text(section: str, name: str, text: str) -> Any:
-    """Environment and flags carry text: lists are split on commas, the rest pydantic reads."""
-    field = _keys(section).get(name) if section in Config.model_fields else None
-    if field is not None and "tuple" in str(field.annotation):
+    """Environment and flags carry text: lists are split on commas, the rest the setting reads."""
+    field = _settings(section).get(name)
+    if field is not None and field.is_list:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     return text
 
 
-def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"][:2])
-        origin = origins.get(key, "default")
-        lines.append(f"{origin}: {key} = {problem['input']!r}: {_said(problem)}")
-    return "; ".join(lines)
+def _explain(error: SettingsError, origins: Mapping[str, str]) -> str:
+    return "; ".join(
+        f"{origins.get(p.key, 'default')}: {p.key} = {p.value!r}: {p.said}" for p in error.problems
+    )

@@ -64,7 +64,7 @@ class Feed:
             if dsn is not None:
                 try:
                     async with notify.listen(
-                        dsn, self.take, schema=self._deps.config.database.schema_
+                        dsn, self.take, schema=self._deps.config.database.schema
                     ):
                         # the listener reconnects by itself; this waits for the end of the process
                         await asyncio.Event().wait()

@@ -79,7 +79,7 @@ def build_app(deps: ApiDeps) -> web.Application:
     app[RECORDER] = Recorder(
         buffer=MetricsBuffer(CALLS_KEPT), detector=MLDetector(Detector(enabled=False))
     )
-    schema = deps.config.database.schema_
+    schema = deps.config.database.schema
     hub = EventHub(deps.clock)
     app[API] = Api(
         deps,

@@ -6,7 +6,6 @@ once; without it the hash of an address could be reversed by trying all addresse
 
 import contextlib
 import os
-import secrets
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -36,11 +35,11 @@ def _read_or_make(path: Path) -> bytes:
         part = path.with_name(f"{path.name}.{os.getpid()}")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
+            file.write(os.urandom(KEY_BYTES))
         try:
             os.link(part, path)
         finally:
             part.unlink()
     key = path.read_bytes() if path.exists() else b""
     # A disk that takes no file must not stop the traffic: this run then counts on its own.
-    return key if len(key) == KEY_BYTES else secrets.token_bytes(KEY_BYTES)
+    return key if len(key) == KEY_BYTES else os.urandom(KEY_BYTES)

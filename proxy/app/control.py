@@ -61,7 +61,7 @@ SETTLED_AFTER = timedelta(minutes=5)
 
 class Control:
     def __init__(self, start: Message, sockets: list[socket.socket]) -> None:
-        self.config = config = Config.model_validate(start["config"])
+        self.config = config = Config.of(start["config"])
         self._start = start
         self._sockets = sockets
         self._sidecar = sidecar_name(Path(start["data_dir"]))
@@ -69,7 +69,7 @@ class Control:
         self._stopped = asyncio.Event()
         self._told_to_drain = False
         self._desk = Desk(Path(start["run_dir"]), self._clock)
-        self._database = Database(config.database.schema_, max_size=POOL_SIZE)
+        self._database = Database(config.database.schema, max_size=POOL_SIZE)
         self._app: web.Application | None = None
         self._alerts = Escalation(self._database.as_sidecar, config, Push(), self._clock)
         self._head = HeadKeeper(self._database.as_sidecar, config, self._clock)
@@ -196,7 +196,7 @@ class Control:
         elif kind == "stop":
             self._stopped.set()
         elif kind == "reload":
-            self._reload(Config.model_validate(message["config"]))
+            self._reload(Config.of(message["config"]))
 
     def _reload(self, config: Config) -> None:
         self.config = self._live.config = config

@@ -3,6 +3,7 @@ waited for by traffic.
 """
 
 import asyncio
+import importlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -41,11 +42,12 @@ class Database:
         """Open the pool, again and again until it works. ``message`` is the supervisor's
         ``database`` message.
         """
-        # Heavy imports belong after the first byte, so they stand here.
-        from proxy.store.pool import AS_PROXY, acting, open_pool
-
         if self.pool is not None:
             return
+        # the driver belongs after the first byte, and traffic goes on while it is imported
+        await asyncio.to_thread(importlib.import_module, "proxy.store.pool")
+        from proxy.store.pool import AS_PROXY, acting, open_pool
+
         self.dsn = message["proxy_dsn"]
         pause = RETRY_S
         while self.pool is None:
@@ -69,10 +71,10 @@ class Database:
     @asynccontextmanager
     async def as_sidecar(self) -> "AsyncIterator[asyncpg.Connection]":
         """A transaction as the sidecar's own role. ``Unavailable`` while there is no database."""
-        from proxy.store.pool import AS_PROXY, acting
-
         if self.pool is None:
             raise Unavailable("the database is not there yet")
+        from proxy.store.pool import AS_PROXY, acting
+
         try:
             async with acting(self.pool, AS_PROXY) as conn:
                 yield conn

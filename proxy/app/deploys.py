@@ -56,13 +56,16 @@ class DeployWatch:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:
-        from proxy.store import deploys
-
         while self._unsaid:
             async with self._connect() as conn:
+                # with a connection the driver is loaded; before, nothing may wait for it
+                from proxy.store import deploys
+
                 await deploys.announce_news(conn, self._service, self._unsaid[0])
             self._unsaid.popleft()
         async with self._connect() as conn:
+            from proxy.store import deploys
+
             found = await deploys.after(conn, self._service, self._since)
         for deploy in found:
             if deploy.id not in self._told:

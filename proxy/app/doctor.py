@@ -119,7 +119,7 @@ async def _rights(config: Config, data_dir: Path) -> Finding:
     cluster = Cluster(data_dir)
     if not config.database.url and not cluster.is_alive():
         return Finding("rights", "missing", "the database does not run, so its roles are unknown")
-    schema = config.database.schema_
+    schema = config.database.schema
     try:
         conn = await connect(config.database.url or cluster.installer_dsn(), schema=schema)
         try:

@@ -106,7 +106,7 @@ class Engine:
 
     def _open(self) -> None:
         config, service = self._config, self._config.app.service
-        self._database = Database(config.database.schema_, max_size=POOL_SIZE)
+        self._database = Database(config.database.schema, max_size=POOL_SIZE)
         connect = self._database.as_sidecar
         self._desk = FailureDesk(service, config.app.environment)
         self._incidents = IncidentBook(service, f"{self._holder}/app", connect, self._desk.anomaly)

@@ -14,6 +14,14 @@ _PARTS = {
     "uvloop": "the event loop of the data plane",
     "httptools": "the C parser of the data plane",
 }
+_LATER = {
+    "aiohttp": "the server of the control API and the ingest",
+    "asyncpg": "the driver of the database",
+    "brotli": "what reads compressed reports",
+    "cryptography": "what checks signatures",
+    "pydantic": "what checks the control API's messages",
+}
+"""Imported after the first byte, when it is too late to refuse: looked for, not loaded."""
 _AIOHTTP_PARSER = "aiohttp._http_parser"
 _AIOHTTP_SWITCH = "AIOHTTP_NO_EXTENSIONS"
 
@@ -27,6 +35,9 @@ def unfit() -> str | None:
             importlib.import_module(name)
         except ImportError as error:
             return _sentence(name, role, error)
+    for name, role in _LATER.items():
+        if importlib.util.find_spec(name) is None:
+            return _sentence(name, role, ImportError("it is not installed"))
     return _unfit_aiohttp()
 
 
@@ -35,10 +46,7 @@ def _unfit_aiohttp() -> str | None:
     role = "the C parser of the control API and the ingest"
     if os.environ.get(_AIOHTTP_SWITCH):
         return f"{_AIOHTTP_SWITCH} is set and switches off {role}; unset it"
-    try:
-        package = importlib.util.find_spec("aiohttp")
-    except ImportError as error:
-        return _sentence("aiohttp", role, error)
+    package = importlib.util.find_spec("aiohttp")
     where = package.submodule_search_locations if package is not None else None
     if not where or importlib.machinery.PathFinder.find_spec(_AIOHTTP_PARSER, where) is None:
         return _sentence("aiohttp", role, ImportError(f"no {_AIOHTTP_PARSER}"))

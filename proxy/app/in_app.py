@@ -48,8 +48,7 @@ def observe(
     """
     base = config or Config()
     app = {"service": service, "environment": environment}
-    settings = Config.model_validate(base.model_dump(by_alias=True) | {"app": app})
-    made = InApp(dsn, settings)
+    made = InApp(dsn, base.but(app=app))
     in_app.use(made)
     return made
 

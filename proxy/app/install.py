@@ -58,7 +58,7 @@ async def install(
     try:
         result = await migrate(
             dsn,
-            schema=config.database.schema_,
+            schema=config.database.schema,
             on_log=say,
             proxy_secret=_read_secret(files.logins),
             switches={"auto_approve_sandbox": config.founder.auto_approve_sandbox},
@@ -89,7 +89,7 @@ async def install(
 
 
 async def _make_founder(config: Config, dsn: str, files: DataDir) -> str:
-    conn = await connect(dsn, schema=config.database.schema_)
+    conn = await connect(dsn, schema=config.database.schema)
     try:
         token = await add_member(conn, FOUNDER, "founder", await only_founder(conn))
     finally:

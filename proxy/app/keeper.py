@@ -31,7 +31,7 @@ def install_environ(config: Config) -> dict[str, str]:
     """
     return {
         INSTALLER_DSN: config.database.url,
-        "SELFHEAL_DATABASE__SCHEMA": config.database.schema_,
+        "SELFHEAL_DATABASE__SCHEMA": config.database.schema,
         "SELFHEAL_FOUNDER__AUTO_APPROVE_SANDBOX": str(config.founder.auto_approve_sandbox),
     }
 

@@ -61,7 +61,7 @@ async def migrate(args: argparse.Namespace) -> int:
 async def member_add(args: argparse.Namespace) -> int:
     config, data_dir = settings_of(args)
     with EmbeddedServer(config, data_dir):
-        conn = await connect(installer_dsn(config, data_dir), schema=config.database.schema_)
+        conn = await connect(installer_dsn(config, data_dir), schema=config.database.schema)
         try:
             token = await add_member(conn, args.name, args.role, args.identity)
         finally:
@@ -76,7 +76,7 @@ async def member_link(args: argparse.Namespace) -> int:
     """Whom the application's profiles know this member as."""
     config, data_dir = settings_of(args)
     with EmbeddedServer(config, data_dir):
-        conn = await connect(installer_dsn(config, data_dir), schema=config.database.schema_)
+        conn = await connect(installer_dsn(config, data_dir), schema=config.database.schema)
         try:
             state = await link_member(conn, args.name, args.identity)
         finally:
@@ -93,7 +93,7 @@ async def member_remove(args: argparse.Namespace) -> int:
     """The right is gone at once, in sessions that are open, too."""
     config, data_dir = settings_of(args)
     with EmbeddedServer(config, data_dir):
-        conn = await connect(installer_dsn(config, data_dir), schema=config.database.schema_)
+        conn = await connect(installer_dsn(config, data_dir), schema=config.database.schema)
         try:
             await remove_member(conn, args.name)
         finally:

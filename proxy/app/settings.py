@@ -44,7 +44,7 @@ def describe(file: Path | None = None, sets: Sequence[str] = ()) -> list[Setting
     loaded = load(file, sets=sets)
     why = reasons()
     rows = []
-    for section, values in loaded.config.model_dump(mode="json", by_alias=True).items():
+    for section, values in loaded.config.dump().items():
         for name, value in values.items():
             key = f"{section}.{name}"
             shown = _without_password(value) if key in _DSNS else value

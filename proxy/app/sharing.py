@@ -5,7 +5,7 @@ Without a database all of it waits.
 
 import asyncio
 import logging
-import secrets
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from itertools import islice
@@ -45,7 +45,7 @@ class BaselineKeeper:
     ) -> None:
         self._service = service
         # what an earlier run of this worker said is another's word
-        self._holder = f"{holder}-{secrets.token_hex(4)}"
+        self._holder = f"{holder}-{os.urandom(4).hex()}"
         self._detector = detector
         self._connect = connect
         self._clock = clock

@@ -158,7 +158,7 @@ class Supervisor:
         """What a child may know: where the database is, it is told as its own login's DSN; the data
         port's key concerns workers only.
         """
-        config = self.config.model_dump(mode="json", by_alias=True)
+        config = self.config.dump()
         config["database"]["url"] = ""
         told: Message = {"config": config, "origins": dict(self.loaded.origins)}
         if child.is_worker:

@@ -4,7 +4,6 @@ The first data worker is launched before the settings are even read, so that its
 beside ours.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +12,15 @@ from typing import TYPE_CHECKING
 from proxy.app.children import Child, abandon, first_worker
 
 if TYPE_CHECKING:
+    import argparse
+
     from proxy.app.supervisor import Supervisor
     from proxy.config import Loaded
 
 PROG = "selfheal up"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument("--upstream", metavar="URL", help="your app: http://host:port")
     parser.add_argument("--listen", metavar="HOST:PORT", help="data port (127.0.0.1:8080)")
     parser.add_argument("--control", metavar="HOST:PORT", help="control port (127.0.0.1:9900)")
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_settings(args: argparse.Namespace) -> "Loaded":
+def load_settings(args: "argparse.Namespace") -> "Loaded":
     """Defaults < file < environment < flags. Raises ``ConfigError``."""
     from proxy.config import load
 
@@ -67,6 +68,8 @@ def main(argv: Sequence[str]) -> int:
     first = first_worker()
     handed_over = False
     try:
+        import argparse
+
         parser = argparse.ArgumentParser(prog=PROG, description="The sidecar in front of your app.")
         add_arguments(parser)
         args = parser.parse_args(argv)
@@ -77,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
     return run(args, first)
 
 
-def run(args: argparse.Namespace, first: Child | None = None) -> int:
+def run(args: "argparse.Namespace", first: Child | None = None) -> int:
     """Read the settings and supervise; expected errors are one sentence and their exit code."""
     import asyncio
 
@@ -95,7 +98,7 @@ def run(args: argparse.Namespace, first: Child | None = None) -> int:
             abandon(first)
 
 
-def _prepare(args: argparse.Namespace, first: Child | None) -> "Supervisor":
+def _prepare(args: "argparse.Namespace", first: Child | None) -> "Supervisor":
     from proxy.app.supervisor import Supervisor
     from proxy.errors import UsageError
     from proxy.locations import default_data_dir

@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from aiohttp import web
-
 from proxy.app import heap
 from proxy.app.channel import Channel, Message
 from proxy.app.client_key import client_hasher
@@ -56,6 +54,8 @@ from proxy.store.log_rows import LogRows
 from proxy.tasks import cancel, spawn
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from proxy.healing.intake import Intake
     from proxy.healing.live_rules import LiveRules
 
@@ -74,12 +74,12 @@ LAST_FLUSH_S = 8.0
 class Worker:
     def __init__(self, start: Message, sockets: list[socket.socket]) -> None:
         self.name: str = start["name"]
-        self.config = config = Config.model_validate(start["config"])
+        self.config = config = Config.of(start["config"])
         self._sockets = sockets
         self._start = start
         self._files = DataDir(Path(start["data_dir"]))
         self._clock = SystemClock()
-        self._database = Database(config.database.schema_, max_size=POOL_SIZE)
+        self._database = Database(config.database.schema, max_size=POOL_SIZE)
         self._redactor = Redactor(config.capture.redact_names)
         self._desk = FailureDesk(config.app.service, config.app.environment)
         holder = f"{sidecar_name(self._files.path)}/{self.name}"
@@ -159,7 +159,7 @@ class Worker:
         """Forward until told to stop, or until the supervisor is gone."""
         # A service manager may tell the whole group: then, too, what is under way must end well.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stopped.set)
-        runner = await listen(self._server, self._sockets)
+        listening = await listen(self._server, self._sockets)
         self._accepting = True
         channel = await Channel.open(channel_sock)
         channel.send({"type": "ready"})
@@ -181,11 +181,10 @@ class Worker:
         self._reporter.hurry()
         # what is queued already is accepted before the listeners close
         await asyncio.sleep(0)
-        for site in list(runner.sites):
-            await site.stop()
+        listening.stop()
         self._server.start_draining()
         await self._server.drained(self.config.downstream.drain_s)
-        await runner.cleanup()
+        await listening.cleanup()
         if self._ingest is not None:
             await self._ingest.cleanup()
         await self._finish(flushing, rooms, incidents)
@@ -204,7 +203,7 @@ class Worker:
         elif kind == "drain":
             self._stopped.set()
         elif kind == "reload":
-            self._reload(Config.model_validate(message["config"]), Pem(**message["pem"]))
+            self._reload(Config.of(message["config"]), Pem(**message["pem"]))
 
     def _reload(self, config: Config, pem: Pem) -> None:
         # first, because it alone may refuse
@@ -315,6 +314,8 @@ class Worker:
         return [file for file in files if file.exists()]
 
     async def _open_ingest(self) -> None:
+        from aiohttp import web
+
         from proxy.ingest.app import IngestDeps, build_ingest_app
 
         app = build_ingest_app(

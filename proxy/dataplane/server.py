@@ -1,9 +1,9 @@
-"""The listener: aiohttp's server machinery carrying our own per-connection protocol, its limits
-and its drain.
+"""The listener: our own per-connection protocol, its limits and its drain.
 
-``DataServer`` is a ``web.Server`` to aiohttp's runners and sites and a factory of connections to
-the event loop. It looks at every connection's deadlines about once a second, so that no request
-needs a timer of its own.
+``DataServer`` is a factory of connections to the event loop. It looks at every connection's
+deadlines about once a second, so that no request needs a timer of its own. No part of aiohttp is
+needed before the first byte, and its import would take longer than all else; its ``ServerRunner``
+can carry a ``DataServer``, too.
 """
 
 import asyncio
@@ -12,8 +12,6 @@ import math
 import socket
 from collections.abc import Callable
 from typing import Any
-
-from aiohttp import web
 
 from proxy.clock import Clock
 from proxy.config import Config
@@ -41,8 +39,8 @@ TLS_GOODBYE_S = 2.0
 """A client that does not answer the end of a TLS session is left without."""
 
 
-class DataServer(web.Server):
-    """One data worker's server. Give it to an aiohttp ``ServerRunner``, or call ``serve``."""
+class DataServer:
+    """One data worker's server. Call ``serve``, or give it to an aiohttp ``ServerRunner``."""
 
     def __init__(
         self,
@@ -57,7 +55,6 @@ class DataServer(web.Server):
         """``pem`` holds what the data port and an https upstream need for TLS. ``hot=False`` leaves
         every connection to the general plane; the differential tests compare the two.
         """
-        super().__init__(_never)
         self._pem = pem
         self.tls = ServerTls(pem) if pem.certificate else None
         self._plane = Plane(config, recorder, clock, local, pem.upstream_ca)
@@ -67,8 +64,7 @@ class DataServer(web.Server):
         self._scan_later()
 
     def __call__(self) -> Any:
-        """A protocol for a connection just accepted; aiohttp's own type would be its request
-        handler."""
+        """A protocol for a connection just accepted: no subclass of asyncio's, its like."""
         plane = self._plane
         if len(plane.connections) >= plane.limits.connections or not self._has_descriptors():
             plane.refused_connections_total += 1
@@ -179,7 +175,7 @@ class DataServer(web.Server):
         self.start_draining()
 
     async def shutdown(self, timeout: float | None = None) -> None:
-        """aiohttp's runner calls this once its sites have stopped listening."""
+        """Once nobody listens any more: let what is under way end, and the upstream go."""
         await self.drained(self._plane.limits.drain_s if timeout is None else timeout)
         self._plane.upstream.retire()
         if self._timer is not None:
@@ -192,10 +188,6 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> None:
         await asyncio.wait_for(event.wait(), timeout_s)
 
 
-async def _never(request: web.BaseRequest) -> web.StreamResponse:
-    raise web.HTTPNotFound
-
-
 class _TurnedAway(asyncio.Protocol):
     """A connection above the limit: an answer at once, and the end."""
 
@@ -205,39 +197,49 @@ class _TurnedAway(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(transport.close)
 
 
-class _Site(web.BaseSite):
-    """A socket that is bound already, as aiohttp's ``SockSite``, but with time limits for TLS."""
+class Listening:
+    """A ``DataServer`` on its sockets, as long as it takes connections."""
 
-    def __init__(self, runner: web.ServerRunner, sock: socket.socket, server: DataServer) -> None:
-        super().__init__(runner, backlog=BACKLOG)
-        self._sock = sock
+    def __init__(self, server: DataServer) -> None:
         self._data_server = server
+        self._listeners: list[asyncio.Server] = []
 
-    @property
-    def name(self) -> str:
-        return f"data port {self._sock.getsockname()}"
-
-    async def start(self) -> None:
-        await super().start()
+    async def open(self, sock: socket.socket) -> None:
+        """``sock`` is bound already, and ours from now on."""
         server, loop = self._data_server, asyncio.get_running_loop()
         if server.tls is None:
-            self._server = await loop.create_server(server, sock=self._sock, backlog=self._backlog)
-            return
-        self._server = await loop.create_server(
-            server,
-            sock=self._sock,
-            backlog=self._backlog,
-            ssl=server.tls.context,
-            ssl_handshake_timeout=server.handshake_timeout_s,
-            ssl_shutdown_timeout=TLS_GOODBYE_S,
-        )
+            made = await loop.create_server(server, sock=sock, backlog=BACKLOG)
+        else:
+            made = await loop.create_server(
+                server,
+                sock=sock,
+                backlog=BACKLOG,
+                ssl=server.tls.context,
+                ssl_handshake_timeout=server.handshake_timeout_s,
+                ssl_shutdown_timeout=TLS_GOODBYE_S,
+            )
+        self._listeners.append(made)
+
+    def stop(self) -> None:
+        """Take no more connections; those that are here stay."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
+    async def cleanup(self) -> None:
+        """Stop, drain, and let go of everything."""
+        self.stop()
+        # what was accepted in this turn of the loop becomes a connection first
+        await asyncio.sleep(0)
+        self._data_server.pre_shutdown()
+        await self._data_server.shutdown()
 
 
-async def serve(server: DataServer, sockets: list[socket.socket]) -> web.ServerRunner:
-    """Listen on sockets that are bound already. ``await runner.cleanup()`` closes them and
-    drains."""
-    runner = web.ServerRunner(server)
-    await runner.setup()
+async def serve(server: DataServer, sockets: list[socket.socket]) -> Listening:
+    """Listen on sockets that are bound already. ``await cleanup()`` of what is returned closes them
+    and drains.
+    """
+    listening = Listening(server)
     for sock in sockets:
-        await _Site(runner, sock, server).start()
-    return runner
+        await listening.open(sock)
+    return listening

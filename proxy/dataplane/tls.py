@@ -9,7 +9,6 @@ lie in the files by then. Knows nothing of HTTP but its name in ALPN.
 import contextlib
 import os
 import ssl
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,6 +177,8 @@ def _as_file(text: str) -> Iterator[str]:
         fd = os.memfd_create("pem", os.MFD_CLOEXEC)
         path = f"/proc/self/fd/{fd}"
     else:
+        import tempfile
+
         fd, name = tempfile.mkstemp()
         os.unlink(name)
         path = f"/dev/fd/{fd}"

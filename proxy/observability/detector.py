@@ -40,8 +40,7 @@ class MLDetector:
     """
 
     def __init__(self, settings: DetectorSettings | None = None, *, sharing: bool = False) -> None:
-        # not called plainly: where this is compiled no plugin tells mypy of the defaults
-        self.settings = settings or DetectorSettings.model_validate({})
+        self.settings = settings or DetectorSettings()
         self.situation = Situation()
         self._sharing = sharing
         self._series: dict[Key, Series] = {}

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nlargest
-from statistics import median
 
 from proxy.domain.anomaly import Anomaly
 from proxy.observability.series import Series
@@ -52,8 +51,14 @@ def count(voices: Mapping[str, Voice]) -> Votes:
     moving = {name: voice.size for name, voice in voices.items() if voice.is_moving}
     decided = [v for v in voices.values() if v.is_decided]
     against = [v for v in voices.values() if not v.is_decided and v.gain <= LEANS]
-    size = median(moving.values()) if moving else 0.0
-    return Votes(tuple(moving), len(decided), len(against), size)
+    return Votes(tuple(moving), len(decided), len(against), _median(list(moving.values())))
+
+
+def _median(sizes: list[float]) -> float:
+    """0 of none. The standard library's would load decimals and fractions before the first byte."""
+    ordered = sorted(sizes)
+    upper = len(ordered) // 2
+    return (ordered[upper] + ordered[~upper]) / 2 if ordered else 0.0
 
 
 def busiest(series: Iterable[Series], since: float) -> Iterator[tuple[str, Series]]:

@@ -117,7 +117,7 @@ async def main(dsn: str, data_dir: str, rounds: int) -> None:
     as_heavy_as_a_worker()
     hurry()
     config, clock = Config(), SystemClock()
-    database = Database(config.database.schema_, max_size=2)
+    database = Database(config.database.schema, max_size=2)
     await database.connect({"proxy_dsn": dsn})
     recorder = Recorder(buffer=MetricsBuffer(ROWS), detector=MLDetector(config.detector))
     rows = LogRows(config.app.service, recorder.log_id(0), Redactor().text)

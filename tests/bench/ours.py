@@ -90,9 +90,7 @@ async def tick(recorder: Recorder, clock: SystemClock) -> None:
 
 async def main(upstream_port: int, port: int, parts: str) -> None:
     url = f"http://127.0.0.1:{upstream_port}"
-    config = Config.model_validate(
-        {"upstream": {"url": url}, "detector": {"enabled": parts == "all"}}
-    )
+    config = Config.of({"upstream": {"url": url}, "detector": {"enabled": parts == "all"}})
     clock = SystemClock()
     recorder = Nothing() if parts == "none" else observing(config)
     sock = socket.socket()

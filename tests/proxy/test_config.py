@@ -11,7 +11,7 @@ from proxy.errors import ConfigError
 
 
 def test_the_file_lists_every_setting_with_its_default_and_reason() -> None:
-    defaults = Config().model_dump(mode="json", by_alias=True)
+    defaults = Config().dump()
     written = tomllib.loads(data_path("config", "proxy.toml").read_text())
     assert written == defaults
     assert sorted(reasons()) == sorted(f"{s}.{k}" for s, v in defaults.items() for k in v)

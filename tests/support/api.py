@@ -141,7 +141,7 @@ async def open_api(
             yield conn
 
     wakes: list[int] = []
-    config = Config.model_validate(settings)
+    config = Config.of(settings)
     app = build_app(
         ApiDeps(
             config=config,

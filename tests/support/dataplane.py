@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import h11
-from aiohttp import web
 
 from proxy.clock import Clock, SystemClock
 from proxy.config import Config
@@ -353,7 +352,7 @@ class Rig:
 
 def config_for(port: int, **sections: dict[str, Any]) -> Config:
     upstream = {"url": f"http://127.0.0.1:{port}", **sections.pop("upstream", {})}
-    return Config.model_validate({"upstream": upstream, **sections})
+    return Config.of({"upstream": upstream, **sections})
 
 
 @contextlib.asynccontextmanager
@@ -381,7 +380,7 @@ async def rig(
     )
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
-    runner: web.ServerRunner = await serve(server, [sock])
+    runner = await serve(server, [sock])
     it = Rig(upstream, server, kept, sock.getsockname()[1])
     try:
         yield it

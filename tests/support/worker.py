@@ -124,9 +124,7 @@ def data_worker(
     upstream = {"url": f"http://127.0.0.1:{upstream_port}", **sections.pop("upstream", {})}
     downstream = {"drain_s": 5.0, **sections.pop("downstream", {})}
     log = {"level": "error", **sections.pop("log", {})}
-    config = Config.model_validate(
-        {"upstream": upstream, "downstream": downstream, "log": log, **sections}
-    )
+    config = Config.of({"upstream": upstream, "downstream": downstream, "log": log, **sections})
     child = Child("worker-0", WORKER)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

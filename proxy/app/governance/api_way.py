@@ -270,7 +270,7 @@ def _filled(value: Any, facts: dict[str, str]) -> Any:
 async def serving(stage: Stage) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     """The control API as the sidecar serves it, on a loopback port of its own."""
     scratch, clock = stage.scratch, SystemClock()
-    config = Config.model_validate({"database": {"schema": scratch.schema}})
+    config = Config.of({"database": {"schema": scratch.schema}})
     pool = await open_pool(scratch.proxy_dsn, schema=scratch.schema)
 
     @asynccontextmanager

@@ -41,7 +41,7 @@ async def governance(args: argparse.Namespace) -> int:
             )
         await _ensure_installed(config, data_dir, dsn)
         report = await examine(
-            dsn, schema=config.database.schema_, reductions=_reductions(DataDir(data_dir))
+            dsn, schema=config.database.schema, reductions=_reductions(DataDir(data_dir))
         )
     if args.json:
         sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
@@ -114,9 +114,9 @@ async def _server_version(dsn: str) -> str:
 
 async def _ensure_installed(config: Config, data_dir: Path, dsn: str) -> None:
     """An embedded server that was never used is set up as `up` would; another's database is not."""
-    conn = await connect(dsn, schema=config.database.schema_)
+    conn = await connect(dsn, schema=config.database.schema)
     try:
-        if await is_installed(conn, config.database.schema_):
+        if await is_installed(conn, config.database.schema):
             return
     finally:
         await conn.close(timeout=5)

@@ -11,7 +11,7 @@ CHANGE = {"Content-Type": "application/json", CHANGE_HEADER: "1"}
 
 
 def guard(**control: list[str]) -> Guard:
-    return Guard.of(Config.model_validate({"control": control}))
+    return Guard.of(Config.of({"control": control}))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_change_has_one_form(change: dict[str, str], status: int | None) -> No
 
 
 def test_the_listen_address_is_a_name_of_ours_but_any_is_none() -> None:
-    config = Config.model_validate({"listen": {"control": "192.0.2.4:9900"}})
+    config = Config.of({"listen": {"control": "192.0.2.4:9900"}})
     assert "192.0.2.4" in Guard.of(config).hosts
-    config = Config.model_validate({"listen": {"control": "0.0.0.0:9900"}})
+    config = Config.of({"listen": {"control": "0.0.0.0:9900"}})
     assert "0.0.0.0" not in Guard.of(config).hosts

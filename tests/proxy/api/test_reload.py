@@ -11,7 +11,7 @@ async def test_allow_lists_and_redaction_follow_a_reload(api: ApiUnderTest) -> N
     control = {"hosts": ["heal.example"], "origins": ["https://desk.example"]}
     reload(
         api.client.app,
-        Config.model_validate({"control": control, "capture": {"redact_names": ["shoe_size"]}}),
+        Config.of({"control": control, "capture": {"redact_names": ["shoe_size"]}}),
     )
     assert (await api.call("founder", "GET", "/jobs", headers=asked))[0] == 200
     job = await api.ok(

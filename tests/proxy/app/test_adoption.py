@@ -38,7 +38,7 @@ create table older.observability_anomalies (
 
 
 def adoption(pool: asyncpg.Pool, **app: Any) -> Adoption:
-    config = Config.model_validate({"app": {"service": "shop"} | app})
+    config = Config.of({"app": {"service": "shop"} | app})
 
     @asynccontextmanager
     async def as_sidecar() -> AsyncIterator[asyncpg.Connection]:

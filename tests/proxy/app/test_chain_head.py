@@ -25,7 +25,7 @@ class Kept:
 
     def __init__(self, pool: asyncpg.Pool, path: Path, **more: Any) -> None:
         self.pool, self.path = pool, path
-        self.config = Config.model_validate({"audit": {"head_file": str(path), **more}})
+        self.config = Config.of({"audit": {"head_file": str(path), **more}})
         self.keeper = self.again()
 
     def again(self) -> HeadKeeper:

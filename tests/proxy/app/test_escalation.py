@@ -57,7 +57,7 @@ class Desk:
         self.database, self.pool = database, pool
         self.clock = ManualClock(SystemClock().time())
         settings = {"push": [url], "repeat_s": 60.0, **more}
-        self.config = Config.model_validate({"alerts": settings})
+        self.config = Config.of({"alerts": settings})
         self.escalation = Escalation(self.sidecar, self.config, Push(), self.clock)
 
     @asynccontextmanager
@@ -152,8 +152,8 @@ async def test_quiet_hours_hold_back_what_is_not_critical(
     told = await desk.escalation.look()
     assert {where for where, _ in told} == {"", url}, "the stream tells both"
     assert taker.titles() == [f"[critical] {subject}: critical job (app)"]
-    settings = desk.config.alerts.model_copy(update={"quiet_hours": ""})
-    desk.escalation.reload(desk.config.model_copy(update={"alerts": settings}))
+    settings = desk.config.alerts.but(quiet_hours="")
+    desk.escalation.reload(desk.config.but(alerts=settings))
     await desk.escalation.look()
     assert taker.titles()[1:] == [f"[high] A-{asked}: a decision expires (app)"]
     assert "\x1b" not in taker.heard[-1]["message"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.app import fitness
 from proxy.app.channel import Channel
 from proxy.app.children import WORKER, Child
 from proxy.app.fitness import unfit
@@ -66,6 +67,15 @@ def test_aiohttp_needs_its_parser_too(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "pip install --force-reinstall aiohttp" in done.stdout
     monkeypatch.setenv("AIOHTTP_NO_EXTENSIONS", "1")
     assert "AIOHTTP_NO_EXTENSIONS is set" in (unfit() or "")
+
+
+def test_what_is_imported_after_the_first_byte_is_missed_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(fitness._LATER, "no_such_package", "the part that is not there")
+    told = unfit() or ""
+    assert "no_such_package, the part that is not there, cannot be used here" in told
+    assert "pip install --force-reinstall no_such_package" in told
 
 
 async def test_a_worker_that_cannot_be_loaded_ends_the_start_but_not_the_traffic(

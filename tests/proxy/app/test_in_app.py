@@ -42,7 +42,7 @@ TWICE = [*SCENARIO, *SCENARIO]
 
 
 def settings(service: str) -> Config:
-    return Config.model_validate({"app": {"service": service}, "metrics": {"flush_s": 0.2}})
+    return Config.of({"app": {"service": service}, "metrics": {"flush_s": 0.2}})
 
 
 def failed(number: int = 0, status: int = 500) -> Exchange:

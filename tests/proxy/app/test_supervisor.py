@@ -14,7 +14,7 @@ from proxy.errors import ConfigError
 
 
 def supervisor(tmp_path: Path, reload: Any = None, **sections: Any) -> Supervisor:
-    config = Config.model_validate({"database": {"url": "postgresql://root:hush@h/db"}, **sections})
+    config = Config.of({"database": {"url": "postgresql://root:hush@h/db"}, **sections})
     return Supervisor(Loaded(config, {}), tmp_path, reload=reload)
 
 

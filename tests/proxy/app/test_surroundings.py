@@ -14,7 +14,7 @@ NOTHING: dict[str, Any] = {
     "visitors": 0,
     "stranger": "",
 }
-WHOLE = Config.model_validate({"repo": {"path": "/srv/app", "start": "run", "test": "make test"}})
+WHOLE = Config.of({"repo": {"path": "/srv/app", "start": "run", "test": "make test"}})
 
 
 def blind(config: Config = WHOLE, sdk_events: int = 1, **facts: Any) -> list[str]:
@@ -32,7 +32,7 @@ def test_each_blind_spot_names_its_remedy() -> None:
     assert blind(Config()) == ["set repo.path", "set repo.start", "set repo.test"]
     (dsn,) = blind(sdk_events=0)
     assert "/__selfheal/1" in dsn
-    off = Config.model_validate({"ingest": {"enabled": False}, "repo": WHOLE.repo.model_dump()})
+    off = Config.of({"ingest": {"enabled": False}, "repo": WHOLE.repo})
     assert blind(off, sdk_events=0) == ["ingest.enabled = true"]
     assert blind(requests=50, visitors=2) == ["trace.mode = start"]
     assert blind(requests=3, visitors=1) == [], "three requests prove nothing"

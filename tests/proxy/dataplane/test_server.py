@@ -5,6 +5,9 @@ import gc
 import os
 import socket
 import tracemalloc
+from typing import cast
+
+from aiohttp import web
 
 from proxy.clock import SystemClock
 from proxy.dataplane.server import DataServer, serve
@@ -114,6 +117,20 @@ async def test_cleanup_of_the_runner_drains() -> None:
     assert server.stats.connections == 0
     assert server.stats.pool_idle == 0
     await upstream.stop()
+
+
+async def test_the_runner_of_aiohttp_can_carry_it() -> None:
+    async with rig() as r:
+        sock = socket.create_server(("127.0.0.1", 0))
+        runner = web.ServerRunner(cast("web.Server", r.server))
+        await runner.setup()
+        await web.SockSite(runner, sock).start()
+        reader, writer = await asyncio.open_connection(*sock.getsockname())
+        writer.write(GET)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        await runner.cleanup()
+        assert await reader.read() == b"ok"
+        writer.close()
 
 
 async def test_an_answer_that_promised_to_go_on_may_be_followed_in_a_drain() -> None:

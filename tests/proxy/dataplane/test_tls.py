@@ -221,7 +221,7 @@ async def test_an_https_upstream_is_checked_and_reused(tmp_path: Path) -> None:
     trusted = Pem(upstream_ca=AUTHORITY.text)
     async with rig(pem=trusted, upstream_tls=serving(PAIR, tmp_path)) as r:
         url = f"https://localhost:{r.upstream.port}"
-        r.server.reload(Config.model_validate({"upstream": {"url": url}}), trusted)
+        r.server.reload(Config.of({"upstream": {"url": url}}), trusted)
         client = await r.connect()
         for raw in (GET, POST, GET):
             await client.send(raw)
@@ -248,7 +248,7 @@ async def test_a_certificate_that_proves_nothing_is_a_502_that_says_so(
 ) -> None:
     async with rig(upstream_tls=serving(pair, tmp_path)) as r:
         url = f"https://127.0.0.1:{r.upstream.port}"
-        r.server.reload(Config.model_validate({"upstream": {"url": url, **settings}}), pem)
+        r.server.reload(Config.of({"upstream": {"url": url, **settings}}), pem)
         got = await r.ask(GET)
         assert got.status == 502
         assert b"certificate" in got.body
@@ -267,17 +267,17 @@ async def test_another_name_may_be_checked_and_a_private_line_may_go_unchecked(
     async with rig(upstream_tls=serving(pair, tmp_path)) as r:
         url = f"https://127.0.0.1:{r.upstream.port}"
         named = {"upstream": {"url": url, "tls_name": "app.internal"}}
-        r.server.reload(Config.model_validate(named), trusted)
+        r.server.reload(Config.of(named), trusted)
         assert (await r.ask(GET)).body == b"ok"
         unchecked = {"upstream": {"url": url, "tls_verify": False}}
-        r.server.reload(Config.model_validate(unchecked), Pem())
+        r.server.reload(Config.of(unchecked), Pem())
         assert (await r.ask(GET)).body == b"ok"
 
 
 async def test_an_upstream_that_speaks_no_tls_is_a_502(tmp_path: Path) -> None:
     async with rig() as r:
         url = f"https://127.0.0.1:{r.upstream.port}"
-        r.server.reload(Config.model_validate({"upstream": {"url": url}}))
+        r.server.reload(Config.of({"upstream": {"url": url}}))
         r.upstream.behaviours = [_speaks_plainly]
         got = await r.ask(GET)
         assert got.status == 502
@@ -306,7 +306,7 @@ async def test_an_answer_until_close_is_whole_only_with_a_goodbye(
     trusted = Pem(upstream_ca=AUTHORITY.text)
     async with rig(behave, upstream_tls=serving(PAIR, tmp_path)) as r:
         url = f"https://127.0.0.1:{r.upstream.port}"
-        r.server.reload(Config.model_validate({"upstream": {"url": url}}), trusted)
+        r.server.reload(Config.of({"upstream": {"url": url}}), trusted)
         got = await r.ask(GET)
         assert (got.body, got.complete) == (b"half", goodbye)
         outcome = Outcome.ANSWERED if goodbye else Outcome.UPSTREAM_BROKEN
@@ -324,7 +324,7 @@ async def test_websocket_over_tls_on_both_sides(tmp_path: Path) -> None:
     both = Pem(PAIR.certificate, PAIR.key, AUTHORITY.text)
     async with rig(behave, pem=both, upstream_tls=serving(PAIR, tmp_path)) as r:
         url = f"https://127.0.0.1:{r.upstream.port}"
-        r.server.reload(Config.model_validate({"upstream": {"url": url}}), both)
+        r.server.reload(Config.of({"upstream": {"url": url}}), both)
         client = await r.connect(AUTHORITY.trusting())
         await client.send(HANDSHAKE)
         await client.reader.readuntil(b"\r\n\r\n")
@@ -336,7 +336,7 @@ async def test_websocket_over_tls_on_both_sides(tmp_path: Path) -> None:
 
 
 def settings(**listen: str) -> Config:
-    return Config.model_validate({"listen": listen})
+    return Config.of({"listen": listen})
 
 
 def test_files_are_read_whole_and_a_key_may_lie_beside_its_certificate(tmp_path: Path) -> None:
@@ -407,9 +407,9 @@ def test_a_key_alone_and_a_bundle_of_nobody(tmp_path: Path) -> None:
     for text in ("", "nonsense", AUTHORITY.text[:200]):
         file.write_text(text)
         with pytest.raises(ConfigError, match=r"upstream\.ca_file .*holds no certificate"):
-            read_pem(Config.model_validate({"upstream": {"ca_file": str(file)}}))
+            read_pem(Config.of({"upstream": {"ca_file": str(file)}}))
     file.write_text(AUTHORITY.text + Authority().text)
-    assert read_pem(Config.model_validate({"upstream": {"ca_file": str(file)}})).upstream_ca
+    assert read_pem(Config.of({"upstream": {"ca_file": str(file)}})).upstream_ca
 
 
 def test_config_check_proves_the_files_too(

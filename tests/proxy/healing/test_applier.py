@@ -31,7 +31,7 @@ class Room:
         self.base = repos.make_repo(self.app)
         self.repo = GitRepo(self.app, tmp_path / "home")
         self.applier = Applier(
-            self.repo, Repo.model_validate({"path": str(self.app), **settings}), clock=ManualClock()
+            self.repo, Repo.of({"path": str(self.app), **settings}), clock=ManualClock()
         )
         self.patch = make_patch(self.base)
 

@@ -60,7 +60,7 @@ class House:
     ) -> None:
         self.db, self.pool, self.app, self.data_dir = db, pool, app, data_dir
         values = {"path": str(app), "start": repos.START, "test": repos.TEST, "timeout_s": 30}
-        self.config = Config.model_validate(
+        self.config = Config.of(
             {
                 "repo": {**values, "verify_s": 0.001, **repo},
                 "founder": {"auto_approve_sandbox": True},
@@ -472,9 +472,7 @@ async def test_a_patch_that_cannot_go_on_does_not_hold_up_the_others(
 async def test_new_settings_hold_from_the_next_round_on(house: House) -> None:
     patch = await house.to_applied(await house.fails())
     await house.traffic()
-    slow = house.config.model_copy(
-        update={"repo": house.config.repo.model_copy(update={"verify_s": 3600.0})}
-    )
+    slow = house.config.but(repo=house.config.repo.but(verify_s=3600.0))
     house.healer.reload(slow)
     await house.healer.round()
     assert (await house.patch(patch)).status is PatchStatus.APPLIED

@@ -68,7 +68,7 @@ class Room:
         self.base = repos.make_repo(self.app)
         self.repo = GitRepo(self.app, tmp_path / "home")
         values = {"path": str(self.app), "start": repos.START, "test": repos.TEST, "timeout_s": 30}
-        self.settings = Repo.model_validate({**values, **settings})
+        self.settings = Repo.of({**values, **settings})
         self.sandbox = Sandbox(
             self.repo, self.settings, judge, redactor=Redactor(()), clock=SystemClock()
         )

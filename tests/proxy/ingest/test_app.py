@@ -45,7 +45,7 @@ class Ingest:
 
     def deps(self, **config: Any) -> IngestDeps:
         return IngestDeps(
-            config=Config.model_validate(config),
+            config=Config.of(config),
             accept=self.accept,
             redact=self.redact,
             clock=ManualClock(),

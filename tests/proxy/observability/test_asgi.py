@@ -201,7 +201,7 @@ TRACEPARENT = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
 async def proxy_before(port: int, recorder: Recorder) -> AsyncIterator[str]:
     """A data plane of its own in front of that port, as its URL."""
     sock = socket.create_server(("127.0.0.1", 0))
-    config = Config.model_validate({"upstream": {"url": f"http://127.0.0.1:{port}"}})
+    config = Config.of({"upstream": {"url": f"http://127.0.0.1:{port}"}})
     runner = await listen(DataServer(config, recorder, clock=SystemClock()), [sock])
     yield f"http://127.0.0.1:{sock.getsockname()[1]}"
     await runner.cleanup()

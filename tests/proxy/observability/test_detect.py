@@ -147,7 +147,7 @@ def recorded(shape: Shape, until: float) -> list[str]:
 
 
 def told(lines: list[str], name: str, value: float, since: float) -> list[dict[str, Any]]:
-    alerts, _, _ = detect(lines, Settings.model_validate({name: value}))
+    alerts, _, _ = detect(lines, Settings.of({name: value}))
     return [alert for alert in alerts if alert["ts"] >= since]
 
 

@@ -30,6 +30,8 @@ def test_most_of_those_that_say_anything(voices: list[Voice], is_common: bool) -
 def test_the_size_is_the_middle_one() -> None:
     votes = count({name: Voice(SURE, size) for name, size in (("a", 1.5), ("b", 9.0), ("c", 2.0))})
     assert (votes.size, votes.moving) == (2.0, ("a", "b", "c"))
+    assert count({name: Voice(SURE, size) for name, size in (("a", 1.5), ("b", 9.0))}).size == 5.25
+    assert count({}).size == 0.0
 
 
 def test_the_busiest_are_asked_and_the_silent_are_not() -> None:
