@@ -11,10 +11,13 @@ SIDE_BY_SIDE ?= 2
 
 .PHONY: wheel test-compiled run test check shows schemathesis bench parity console snapshots format jail clean
 
+# pip compiles what it copies; what lies in a checkout would be compiled by its first start, or by every
+# start where PYTHONDONTWRITEBYTECODE is set.
 $(STAMP): pyproject.toml .ci/constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or say make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	$(BIN)/python -m compileall -q proxy console
 	touch $(STAMP)
 
 # Patched code only ever runs inside bubblewrap. Installed where that is possible, named where it is not.

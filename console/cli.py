@@ -3,29 +3,24 @@ what a command needs is loaded when it runs, and Textual only by ``console``.
 """
 
 import argparse
-import asyncio
 import os
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 Handler = Callable[[Any, argparse.Namespace], Awaitable[int]]
 Subparsers = Any
 """What ``add_subparsers`` returns; argparse keeps the class to itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     name: str
     help: str
     more: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """``module:function`` is loaded when the command runs. ``subject`` names the id it wants, if
     any.
     """
@@ -308,6 +303,8 @@ def _verify(
         return 2
     if args.file is not None:
         return verify_file(args)
+    import tempfile
+
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl") as kept:
         # the whole chain comes here: what is compared with the heads is not the server's word
         args.file, args.into = kept.name, kept
@@ -319,10 +316,15 @@ def run(target: str, args: argparse.Namespace) -> int:
     """Load ``module:function`` and run it with a client; every expected error is one sentence on
     stderr.
     """
+    from console.connection import find_connection
     from proxy.errors import SelfHealError
 
     try:
-        return asyncio.run(_with_client(target, args))
+        # first of all: where no sidecar runs the answer needs nothing of what follows
+        url, token = find_connection(args.url, args.token_file, args.data_dir)
+        import asyncio
+
+        return asyncio.run(_with_client(url, token, target, args))
     except SelfHealError as error:
         notes = "".join(f" [{note}]" for note in getattr(error, "__notes__", ()))
         print(f"selfheal: {error}{notes}", file=sys.stderr)
@@ -336,13 +338,11 @@ def run(target: str, args: argparse.Namespace) -> int:
         return 0
 
 
-async def _with_client(target: str, args: argparse.Namespace) -> int:
+async def _with_client(url: str, token: str, target: str, args: argparse.Namespace) -> int:
     from console.client import Client
-    from console.connection import find_connection
 
     module, _, name = target.partition(":")
     handler: Handler = getattr(import_module(module), name)
-    url, token = find_connection(args.url, args.token_file, args.data_dir)
     async with Client(url, token) as client:
         return await handler(client, args)
 

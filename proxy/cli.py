@@ -5,11 +5,10 @@ The one file that may know both sides. Words go to standard error, facts to stan
 """
 
 import argparse
-import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -30,7 +29,6 @@ Subparsers = Any
 def build_parser() -> argparse.ArgumentParser:
     from console.cli import register as register_console
     from proxy.app import up
-    from proxy.version import VERSION
 
     parser = argparse.ArgumentParser(
         prog="selfheal",
@@ -38,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"selfheal {VERSION}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     sub = commands.add_parser("up", help="the sidecar in front of your app")
@@ -50,6 +48,23 @@ def build_parser() -> argparse.ArgumentParser:
     _add_operations(commands)
     register_console(commands, verify_file=_audit_verify_file)
     return parser
+
+
+class _Version(argparse.Action):
+    """Asks for it only when it is wanted: the look into the installed packages takes its time."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from proxy.version import VERSION
+
+        print(f"selfheal {VERSION}")
+        parser.exit()
+
+
+def _run_async(work: Coroutine[Any, Any, int]) -> int:
+    """Only the commands that wait for something load the event loop."""
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -257,7 +272,7 @@ def _config_check(args: argparse.Namespace) -> int:
 def _migrate(args: argparse.Namespace) -> int:
     from proxy.app.operations import migrate
 
-    return asyncio.run(migrate(args))
+    return _run_async(migrate(args))
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -279,19 +294,19 @@ def _identity(text: str) -> "UUID":
 def _member_add(args: argparse.Namespace) -> int:
     from proxy.app.operations import member_add
 
-    return asyncio.run(member_add(args))
+    return _run_async(member_add(args))
 
 
 def _member_link(args: argparse.Namespace) -> int:
     from proxy.app.operations import member_link
 
-    return asyncio.run(member_link(args))
+    return _run_async(member_link(args))
 
 
 def _member_remove(args: argparse.Namespace) -> int:
     from proxy.app.operations import member_remove
 
-    return asyncio.run(member_remove(args))
+    return _run_async(member_remove(args))
 
 
 def _audit_verify_file(args: argparse.Namespace) -> int:

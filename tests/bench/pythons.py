@@ -42,6 +42,7 @@ def plain() -> Build:
     build = Build("plain", sys.executable)
     if (loaded := _loaded(build)).endswith(".so"):
         raise CannotMeasure(f"a compiled module lies in the source tree: remove {loaded}")
+    _write_bytecode(build, ROOT)
     return build
 
 
@@ -62,6 +63,7 @@ def compiled(wheel: Path | None, directory: Path) -> Build:
     loaded = _loaded(build)
     if not loaded.endswith(".so") or not loaded.startswith(str(home)):
         raise CannotMeasure(f"{wheel.name} is not a compiled build: it loads {loaded}")
+    _write_bytecode(build, site)
     return build
 
 
@@ -69,6 +71,14 @@ def newest_wheel() -> Path | None:
     """Newest in dist/ that is made for one platform."""
     wheels = [path for path in DIST.glob("*.whl") if not path.name.endswith("-none-any.whl")]
     return max(wheels, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _write_bytecode(build: Build, site: Path) -> None:
+    """As pip does where it installs, and `make` for the checkout: a start reads it, and compiles
+    nothing.
+    """
+    folders = [str(site / name) for name in ("proxy", "console")]
+    _run(build.python, "-m", "compileall", "-q", *folders)
 
 
 def _loaded(build: Build) -> str:

@@ -17,7 +17,7 @@ REGISTER = (
     ("code", "never"),
     [
         ("import proxy.contract.jobs, proxy.contract.events", "textual rich aiohttp"),
-        (REGISTER, "textual rich aiohttp pydantic asyncpg"),
+        (REGISTER, "textual rich aiohttp pydantic asyncpg asyncio dataclasses tempfile"),
         ("import console.reading, console.doing, console.state, console.keys", "textual rich"),
     ],
 )

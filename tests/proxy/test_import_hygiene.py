@@ -43,6 +43,16 @@ def test_nothing_heavy_is_loaded(code: str) -> None:
     assert not loaded_by(code) & set(HEAVY)
 
 
+@pytest.mark.parametrize("words", [["--version"], ["jobs", "--data-dir", "/no/such"]])
+def test_a_command_that_waits_for_nothing_loads_no_event_loop(words: list[str]) -> None:
+    code = f"""
+import contextlib, io, proxy.cli
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    proxy.cli.main({words})
+"""
+    assert not loaded_by(code) & {*HEAVY, "asyncio"}
+
+
 def test_the_first_worker_is_launched_before_the_supervisor_imports_anything() -> None:
     code = """
 import json, sys
