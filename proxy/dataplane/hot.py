@@ -14,7 +14,14 @@ import httptools
 
 from proxy.dataplane.faults import Fault
 from proxy.dataplane.general import PIPELINE_BYTES_MAX, General
-from proxy.dataplane.plain import Notes, answer_length, request_length, status_of, without
+from proxy.dataplane.plain import (
+    SHORT,
+    Notes,
+    answer_length,
+    request_length,
+    status_of,
+    without,
+)
 from proxy.dataplane.plane import Plane
 from proxy.dataplane.sending import IDEMPOTENT, RETRY_BYTES_MAX
 from proxy.dataplane.upstream import Link, Upstream
@@ -29,8 +36,7 @@ _METHODS: Final[dict[bytes, str]] = {
     b"OPTIONS": "OPTIONS",
 }
 _END: Final = b"\r\n\r\n"
-_SHORT: Final = 4096
-"""Of so short a message the head is cut off more quickly than its end is found."""
+_SLASH: Final = 47
 
 IDLE: Final = 0
 SENDING: Final = 1
@@ -127,55 +133,61 @@ class Hot:
         self.state = IDLE
         self.heir = None
         self.is_writable = self.is_reading = True
+        self.notes = Notes()
         self.open = []
         self.feed = httptools.HttpRequestParser(ear(self.open)).feed_data
+
+    # An attribute that is a function is taken to a name before it is called: found as a method
+    # it would be looked for in the class first, in vain.
 
     def data_received(self, data: bytes) -> None:
         if self.state != IDLE:
             self._more(data)
             return
         plane = self.plane
-        now: float = plane.monotonic()
+        monotonic, feed = plane.monotonic, self.feed
+        now: float = monotonic()
         size = len(data)
-        head = data.partition(_END)[0] if size < _SHORT else data[: data.find(_END)]
+        head = data.partition(_END)[0] if size < SHORT else data[: data.find(_END)]
         end = len(head) + 4
         lines = head.split(b"\r\n")
         try:
             verb, target, version = lines.pop(0).split(b" ")
-        except ValueError:
+            method = _METHODS[verb]
+            first = target[0]
+        except (ValueError, LookupError):
             self._give_up(data)
             return
-        method = _METHODS.get(verb)
         if (
-            method is None
+            first != _SLASH
             or version != b"HTTP/1.1"
-            or target[:1] != b"/"
             or end > size
-            or end > plane.plain_bytes
-            or len(lines) > plane.header_count
+            or (end > plane.short_request and plane.is_long_request(end, len(lines)))
             or not self.is_writable
         ):
             self._give_up(data)
             return
         self.open.append(True)
         try:
-            self.feed(data)
+            feed(data)
         except Exception:
             self._give_up(data)
             return
         notes = self.notes
-        if notes.hop_lines:
-            notes.hop_lines = []
-        if notes.traces:
-            notes.traces = []
         length = request_length(lines, plane.request_lines, notes)
         left = end + length - size
-        if (
-            length < 0
-            or left < 0
-            or (not left) is not (not self.open)
-            or (target.startswith(plane.local_prefix) and plane.is_local(target))
-        ):
+        if left:
+            # a body that is not all here yet; below 0 a head that is not plain, or too much
+            if length < 0 or left < 0 or not self.open:
+                self._give_up(data)
+                return
+            self.state = SENDING
+        elif self.open:
+            self._give_up(data)
+            return
+        else:
+            self.state = WAITING
+        if target < plane.local_end and plane.is_local(target):
             self._give_up(data)
             return
         plane.hot_total += 1
@@ -185,17 +197,19 @@ class Hot:
         self.length = length
         self.left = left
         self.started = self.up_at = self.heard_at = now
-        self.state = SENDING if left else WAITING
         upstream = self.upstream = plane.upstream
         link = upstream.take()
-        out = without(data, notes.hop_lines) if notes.hop_lines else data
+        if notes.hop_lines:
+            data = without(data, notes.hop_lines)
+            notes.hop_lines = []
         if link is None:
-            self.unsent = out
+            self.unsent = data
             upstream.connect(self)
             return
         link.owner = self
         self.link = link
-        link.write(out)
+        write = link.write
+        write(data)
 
     def _more(self, data: bytes) -> None:
         """Bytes while an exchange is under way: of its body, or of what the client says too
@@ -310,49 +324,55 @@ class Hot:
             return
         plane = self.plane
         size = len(data)
-        head = data.partition(_END)[0] if size < _SHORT else data[: data.find(_END)]
+        head = data.partition(_END)[0] if size < SHORT else data[: data.find(_END)]
         end = len(head) + 4
         lines = head.split(b"\r\n")
         status = plane.known_statuses.get(lines[0]) or status_of(lines[0], plane.known_statuses)
         if (
             status == 0
             or end > size
-            or end > plane.header_bytes
-            or len(lines) > plane.header_count + 1
+            or (end > plane.short_answer and plane.is_long_answer(end, len(lines)))
             or plane.draining
         ):
             self._escalate().upstream_data(data)
             return
-        if link.feed is None:
+        feed = link.feed
+        if feed is None:
             link.open = []
-            link.feed = httptools.HttpResponseParser(ear(link.open)).feed_data
+            feed = link.feed = httptools.HttpResponseParser(ear(link.open)).feed_data
         link.open.append(True)
         try:
-            link.feed(data)
+            feed(data)
         except Exception:
             self._escalate().upstream_data(data)
             return
         notes = self.notes
-        if notes.hop_lines:
-            notes.hop_lines = []
         length = answer_length(lines, plane.answer_lines, notes)
         left = end + length - size
-        if length < 0 or left < 0 or (not left) is not (not link.open):
+        if left:
+            if length < 0 or left < 0 or not link.open:
+                self._escalate().upstream_data(data)
+                return
+            self.answer_head = data[:end]
+        elif link.open:
             self._escalate().upstream_data(data)
             return
         self.status = status
         self.answer_length = length
+        write, monotonic = self.write, plane.monotonic
         if plane.releases is not None:
-            plane.releases.see(lines, plane.monotonic())
-        self.write(without(data, notes.hop_lines) if notes.hop_lines else data)
-        now: float = plane.monotonic()
-        if left == 0:
+            plane.releases.see(lines, monotonic())
+        if notes.hop_lines:
+            data = without(data, notes.hop_lines)
+            notes.hop_lines = []
+        write(data)
+        now: float = monotonic()
+        if left:
+            self.up_at = now
+            self.answer_left = left
+            self.state = RELAYING
+        else:
             self._finish(link, now)
-            return
-        self.up_at = now
-        self.answer_head = data[:end]
-        self.answer_left = left
-        self.state = RELAYING
 
     def _relay(self, link: Link, data: bytes) -> None:
         """More of the answer's body; in any other state bytes that nobody asked for."""
@@ -375,7 +395,7 @@ class Hot:
             self._finish(link, self.up_at)
 
     def _finish(self, link: Link, now: float) -> None:
-        plane, notes = self.plane, self.notes
+        plane = self.plane
         self.link = None
         upstream = link.upstream
         length = self.length
@@ -390,19 +410,24 @@ class Hot:
         self.state = IDLE
         self.heard_at = now
         self.data = b""
-        plane.answered(
+        started = self.started
+        traces = self.notes.traces
+        fresh = plane.fresh
+        fresh.append(
             (
-                self.started + plane.wall_offset,
-                (now - self.started) * 1000.0,
+                started + plane.wall_offset,
+                (now - started) * 1000.0,
                 self.method,
                 self.target,
                 self.status,
                 length,
                 self.answer_length,
-                notes.trace() if notes.traces else None,
+                self.notes.take_trace() if traces else None,
                 self.client,
             )
         )
+        if len(fresh) >= plane.handful:
+            plane.settle()
         if plane.idle_must_go:
             self.drain()
 

@@ -20,6 +20,8 @@ LINE_BYTES_MAX: Final = 64
 """Lines remembered with what they mean, and how long one may be: hosts, content types and
 connection lines come again and again, cookies and traces do not. A flood only makes us begin anew.
 """
+SHORT: Final = 4096
+"""Of so short a message a part is cut off more quickly than its place is found."""
 STATUSES_MAX: Final = 256
 """Status lines remembered as valid; of a flood the others are checked each time."""
 
@@ -105,9 +107,10 @@ class Notes:
         self.traces: list[bytes] = []
         """Values of ``traceparent``, and behind them of ``sentry-trace``."""
 
-    def trace(self) -> str | None:
-        """The id of the first value that is one."""
-        for value in self.traces:
+    def take_trace(self) -> str | None:
+        """The id of the first value that is one; the values are gone then."""
+        traces, self.traces = self.traces, []
+        for value in traces:
             found = trace_of(value)
             if found is not None:
                 return found
@@ -126,13 +129,13 @@ def request_length(lines: list[bytes], known: dict[bytes, int], notes: Notes) ->
         meaning = known.get(line)
         if meaning is None:
             meaning = _learn(line, _REQUEST_KINDS, known)
-        if meaning == _HARMLESS:
-            continue
-        if meaning >= 0:
+        if meaning == _HOST:
+            hosts += 1
+        elif meaning >= 0:
             lengths += 1
             length = meaning
-        elif meaning == _HOST:
-            hosts += 1
+        elif meaning == _HARMLESS:
+            continue
         elif meaning == _OF_THIS_HOP:
             notes.hop_lines.append(line)
         elif meaning == _TRACEPARENT:
@@ -157,14 +160,12 @@ def answer_length(lines: list[bytes], known: dict[bytes, int], notes: Notes) -> 
         meaning = known.get(line)
         if meaning is None:
             meaning = _learn(line, _ANSWER_KINDS, known)
-        if meaning == _HARMLESS:
-            continue
         if meaning >= 0:
             lengths += 1
             length = meaning
         elif meaning == _OF_THIS_HOP:
             notes.hop_lines.append(line)
-        else:
+        elif meaning != _HARMLESS:
             return ODD
     return length if lengths == 1 else ODD
 
@@ -173,7 +174,12 @@ def without(data: bytes, hop_lines: list[bytes]) -> bytes:
     """The bytes to send on: as they came, without these lines of their head."""
     for line in hop_lines:
         # each stands in the head, so the first that reads so is no part of the body
-        data = data.replace(b"\r\n" + line + b"\r\n", b"\r\n", 1)
+        gone = b"\r\n" + line + b"\r\n"
+        if len(data) < SHORT:
+            # searched once and copied twice; "replace" searches twice
+            data = b"\r\n".join(data.split(gone, 1))
+        else:
+            data = data.replace(gone, b"\r\n", 1)
     return data
 
 

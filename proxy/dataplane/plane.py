@@ -7,15 +7,18 @@ both anew with each request.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from proxy.clock import Clock
 from proxy.config import Config
 from proxy.dataplane.releases import Releases
 from proxy.dataplane.stall import STALL_LEAST_S
 from proxy.dataplane.upstream import State, Upstream
-from proxy.domain.exchange import Exchange, Outcome, Plain
+from proxy.domain.exchange import Exchange, Outcome, Plain, exchange_of
 from proxy.domain.peers import Trust
+
+_LINE_BYTES_MIN = 3
+"""One byte and its CRLF; a valid field line has more."""
 
 
 class Recorder(Protocol):
@@ -24,10 +27,15 @@ class Recorder(Protocol):
     def record(self, exchange: Exchange) -> None: ...
 
 
-class Answered(Protocol):
-    """Takes a plain answered exchange as a tuple: no ``Exchange`` is built for it."""
+class Gathering(Protocol):
+    """What a recorder may offer beside: plain answered exchanges are laid down in ``fresh`` as
+    tuples, and ``settle`` is called when ``handful`` of them lie there. It takes them all.
+    """
 
-    def __call__(self, plain: Plain, /) -> None: ...
+    fresh: list[Plain]
+    handful: int
+
+    def settle(self) -> None: ...
 
 
 class Connection(Protocol):
@@ -70,6 +78,21 @@ class DataStats:
     refused_connections_total: int
 
 
+class _OneByOne:
+    """For a recorder that knows nothing but exchanges."""
+
+    handful = 1
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.fresh: list[Plain] = []
+        self._record = recorder.record
+
+    def settle(self) -> None:
+        for plain in self.fresh:
+            self._record(exchange_of((*plain, "", 0)))
+        self.fresh.clear()
+
+
 class Plane:
     def __init__(
         self,
@@ -81,8 +104,11 @@ class Plane:
     ) -> None:
         self.recorder = recorder
         self.record = recorder.record
-        # a recorder need not offer it
-        self.answered: Answered = getattr(recorder, "answered", self._as_exchange)
+        offers = hasattr(recorder, "fresh")
+        gathering = cast("Gathering", recorder) if offers else _OneByOne(recorder)
+        self.fresh = gathering.fresh
+        self.handful = gathering.handful
+        self.settle = gathering.settle
         self.releases: Releases | None = None
         self.clock = clock
         self.monotonic = clock.monotonic
@@ -129,6 +155,10 @@ class Plane:
         is_plain = self.forwarded == "off" and not self.trace_start
         self.plain_bytes = self.header_bytes if is_plain else 0
         """How long a head may be that the hot plane takes."""
+        few = self.header_count * _LINE_BYTES_MIN
+        self.short_request = min(self.plain_bytes, few)
+        self.short_answer = min(self.header_bytes, few)
+        """So short a head breaks neither limit."""
         self.shortest_s = min(config.upstream.response_timeout_s, self.limits.body_idle_timeout_s)
         self._watch_releases(config.detector.deploy_header)
         self.unasked_s = max(0.0, self.limits.keepalive_timeout_s - self.limits.header_timeout_s)
@@ -138,6 +168,8 @@ class Plane:
         self.stall_s = max(self.limits.keepalive_timeout_s, STALL_LEAST_S)
         prefix = config.ingest.prefix.encode()
         self.local_prefix = prefix if config.ingest.enabled and self.local is not None else b""
+        self.local_end = self.local_prefix + b"\xff" if self.local_prefix else b""
+        """Local targets lie between the two, as bytes are ordered; without a prefix none does."""
 
     def _watch_releases(self, header: str) -> None:
         if self.releases is not None and self.releases.header == header:
@@ -145,12 +177,13 @@ class Plane:
         tell: Callable[[str], None] | None = getattr(self.recorder, "released", None)
         self.releases = Releases(header, tell) if header and tell is not None else None
 
-    def _as_exchange(self, plain: Plain, /) -> None:
-        started_at, ms, method, target, status, sent, got, trace_id, client = plain
-        answered = Outcome.ANSWERED
-        self.record(
-            Exchange(started_at, ms, method, target, status, answered, sent, got, trace_id, client)
-        )
+    def is_long_request(self, size: int, lines: int) -> bool:
+        """A head of so many bytes and field lines is over a limit of the hot plane."""
+        return size > self.plain_bytes or lines > self.header_count
+
+    def is_long_answer(self, size: int, lines: int) -> bool:
+        """The same of an answer; ``lines`` with its status line."""
+        return size > self.header_bytes or lines > self.header_count + 1
 
     def is_local(self, path: bytes) -> bool:
         """True for the ingest prefix itself and what lies below it, and for nothing else."""

@@ -9,7 +9,7 @@ import asyncio
 import select
 import ssl
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
 from proxy.clock import Clock
@@ -23,6 +23,8 @@ from proxy.tasks import spawn
 
 UNREAD_BYTES_MAX = 262144
 """Of an answer taken from a connection that broke; a refusal is short."""
+
+NEVER: Final = -1.0
 
 State = Literal["unknown", "ok", "refusing"]
 
@@ -52,7 +54,6 @@ class Link:
         "is_reading",
         "open",
         "owner",
-        "reused",
         "transport",
         "unread",
         "upstream",
@@ -66,18 +67,22 @@ class Link:
     def __init__(self, upstream: "Upstream") -> None:
         self.upstream = upstream
         self.owner: Owner | None = None
-        self.reused = False
         self.closed = False
         self.is_reading = True
         self.feed: Any = None
         """Of the hot plane: llhttp over all answers of this link, one after another."""
         self.open: list[bool] = []
         """Empty once that llhttp has seen the end of the answer."""
-        self.idle_since = 0.0
+        self.idle_since = NEVER
         self.unread: Callable[[int], object] = self._listen
         """Ask the kernel, called with 0, whether an end or stray bytes wait unread: what an idle
         connection must not have. True or a list of what there is.
         """
+
+    @property
+    def reused(self) -> bool:
+        """An exchange went over it before."""
+        return self.idle_since != NEVER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -167,7 +172,7 @@ class Upstream:
         self._pool_size = settings.pool_size
         self.buffer_bytes = buffer_bytes
         self._clock = clock
-        self._idle: dict[Link, None] = {}
+        self._idle: list[Link] = []
         self.state: State = "unknown"
         self.error: str | None = None
         self.open_links = 0
@@ -196,9 +201,10 @@ class Upstream:
         """
         idle = self._idle
         while idle:
-            link, _ = idle.popitem()
-            if not link.unread(0) and not link.is_closing():
-                link.reused = True
+            link = idle.pop()
+            # called as they stand: found as methods they would be looked for in the class first
+            unread, is_closing = link.unread, link.is_closing
+            if not unread(0) and not is_closing():
                 return link
             link.abort()
         return None
@@ -245,17 +251,19 @@ class Upstream:
         link.owner = None
         if link.closed:
             return
-        if len(self._idle) >= self._pool_size:
+        idle = self._idle
+        if len(idle) >= self._pool_size:
             link.abort()
             return
         link.idle_since = self._clock.monotonic() if now is None else now
         if not link.is_reading:
             link.read_on(True)
-        self._idle[link] = None
+        idle.append(link)
 
     def forget(self, link: Link) -> None:
         self.open_links -= 1
-        self._idle.pop(link, None)
+        if link in self._idle:
+            self._idle.remove(link)
 
     def answered(self) -> None:
         """An answer came: whatever was wrong is over."""
@@ -271,7 +279,7 @@ class Upstream:
         """Close links idle for longer than the setting; the oldest stand first."""
         before = now - self._settings.keepalive_s
         while self._idle:
-            link = next(iter(self._idle))
+            link = self._idle[0]
             if link.idle_since > before:
                 break
             link.abort()
@@ -280,4 +288,4 @@ class Upstream:
         """Close what is idle and keep nothing from now on; links in use end with their exchange."""
         self._pool_size = 0
         while self._idle:
-            self._idle.popitem()[0].abort()
+            self._idle.pop().abort()

@@ -5,9 +5,7 @@ order, so the flusher's promise "what was accepted is stored" stays true. Knows 
 drains it or where to.
 """
 
-from collections import deque
 from collections.abc import Callable
-from itertools import islice
 
 from proxy.domain.exchange import Answer, Exchange
 
@@ -31,7 +29,8 @@ class MetricsBuffer:
         self.dropped = 0
         self.recorded = 0
         self._flush_level = max(1, int(capacity * FLUSH_AT))
-        self._rows: deque[Exchange | Answer] = deque()
+        self._rows: list[Exchange | Answer] = []
+        """Taken from the front by thousands at a time: a deque would give them one by one."""
 
     def __len__(self) -> int:
         if self.settle is not None:
@@ -76,13 +75,15 @@ class MetricsBuffer:
     def drain(self, n: int) -> list[Exchange | Answer]:
         """Take the oldest ``n`` (or all there are) out of the buffer."""
         count, rows = min(n, len(self)), self._rows
-        return [rows.popleft() for _ in range(count)]
+        drained = rows[:count]
+        del rows[:count]
+        return drained
 
     def peek(self, n: int) -> list[Exchange | Answer]:
         """The oldest ``n`` without taking them: for a writer that removes only what it has
         stored.
         """
-        return list(islice(self._rows, min(n, len(self))))
+        return self._rows[: min(n, len(self))]
 
     def restore(self, exchanges: list[Exchange | Answer]) -> int:
         """Put back what could not be stored, at the old end; returns how many found no room
@@ -90,6 +91,6 @@ class MetricsBuffer:
         """
         room = self.capacity - len(self)
         lost = max(0, len(exchanges) - room)
-        self._rows.extendleft(reversed(exchanges[lost:]))
+        self._rows[:0] = exchanges[lost:]
         self.dropped += lost
         return lost

@@ -22,6 +22,7 @@ WINDOWS_MIN = 3
 USUAL_MAX, JUMP_MIN, OVER_BELOW = 0.2, 0.9, 0.5
 """Share of empty answers that is usual at most, that is a jump, and that ends it."""
 MEMORY = 0.8
+_NEWS = 1 - MEMORY
 ROUTES_MAX = 500
 
 
@@ -54,25 +55,26 @@ class EmptyLists:
     def see(self, rows: Sequence[Exchange | Answer]) -> None:
         routes = self._routes
         row: Any  # compiled, an ``Answer`` would be taken apart to the last value
+        last: Any = None
+        route: _Route | None = None
         for row in rows:
             if isinstance(row, tuple):
-                method, status, size, name = row[2], row[4], row[6], row[9]
-            elif row.outcome is Outcome.ANSWERED:
-                method, status, size, name = row.method, row.status, row.response_bytes, row.route
+                if row[4] != 200 or row[2] != "GET":
+                    continue
+                size, name = row[6], row[9]
+            elif row.outcome is Outcome.ANSWERED and row.status == 200 and row.method == "GET":
+                size, name = row.response_bytes, row.route
             else:
                 continue
-            if method != "GET" or status != 200:
-                continue
-            route = routes.get(name)
-            if route is None:
-                route = self._open(name)
+            if route is None or name is not last:
+                last = name
+                route = routes.get(name) or self._open(name)
             if size > EMPTY_BYTES_MAX:
-                known = route.usual_bytes or size
-                route.usual_bytes = MEMORY * known + (1 - MEMORY) * size
+                route.usual_bytes = MEMORY * (route.usual_bytes or size) + _NEWS * size
             elif size * LARGER <= route.usual_bytes:
                 route.empty += 1
-            route.seen += 1
-            if route.seen == WINDOW:
+            route.seen = seen = route.seen + 1
+            if seen == WINDOW:
                 self._judge(route, row)
 
     def _open(self, name: str) -> _Route:

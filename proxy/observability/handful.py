@@ -3,21 +3,24 @@
 Whoever counts a handful adds a number for each bucket it holds, not for each answer in it. Pure.
 """
 
-from collections import Counter
+from proxy.observability.sketch import counts_of
 
 
 class Handful:
-    """``buckets`` of the durations beside the ``ends`` in seconds, in the order of the answers; at
-    least one.
+    """``durations`` in ms beside the ``ends`` in seconds, in the order of the answers; at least
+    one.
     """
 
-    __slots__ = ("buckets", "counts", "earliest", "ends", "latest", "slowest")
+    __slots__ = ("counts", "durations", "earliest", "ends", "latest", "slowest")
 
-    def __init__(self, buckets: list[int], ends: list[float]) -> None:
-        self.buckets = buckets
+    def __init__(self, durations: list[float], ends: list[float]) -> None:
+        self.durations = durations
         self.ends = ends
-        self.counts: dict[int, int] = Counter(buckets)
-        self.earliest: float = min(ends)
-        self.latest: float = max(ends)
-        self.slowest: int = max(self.counts)
-        """The highest bucket."""
+        # what is in order already, or nearly, is sorted more quickly than its ends are found
+        in_turn = sorted(ends)
+        self.earliest: float = in_turn[0]
+        self.latest: float = in_turn[-1]
+        rising = sorted(durations)
+        self.counts: dict[int, int] = counts_of(rising)
+        """Bucket → answers."""
+        self.slowest: float = rising[-1]

@@ -5,11 +5,11 @@ since the last one and it holds a failure or more than a few slow answers; when 
 grow for half a minute.
 """
 
-from collections import Counter
+from math import inf
 
 from proxy.observability.evidence import SLICE_S
 from proxy.observability.handful import Handful
-from proxy.observability.sketch import BUCKETS
+from proxy.observability.sketch import BUCKETS, ENDS, counts_of
 
 LATE_S = 30.0
 """A calm slice is weighed at last after so long."""
@@ -101,7 +101,7 @@ class Intake:
         """``take`` of 2xx answers, from the one numbered ``first`` on: how many have been taken in
         all when the slice is due, 0 when all are and it is not.
         """
-        buckets, ends = handful.buckets, handful.ends
+        durations, ends = handful.durations, handful.ends
         if first == len(ends):
             return 0
         if not self._requests:
@@ -110,34 +110,34 @@ class Intake:
         taken, is_due = len(ends), False
         if (
             self._hot_score
-            or handful.slowest > self._hot_from
+            or handful.slowest >= _beyond(self._hot_from)
             or handful.latest >= self.due
             or handful.earliest < self.weighed - TURNED_BACK_S
         ):
-            taken, is_due = self._watch(buckets, ends, first)
+            taken, is_due = self._watch(durations, ends, first)
         counts = handful.counts
         if taken - first < len(ends):
-            counts = Counter(buckets[first:taken])
-        durations = self._durations
+            counts = counts_of(sorted(durations[first:taken]))
+        held = self._durations
         for bucket, count in counts.items():
-            durations[bucket] = durations.get(bucket, 0) + count
+            held[bucket] = held.get(bucket, 0) + count
         self._requests += taken - first
         self._last_request = ends[taken - 1]
         return taken if is_due else 0
 
-    def _watch(self, buckets: list[int], ends: list[float], first: int) -> tuple[int, bool]:
+    def _watch(self, durations: list[float], ends: list[float], first: int) -> tuple[int, bool]:
         """The slow ones among them: how many were looked at when the slice is due, or all; and
         whether it is.
         """
         requests, score, before = self._requests, self._hot_score, self._last_request
-        hot_from, due, late = self._hot_from, self.due, self.late
+        hot_from, due, late = _beyond(self._hot_from), self.due, self.late
         turned_back = self.weighed - TURNED_BACK_S
         taken, count, is_due = first, len(ends), False
         while taken < count and not is_due:
-            bucket, now = buckets[taken], ends[taken]
+            ms, now = durations[taken], ends[taken]
             taken += 1
             requests += 1
-            if bucket > hot_from:
+            if ms >= hot_from:
                 if not score:
                     self._hot_at, self._cool_at = now, before
                 score += 1
@@ -169,3 +169,10 @@ class Intake:
     def discard(self) -> None:
         self._durations, self._requests, self._errors, self._error_runs = {}, 0, 0, 0
         self._hot_score = 0
+
+
+def _beyond(bucket: int) -> float:
+    """The least duration in ms of the buckets beyond it; all are when it is below the first."""
+    if bucket < 0:
+        return 0.0
+    return ENDS[bucket] if bucket < BUCKETS else inf

@@ -10,7 +10,7 @@ many. A fault of our own is counted and goes no further: traffic first.
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +22,9 @@ from proxy.observability.handful import Handful
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.redirects import REDIRECTS, RedirectTracker
 from proxy.observability.rollup import SERIES_MINUTES, Minutes
-from proxy.observability.routes import RouteTable
+from proxy.observability.routes import MARK, Known, RouteTable, path_of
 from proxy.observability.series import Series
-from proxy.observability.sketch import bucket_of, buckets_of
+from proxy.observability.sketch import bucket_of
 
 _log = logging.getLogger("selfheal.recorder")
 
@@ -33,8 +33,10 @@ FAULTS_LOGGED = 20
 next fault.
 """
 
-HANDFUL = 64
+HANDFUL = 128
 """Plain answers that may wait to be counted, or a second's worth of them: the tick counts, too."""
+
+_NONE: dict[bytes, Known] = {}
 
 FailureListener = Callable[[Exchange, UUID], None]
 RedirectListener = Callable[[Exchange, UUID, tuple[str, ...]], None]
@@ -75,7 +77,11 @@ class Recorder:
         self.on_release = on_release
         self.faults = 0
         self.sequence = 0
-        self._fresh: list[Plain] = []
+        self.fresh: list[Plain] = []
+        """Plain answered exchanges, laid down by the data plane; their statuses are 200-299, so
+        nobody is told. ``settle`` takes them, and must be called when ``handful`` of them lie here.
+        """
+        self.handful = HANDFUL
         self.buffer.settle = self.settle
         self._id_base = (secrets.randbits(64) if id_base is None else id_base) << 64
         self._minutes = Minutes(SERIES_MINUTES)
@@ -102,19 +108,20 @@ class Recorder:
             self._fault("record")
 
     def answered(self, plain: Plain, /) -> None:
-        """Lay down one answered exchange; its status is 200-299, so nobody is told."""
-        fresh = self._fresh
+        """Lay down one; who is called so often that a call counts does the same itself."""
+        fresh = self.fresh
         fresh.append(plain)
         if len(fresh) >= HANDFUL:
             self.settle()
 
     def settle(self) -> None:
         """Count what was laid down, in its order. Never raises."""
-        fresh: list[Any] = self._fresh
-        if not fresh:
+        if not self.fresh:
             return
-        # from now on it is counted, whatever those who are told of something do meanwhile
-        self._fresh = []
+        # from now on it is counted, whatever those who are told of something do meanwhile; the
+        # list itself is the data plane's, too
+        fresh: list[Any] = self.fresh.copy()
+        self.fresh.clear()
         while fresh:
             taken = 1
             try:
@@ -131,12 +138,19 @@ class Recorder:
         """The first of them, as rows, and who watches each: up to a name that must be learned,
         for that may be the end of others, with all they count.
         """
-        find, sequence = self.routes.known, self.sequence
+        paths, sequence = self.routes.paths, self.sequence
         rows: list[Any] = []
         series: list[Series] = []
+        method, known_paths = "", _NONE
         # Any: an answer is not taken apart and built anew for the few of its values that are read
         for plain in fresh:
-            known = find(plain[2], plain[3])
+            if plain[2] is not method:
+                method = plain[2]
+                known_paths = paths.get(method, _NONE)
+            path = plain[3]
+            if MARK in path:
+                path = path_of(path)
+            known = known_paths.get(path)
             if known is None or known.series is None:
                 break
             known.hits += 1
@@ -159,14 +173,15 @@ class Recorder:
         return [(*plain, route, self.sequence)], [series]
 
     def _count(self, rows: list[Any], series: list[Series]) -> None:
-        durations: list[float] = [row[1] for row in rows]
-        ends: list[float] = [row[0] + row[1] / 1000.0 for row in rows]
-        handful = Handful(buckets_of(durations), ends)
         self._plain += len(rows)
-        self._now = max(self._now, handful.latest)
-        self._minutes.add_plain(handful)
-        for watched, share in _shares(series, handful):
-            for anomaly in self.detector.count_plain(watched, share):
+        for watched, share in _shares(rows, series):
+            durations: list[float] = [row[1] for row in share]
+            ends: list[float] = [row[0] + row[1] / 1000.0 for row in share]
+            handful = Handful(durations, ends)
+            if handful.latest > self._now:
+                self._now = handful.latest
+            self._minutes.add_plain(handful)
+            for anomaly in self.detector.count_plain(watched, handful):
                 self._tell_anomaly(anomaly)
         # at the end: whoever hears that the buffer fills up must not cost us a count
         self.buffer.extend(rows)
@@ -303,18 +318,19 @@ class Recorder:
         return {o.name.lower(): n for o, n in counts.items()}
 
 
-def _shares(series: list[Series], handful: Handful) -> list[tuple[Series, Handful]]:
-    """Who watches how much of it, in the order in which they come."""
-    if series.count(series[0]) == len(series):
-        return [(series[0], handful)]
-    columns: dict[Series, tuple[list[int], list[float]]] = {}
-    for watched, bucket, end in zip(series, handful.buckets, handful.ends, strict=True):
-        column = columns.get(watched)
-        if column is None:
-            column = columns[watched] = ([], [])
-        column[0].append(bucket)
-        column[1].append(end)
-    return [(watched, Handful(buckets, ends)) for watched, (buckets, ends) in columns.items()]
+def _shares(rows: list[Any], series: list[Series]) -> Iterable[tuple[Series, list[Any]]]:
+    """Who watches which of the rows, in the order in which they come."""
+    first = series[0]
+    if series[-1] is first and series.count(first) == len(series):
+        return [(first, rows)]
+    shares: dict[Series, list[Any]] = {}
+    for watched, row in zip(series, rows, strict=True):
+        share = shares.get(watched)
+        if share is None:
+            shares[watched] = [row]
+        else:
+            share.append(row)
+    return shares.items()
 
 
 def _location(exchange: Exchange) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.observability.handful import Handful
-from proxy.observability.sketch import quantiles
+from proxy.observability.sketch import bucket_of, quantiles
 from proxy.observability.tally import Tally
 
 WINDOW_MINUTES = 5
@@ -194,8 +194,8 @@ class Minutes:
             minute.requests += len(handful.ends)
             minute.durations.add(handful.counts)
             return
-        for bucket, now in zip(handful.buckets, handful.ends, strict=True):
-            self.add(bucket, 200, False, now)
+        for ms, now in zip(handful.durations, handful.ends, strict=True):
+            self.add(bucket_of(ms), 200, False, now)
 
     def _turn(self, number: int) -> _Minute:
         place = number % self.length

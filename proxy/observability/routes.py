@@ -9,8 +9,8 @@ grow memory nor push real routes out. Knows nothing of what is measured per rout
 """
 
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Set
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ SHAPED_MIN = 3
 WATCHED_PLACES_MAX = 2000
 SEGMENTS_MAX = 12
 PATH_MAX = 2048
-_MARK = ord("?")
+MARK = ord("?")
 KEPT_HITS = 8
 """Visits of remembered paths after which a word stays a word though its place became a slug."""
 NO_PROOF = frozenset({404, 405, 410, 414, 431, 499})
@@ -115,7 +115,10 @@ class RouteTable:
         self.templates_max = templates_max
         self.cache_max = cache_max
         self._templates: set[tuple[str, str]] = set()
-        self._known: OrderedDict[tuple[str, bytes], Known] = OrderedDict()
+        self.paths: dict[str, dict[bytes, Known]] = {}
+        """Method → path without query → what is known of it."""
+        self._order: deque[tuple[str, bytes]] = deque()
+        """The same paths, the one to be forgotten first in front."""
         self._children: dict[str, dict[str, int]] = {}
         self._slugs: dict[str, frozenset[str]] = {}
         self._shaped: dict[str, int] = {}
@@ -128,20 +131,16 @@ class RouteTable:
 
     def known(self, method: str, target: bytes) -> Known | None:
         """The path of a request target if it was seen before."""
-        # the byte's number: asked for a bytes object, "in" makes and drops an exception first
-        if _MARK in target:
-            target = target[: target.find(b"?")]
-        return self._known.get((method, target))
+        paths = self.paths.get(method)
+        return None if paths is None else paths.get(path_of(target))
 
     def template(self, method: str, target: bytes, status: int) -> str:
         """The template of a request target (query ignored), ``other`` when it has no place."""
-        mark = target.find(b"?")
-        path = target if mark < 0 else target[:mark]
-        known = self._known.get((method, path))
+        known = self.known(method, target)
         if known is not None:
             known.hits += 1
             return known.template
-        return self._learn(method, path, status)
+        return self._learn(method, path_of(target), status)
 
     def _learn(self, method: str, path: bytes, status: int) -> str:
         segments = _segments(path)
@@ -163,17 +162,28 @@ class RouteTable:
         """A dict hit from now on. Paths visited again get a second chance before they are
         forgotten.
         """
-        known = self._known
+        order = self._order
         for _ in range(4):
-            if len(known) < self.cache_max:
+            if len(order) < self.cache_max:
                 break
-            key, oldest = known.popitem(last=False)
+            oldest = self.paths[order[0][0]][order[0][1]]
             if oldest.hits:
                 oldest.hits //= 2
-                known[key] = oldest
+                order.rotate(-1)
+            else:
+                self._forget()
         else:
-            known.popitem(last=False)
-        known[(method, path)] = Known(template)
+            self._forget()
+        order.append((method, path))
+        self.paths.setdefault(method, {})[path] = Known(template)
+
+    def _forget(self) -> None:
+        method, path = self._order.popleft()
+        paths = self.paths[method]
+        del paths[path]
+        if not paths:
+            # methods are the client's to invent
+            del self.paths[method]
 
     def _shape(self, segments: list[str], is_proven: bool) -> str:
         prefix = ""
@@ -225,7 +235,7 @@ class RouteTable:
         """
         hits = dict(children)
         depth = prefix.count("/") + 1
-        for known in self._known.values():
+        for known in self._all_known():
             if known.template.startswith(prefix + "/"):
                 word = known.template.split("/", depth + 1)[depth]
                 hits[word] = hits.get(word, 0) + known.hits
@@ -239,12 +249,28 @@ class RouteTable:
 
         gone = {key for key in self._templates if is_folded(key[1])}
         self._templates -= gone
-        for path in [k for k, known in self._known.items() if (k[0], known.template) in gone]:
-            del self._known[path]
+        self._drop(gone)
         for place in [p for p in self._children if is_folded(p)]:
             del self._children[place]
         for method, old in sorted(gone):
             self._move(method, old, _folded(old, depth))
+
+    def _all_known(self) -> Iterator[Known]:
+        for paths in self.paths.values():
+            yield from paths.values()
+
+    def _drop(self, gone: Set[tuple[str, str]]) -> None:
+        """Forget the paths of these methods' templates."""
+        kept = [
+            (method, path)
+            for method, path in self._order
+            if (method, self.paths[method][path].template) not in gone
+        ]
+        found = [self.paths[method][path] for method, path in kept]
+        self._order = deque(kept)
+        self.paths.clear()
+        for (method, path), known in zip(kept, found, strict=True):
+            self.paths.setdefault(method, {})[path] = known
 
     def _move(self, method: str, old: str, new: str) -> None:
         """One after the other: what is moved may have brothers where it comes to, and fold
@@ -266,6 +292,12 @@ class RouteTable:
                 start = len(place) + 1
                 kept = {t[start:].partition("/")[0] for t in every if t.startswith(place + "/")}
                 self._fold(place, self._children.get(place, {}), kept)
+
+
+def path_of(target: bytes) -> bytes:
+    """A request target without its query."""
+    # the byte's number: asked for a bytes object, "in" makes and drops an exception first
+    return target[: target.find(b"?")] if MARK in target else target
 
 
 def _folded(template: str, depth: int) -> str:

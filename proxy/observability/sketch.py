@@ -8,8 +8,9 @@ geometric middle, so a quantile is at most 1.5 % away from the value whose rank 
 (``RELATIVE_ERROR``), whatever the shape.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from math import log, sqrt
+from math import inf, log, sqrt
 
 GAMMA = 1.03
 LOW_MS = 0.05
@@ -17,28 +18,49 @@ BUCKETS = 576
 """Reaches 1.2 million ms: longer than any time-out. What lies outside falls in the first or last
 bucket.
 """
+HIGH_MS = 1e6
+"""From here on it is the last bucket."""
 RELATIVE_ERROR = sqrt(GAMMA) - 1
 
 _SCALE = 1.0 / log(GAMMA)
-_SHIFT = -log(LOW_MS) * _SCALE
+_SHIFT = -log(LOW_MS) * _SCALE - 1e-9
+"""A little less than it is: what rounding does is then always too low, and seen at one edge."""
 VALUES: tuple[float, ...] = tuple(LOW_MS * GAMMA ** (i + 0.5) for i in range(BUCKETS))
 """The duration in ms a bucket answers with."""
+ENDS: tuple[float, ...] = (
+    *(min(LOW_MS * GAMMA ** (i + 1), HIGH_MS) for i in range(BUCKETS - 1)),
+    inf,
+)
+"""Where a bucket ends; what lasted so long falls in the next one."""
 
 
 def bucket_of(ms: float) -> int:
     """The bucket of a duration in ms; NaN, negatives and zero count as the shortest."""
     if not ms > LOW_MS:
         return 0
-    if ms >= 1e6:
+    if ms >= HIGH_MS:
         return BUCKETS - 1
-    return int(log(ms) * _SCALE + _SHIFT)
+    bucket = int(log(ms) * _SCALE + _SHIFT)
+    return bucket + 1 if ms >= ENDS[bucket] else bucket
 
 
-def buckets_of(durations: list[float]) -> list[int]:
-    """The same of many, without a call for each of the usual ones."""
-    return [
-        int(log(ms) * _SCALE + _SHIFT) if LOW_MS < ms < 1e6 else bucket_of(ms) for ms in durations
-    ]
+def counts_of(durations: list[float]) -> dict[int, int]:
+    """Bucket → how many of ``durations``, which ascend and are finite; there is one at least. Costs
+    a comparison for each, and a logarithm for the first alone.
+    """
+    counts: dict[int, int] = {}
+    bucket, held = bucket_of(durations[0]), 0
+    end = ENDS[bucket]
+    for ms in durations:
+        if ms >= end:
+            counts[bucket] = held
+            bucket, held = bucket + 1, 0
+            if ms >= ENDS[bucket]:
+                bucket = bisect_right(ENDS, ms, bucket)
+            end = ENDS[bucket]
+        held += 1
+    counts[bucket] = held
+    return counts
 
 
 def quantiles(counts: Mapping[int, float], qs: Sequence[float]) -> list[float | None]:

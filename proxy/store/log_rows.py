@@ -56,6 +56,19 @@ _STATUS = Struct(">ii")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_2000_US = 946_684_800_000_000
 """PostgreSQL counts microseconds from there."""
+_YEAR_2000_S = 946_684_800
+_IN_REACH_S = 2_000_000_000
+"""From 1936 to 2063 times are rounded the quick way."""
+_MIDDLE = 3 << 51
+_ROUNDED = _MIDDLE - _YEAR_2000_US
+_ROUND = float(_ROUNDED)
+"""Added to microseconds since 1970 it makes those since 2000, from the middle between 2**52 and
+2**53; there floats are whole numbers, so the sum is the nearest.
+"""
+_HIGH = bytes(range(0x30, 0x40))
+"""The second byte of such a sum, 0x38 in the middle; the first is 0x43."""
+_TOP = bytes((byte - 0x38) & 0xFF for byte in range(256))
+_SIGN = bytes(0xFF if byte < 0x38 else 0 for byte in range(256))
 _ANSWERED = int(Outcome.ANSWERED)
 
 
@@ -105,15 +118,22 @@ class LogRows:
         parts: list[bytes | bytearray] = []
         row: Any
         kinds: dict[Any, list[Any]] = {}
+        alike: list[Any] = []
+        route: Any = None
+        method, status, is_bare = "", 0, False
         for row in rows:
             # the usual one first: to find out that a tuple is no Exchange takes longer
             if isinstance(row, tuple):
-                kind = (row[9], row[2], row[4], row[7] is None)
-                alike = kinds.get(kind)
-                if alike is None:
-                    kinds[kind] = [row]
-                else:
-                    alike.append(row)
+                # one of the kind before it is found without asking for its kind
+                if (
+                    row[9] is not route
+                    or row[2] is not method
+                    or row[4] != status
+                    or (row[7] is None) is not is_bare
+                ):
+                    route, method, status, is_bare = row[9], row[2], row[4], row[7] is None
+                    alike = kinds.setdefault((route, method, status, is_bare), [])
+                alike.append(row)
                 continue
             key = (row.route, row.method, row.status, int(row.outcome))
             times = (row.started_at, row.duration_ms)
@@ -151,30 +171,36 @@ class LogRows:
         """
         low, count = self._low, len(rows)
         ids = pack(f">{count}Q", *[low + row[10] for row in rows])
-        times = [int(row[0] * 1e6 + 0.5) - _YEAR_2000_US for row in rows]
-        traces = [row[7] for row in rows if row[7] is not None]
-        if traces:
+        times = _times(rows)
+        if times is None:
+            return self._singly(rows)
+        if rows[0][7] is None:
+            trace_column = (_TRACE_AT + 16, ids.hex().encode())
+        else:
+            traces = [row[7] for row in rows]
             trace_ids = storable("".join(traces)).encode()
             # what is stored of hostile text may be longer than the text
             if len(trace_ids) != _TRACE_CHARS * count or not all(map(_is_usual, traces)):
-                return b"".join([self._answer(row) for row in rows])
+                return self._singly(rows)
             trace_column = (_TRACE_AT, trace_ids)
-        else:
-            trace_column = (_TRACE_AT + 16, ids.hex().encode())
         columns = (
             (_ID_AT, ids),
-            (_CREATED_AT, pack(f">{count}q", *times)),
             (_LATENCY_AT, pack(f">{count}d", *[row[1] for row in rows])),
             trace_column,
         )
         template = self._answer(rows[0])
         stride = len(template)
         packed = bytearray(template * count)
+        for byte, piece in enumerate(times, _CREATED_AT):
+            packed[byte::stride] = piece
         for at, column in columns:
             width = len(column) // count
             for byte in range(width):
                 packed[at + byte :: stride] = column[byte::width]
         return packed
+
+    def _singly(self, rows: list[Any]) -> bytes:
+        return b"".join([self._answer(row) for row in rows])
 
     def _label(self, key: tuple[str, str, int, int]) -> bytes:
         """What follows the trace id of all rows of a kind, up to the error."""
@@ -203,7 +229,23 @@ def _micros(seconds: float) -> int:
     """One rounding for both forms: a replayed row is recognised by its id and its time. ``round``
     takes four times as long.
     """
-    return int(seconds * 1e6 + 0.5)
+    if -_IN_REACH_S < seconds - _YEAR_2000_S < _IN_REACH_S:
+        return int(seconds * 1e6 + _ROUND) - _ROUNDED
+    return round(seconds * 1e6)
+
+
+def _times(rows: list[Any]) -> list[bytes] | None:
+    """The eight columns of bytes of created_at, the same as ``_micros`` says; None when one of them
+    is out of reach.
+
+    To make a whole number of a float costs more than all else here, so none is made: of a sum
+    between 2**52 and 2**53 the last bits are the nearest whole number, in two's complement.
+    """
+    packed = pack(f">{len(rows)}d", *[row[0] * 1e6 + _ROUND for row in rows])
+    high = packed[1::8]
+    if packed[::8].strip(b"\x43") or high.translate(None, _HIGH):
+        return None
+    return [high.translate(_SIGN), high.translate(_TOP), *[packed[n::8] for n in range(2, 8)]]
 
 
 def _text(text: str) -> bytes:

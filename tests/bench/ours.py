@@ -20,7 +20,7 @@ from proxy.app.failures import FailureDesk, Reader
 from proxy.clock import SystemClock
 from proxy.config import Config
 from proxy.dataplane.server import DataServer, serve
-from proxy.domain.exchange import Exchange
+from proxy.domain.exchange import Exchange, Plain
 from proxy.domain.failure import Failure
 from proxy.domain.redact import Redactor
 from proxy.errors import Unavailable
@@ -38,11 +38,15 @@ TICK_S = 1.0
 class Nothing:
     """The cheapest recorder there can be: what remains is forwarding alone."""
 
+    handful = 128
+
+    def __init__(self) -> None:
+        # as bare values, or an ``Exchange`` would be built for nothing
+        self.fresh: list[Plain] = []
+        self.settle = self.fresh.clear
+
     def record(self, exchange: Exchange) -> None:
         pass
-
-    def answered(self, *values: object) -> None:
-        """As bare values, or an ``Exchange`` would be built for nothing."""
 
 
 def observing(config: Config) -> Recorder:

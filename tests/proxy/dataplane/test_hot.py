@@ -346,3 +346,28 @@ async def test_a_keep_alive_line_is_all_that_is_taken_out() -> None:
         assert r.upstream.seen[0].raw == b"GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\nY: 2\r\n\r\n"
         assert got.raw == b"HTTP/1.1 200 OK\r\nX: 1\r\nContent-Length: 2\r\n\r\nok"
         assert r.server.stats.hot_total == 1
+
+
+@pytest.mark.parametrize("line", [b"a:", b"X-Long: " + b"v" * 90])
+@pytest.mark.parametrize("hot", [True, False])
+async def test_a_head_may_have_so_many_fields_and_no_more(hot: bool, line: bytes) -> None:
+    most = 60
+
+    def with_fields(start: bytes, count: int, end: bytes = b"") -> bytes:
+        return b"\r\n".join([*start.split(b"\n"), *[line] * count, b"", end])
+
+    few, many = (with_fields(b"GET / HTTP/1.1\nHost: a", most - 1 + n) for n in (0, 1))
+    begin = b"HTTP/1.1 200 OK\nContent-Length: 2"
+    good, bad = (with_fields(begin, most - 1 + n, b"ok") for n in (0, 1))
+    limits = {"header_count": most}
+    async with rig(replying(good, good, bad), hot=hot, downstream=limits) as r:
+        client = await r.connect()
+        for raw, status in ((few, 200), (many, 431)):
+            await client.send(raw)
+            assert (await client.got()).status == status
+        client = await r.connect()
+        for status in (200, 502):
+            await client.send(few)
+            assert (await client.got()).status == status
+        assert [peer.raw for peer in r.upstream.seen] == [few] * 3
+        assert r.server.stats.hot_total == (3 if hot else 0)

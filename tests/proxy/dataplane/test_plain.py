@@ -13,6 +13,7 @@ from proxy.dataplane.plain import (
     LINE_BYTES_MAX,
     LINES_MAX,
     ODD,
+    SHORT,
     STATUSES_MAX,
     Notes,
     answer_length,
@@ -116,7 +117,7 @@ def test_lines_are_learned_up_to_a_bound() -> None:
 def test_notes_say_which_lines_are_of_this_hop_and_which_trace() -> None:
     notes = Notes()
     request_length([b"Host: a", b"Connection: keep-alive"], {}, notes)
-    assert (notes.hop_lines, notes.trace()) == ([b"Connection: keep-alive"], None)
+    assert (notes.hop_lines, notes.take_trace()) == ([b"Connection: keep-alive"], None)
     notes = Notes()
     answer_length([b"Content-Length: 0", b"Keep-Alive: 5"], {}, notes)
     assert notes.hop_lines == [b"Keep-Alive: 5"]
@@ -128,7 +129,7 @@ def test_notes_say_which_lines_are_of_this_hop_and_which_trace() -> None:
         b"traceparent: 00-" + TRACE.encode() + b"-b7ad6b7169203331-01 ",
     ]
     assert request_length(lines, {}, notes) == 0
-    assert notes.trace() == TRACE
+    assert notes.take_trace() == TRACE
 
 
 def test_lines_of_this_hop_go_and_nothing_else() -> None:
@@ -140,6 +141,8 @@ def test_lines_of_this_hop_go_and_nothing_else() -> None:
     left = head.replace(b"\r\n" + kept, b"").replace(b"\r\n" + timed, b"")
     assert without(head + body, [kept, timed]) == left + body
     assert without(head + body, []) == head + body
+    long = body * SHORT
+    assert without(head + long, [kept, timed]) == left + long
     twice = head.replace(b"\r\n" + kept, 2 * (b"\r\n" + kept))
     assert without(twice + body, [kept, kept, timed]) == left + body
 

@@ -1,5 +1,7 @@
 """Answers counted together and one after another: the same counts, the same slices."""
 
+from collections import Counter
+from math import inf, nextafter
 from random import Random
 
 import pytest
@@ -7,7 +9,16 @@ import pytest
 from proxy.observability.handful import Handful
 from proxy.observability.intake import LATE_S, TURNED_BACK_S, Intake
 from proxy.observability.rollup import Minutes
-from proxy.observability.sketch import BUCKETS, bucket_of, buckets_of
+from proxy.observability.sketch import (
+    BUCKETS,
+    ENDS,
+    GAMMA,
+    HIGH_MS,
+    LOW_MS,
+    VALUES,
+    bucket_of,
+    counts_of,
+)
 
 STATE = (
     "_began",
@@ -21,13 +32,18 @@ STATE = (
 )
 
 
+def together(buckets: list[int], ends: list[float]) -> Handful:
+    return Handful([VALUES[bucket] for bucket in buckets], ends)
+
+
 def state(intake: Intake) -> dict[str, object]:
     return {name: getattr(intake, name) for name in STATE}
 
 
 def intakes(random: Random) -> tuple[Intake, Intake]:
     """Two alike, in the middle of a slice that is perhaps hot."""
-    hot_from, late = random.choice((BUCKETS, 300)), random.choice((0.0, LATE_S))
+    hot_from = random.choice((BUCKETS + 3, BUCKETS, BUCKETS - 1, 300, -2))
+    late = random.choice((0.0, LATE_S))
     before = [(random.randrange(280, 320), 1000.5) for _ in range(random.randrange(5))]
     made = (Intake(1000.0), Intake(1000.0))
     for intake in made:
@@ -49,7 +65,7 @@ def test_a_handful_is_due_where_the_same_one_by_one_are(seed: int) -> None:
         for _ in range(64)
     ]
     ends = [start + n * random.choice((0.0, 0.001, 0.01)) for n in range(64)]
-    handful, taken = Handful(buckets, ends), 0
+    handful, taken = together(buckets, ends), 0
     for position, (bucket, end) in enumerate(zip(buckets, ends, strict=True), 1):
         if not singly.take(bucket, 200, False, end):
             continue
@@ -70,7 +86,7 @@ def test_minutes_count_a_handful_even_over_their_turn(start: float) -> None:
     at_once, singly = Minutes(), Minutes()
     for minutes in (at_once, singly):
         minutes.add(3, 200, False, start - 0.1)
-    at_once.add_plain(Handful(buckets, ends))
+    at_once.add_plain(together(buckets, ends))
     for bucket, end in zip(buckets, ends, strict=True):
         singly.add(bucket, 200, False, end)
     assert at_once.series(130.0) == singly.series(130.0)
@@ -78,6 +94,19 @@ def test_minutes_count_a_handful_even_over_their_turn(start: float) -> None:
 
 
 def test_many_durations_fall_where_each_does() -> None:
-    odd = [float("nan"), -1.0, 0.0, 0.05, 0.0500001, 1e6, float("inf"), 999_999.0]
+    odd = [-1.0, 0.0, 0.05, 0.0500001, 999_999.0, HIGH_MS, 1.1e6, 1e300]
     usual = [0.06 * 1.01**n for n in range(1500)]
-    assert buckets_of(odd + usual) == [bucket_of(ms) for ms in odd + usual]
+    beside = [nextafter(end, to) for end in ENDS[:-1] for to in (0.0, inf)]
+    every = sorted([*odd, *usual, *ENDS[:-1], *beside])
+    assert counts_of(every) == Counter(bucket_of(ms) for ms in every)
+    for ms in every:
+        assert counts_of([ms]) == {bucket_of(ms): 1}
+        assert counts_of([LOW_MS, ms]) == Counter((0, bucket_of(ms)))
+
+
+def test_a_bucket_begins_where_the_one_before_it_ends() -> None:
+    for bucket, end in enumerate(ENDS[:560]):
+        assert bucket_of(nextafter(end, 0.0)) == bucket
+        assert bucket_of(end) == bucket + 1
+        assert end == pytest.approx(LOW_MS * GAMMA ** (bucket + 1))
+    assert bucket_of(float("nan")) == 0
