@@ -1,7 +1,8 @@
 """A jolt: several routes fail within seconds of each other, as they do when the app restarts.
 
 Its first seconds prove nothing about any one of them; should all stay down, that is an outage and
-shows as one. Pure and bounded: three routes and two times are remembered.
+shows as one. What has just started is slow for a while as well: caches are empty, connections are
+made. Pure and bounded: three routes and two times are remembered.
 """
 
 ROUTES_MIN = 3
@@ -9,6 +10,8 @@ APART_S = 5.0
 """So many routes within such a time."""
 LASTS_S = 20.0
 """What fails longer than a restart takes counts again."""
+WARMS_S = 40.0
+"""What is slow longer than a start takes counts again in full."""
 
 
 class Jolts:
@@ -39,6 +42,10 @@ class Jolts:
     def covers(self, at: float) -> bool:
         """An error of this moment was one of a jolt's first seconds, or came just before."""
         return self._began - APART_S <= at <= min(self._until + APART_S, self._began + LASTS_S)
+
+    def warms(self, since: float, until: float) -> bool:
+        """Some of this time lies in the first moments after a jolt."""
+        return until >= self._began and since <= self._began + WARMS_S
 
     def to_json(self) -> list[float]:
         """Empty before the first jolt."""

@@ -38,6 +38,8 @@ BRISK_S = 3.0
 """From then on the next failure need not wait for ten seconds to pass."""
 HEARD_WORTH = 0.06
 """What others learned is worth a new table when it is such a share of what is known."""
+WARMING = 1.0 / 3.0
+"""What an app that has just started proves by being slow, of what it would prove later."""
 PASSING_S, PASSING_RATIO = 900.0, 3.0
 """A slowdown so short and so mild that goes by itself is how the route is."""
 STUMBLE_S = 420.0
@@ -181,6 +183,8 @@ class Series(Intake):
     ) -> Anomaly | None:
         base, level, latency = self.baseline, self.level, self.latency
         n = sum(durations.values())
+        if self.situation.jolts.warms(began, now):
+            credit *= WARMING
         likely = latency.add(base, level, durations, n, began, credit, now)
         incident = self.ledger.open.get("latency")
         if incident is None:

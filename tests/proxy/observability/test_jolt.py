@@ -7,7 +7,7 @@ import pytest
 
 from proxy.domain.anomaly import Anomaly
 from proxy.observability.detector import MLDetector
-from proxy.observability.jolt import LASTS_S, Jolts
+from proxy.observability.jolt import LASTS_S, WARMS_S, Jolts
 
 ROUTES = ("/a", "/b", "/c", "/d")
 
@@ -42,24 +42,40 @@ def test_what_lasts_is_no_jolt_any_more_and_the_next_is_one_again() -> None:
     assert long.covers(501.0)
 
 
+def test_what_has_just_started_is_warming() -> None:
+    long = jolt(100.0, until=400.0)
+    assert long.warms(90.0, 100.0)
+    assert long.warms(100.0 + WARMS_S, 170.0)
+    assert not long.warms(80.0, 99.0)
+    assert not long.warms(100.0 + WARMS_S + 1.0, 150.0), "an hour of errors is no start"
+    assert not Jolts().warms(0.0, 1e9)
+
+
 def test_it_survives_a_restart() -> None:
     again = Jolts()
     again.restore(json.loads(json.dumps(jolt(100.0).to_json())))
     assert again.covers(101.0)
+    assert again.warms(110.0, 120.0)
     again.restore([])
     for rubbish in ([1.0], [1.0, "x"], [1.0, 2.0, 3.0]):
         with pytest.raises((TypeError, ValueError)):
             Jolts().restore(rubbish)  # type: ignore[arg-type]
 
 
-def told(fails: Callable[[str, float], bool], until: float = 2400.0) -> list[Anomaly]:
+def told(
+    fails: Callable[[str, float], bool],
+    until: float = 2400.0,
+    ms: Callable[[str, float], float] = lambda _route, _now: 20.0,
+) -> list[Anomaly]:
     """Four routes, two requests a second each, that have been well for half an hour."""
     detector, found = MLDetector(), []
     for tick in range(int(2 * until)):
         now = tick / 2.0
         for route in ROUTES:
             failed = fails(route, now)
-            anomaly = detector.observe("GET", route, 503 if failed else 200, 20.0, now, failed)
+            anomaly = detector.observe(
+                "GET", route, 503 if failed else 200, ms(route, now), now, failed
+            )
             found += [anomaly] if anomaly is not None else []
         found += [a for a in detector.tick(now) if isinstance(a, Anomaly)]
     return found
@@ -94,3 +110,20 @@ def test_an_outage_of_everything_is_told_as_soon_as_before() -> None:
     found = told(lambda _route, now: 1800.0 <= now < 2000.0)
     assert {a.route for a in found} == set(ROUTES)
     assert found[0].detected_at <= 1825.0
+
+
+def slow(until: float) -> Callable[[str, float], float]:
+    """One route, four times slower from the restart on."""
+    return lambda route, now: 80.0 if route == "/d" and 1800.0 <= now < until else 20.0
+
+
+def test_what_is_slow_while_it_starts_is_no_incident() -> None:
+    starting = slow(1840.0)
+    assert told(lambda _route, now: is_restart(now), ms=starting) == []
+    assert [a.route for a in told(lambda _route, _now: False, ms=starting)] == ["/d"]
+
+
+def test_what_stays_slow_after_a_restart_is_told() -> None:
+    found = told(lambda _route, now: is_restart(now), ms=slow(2400.0))
+    assert [(a.kind, a.route) for a in found] == [("latency", "/d")]
+    assert found[0].detected_at <= 1880.0
