@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, inf
 from typing import Any
 
 from proxy.observability.baseline import (
@@ -28,22 +28,28 @@ from proxy.observability.tally import Tally
 
 SLOWER_MS = 10.0
 """Nobody notices less, whatever the ratio."""
-CLIP_SLICES = 3.6
+CLIP_SLICES = 2.6
 """Of the evidence needed by default one slice gives at most one part in so many."""
 REQUESTS_MIN = 3
-FEW, YOUNG, FEW_NEED = 12, 120.0, 1.25
+FEW, YOUNG, FEW_NEED = 12, 120.0, 1.15
 """Few requests, or a baseline of few, must prove more: a streak of misses is no incident."""
-FEWEST, FEW_SURE = 6, 2.0
-"""Unless they are at least so many, and surely so many times slower."""
+FEWEST, FEWEST_NEED, FEW_SURE = 6, 1.25, 2.0
+"""Unless they are at least so many, and surely so many times slower; fewer prove more than the
+three slices of a blip can.
+"""
 
 SPANS_S = ((1.5, 34.0), (1.45, 105.0), (1.4, 250.0))
 """How long a run must last, by how many times slower than just before it is at least: a bump of
 minutes makes a route up to 1.4 times slower, and a blip lasts twenty seconds.
 """
 MILD_SPAN_S = 280.0
-JUMP_MIN, JUMP_WITHIN_S = 1.7, 720.0
+JUMP_MIN, JUMP_WITHIN_S = 1.75, 720.0
 """So many times slower than just before it must most likely be; what lasts longer may have come
 slowly.
+"""
+LASTED_NEEDS = ((90.0, 1.0), (JUMP_WITHIN_S, 1.15), (inf, 1.05))
+"""What takes so long to prove, in seconds, must prove so much: it was looked at more often, and
+within minutes a bump may have added to it.
 """
 JUMP_FROM = -0.1
 """Natural log of the lowest level "just before": a fast moment is no measure."""
@@ -184,9 +190,12 @@ class LatencyWatch:
         n = sum(counts.values())
         if n < REQUESTS_MIN or span < SPANS_S[0][1]:
             return None
+        if run.evidence < _lasted_need(span) * self.needed:
+            return None
         factor, least = _factors(base, level, counts, run.best())
-        is_vague = n < FEWEST or ((n < FEW or base.total < YOUNG) and least < FEW_SURE)
-        if is_vague and run.evidence < FEW_NEED * self.needed:
+        is_vague = (n < FEW or base.total < YOUNG) and least < FEW_SURE
+        few_need = FEWEST_NEED if n < FEWEST else FEW_NEED if is_vague else 1.0
+        if run.evidence < few_need * self.needed:
             return None
         if factor < level.least[level.scale(span)]:
             return None
@@ -200,7 +209,8 @@ class LatencyWatch:
         assert p50 is not None
         assert p95 is not None
         usual_p50, usual_p95 = _usual(base.p50, level), _usual(base.p95, level)
-        if p95 - usual_p95 < SLOWER_MS and p50 - usual_p50 < SLOWER_MS:
+        # by the factor of all: of a few requests the p95 is one of them
+        if (factor - 1.0) * usual_p95 < SLOWER_MS and p50 - usual_p50 < SLOWER_MS:
             return None
         shift = level.shift
         rank = sum(c * base.rank_share(b - shift) for b, c in counts.items()) / n
@@ -282,6 +292,10 @@ def _span_needed(factor: float) -> float:
         if factor >= least:
             return seconds
     return MILD_SPAN_S
+
+
+def _lasted_need(span: float) -> float:
+    return next(need for most, need in LASTED_NEEDS if span <= most)
 
 
 def _usual(bucket: int, level: Level) -> float:

@@ -157,6 +157,13 @@ def test_two_milliseconds_more_is_nothing_anybody_notices() -> None:
     assert Play().run(7200.0, lambda t, rng: (4.0 if t >= 3600 else 2.0, 200)).told == []
 
 
+def test_nor_is_it_with_one_far_slower_answer_among_a_few() -> None:
+    def shape(t: float, _rng: random.Random) -> tuple[float, int]:
+        return 300.0 if 3650.0 <= t < 3670.0 else 4.0 if t >= 3600.0 else 2.0, 200
+
+    assert Play().run(5000.0, shape, rate=0.1).told == []
+
+
 def test_a_dead_quiet_route_is_told_after_a_few_failures() -> None:
     play = Play().run(4 * 3600.0, rate=0.02)
     play.run(5 * 3600.0, during(4 * 3600.0, 6 * 3600.0, fails=1.0), rate=0.02)

@@ -1,9 +1,11 @@
 """Is a route slow: what is surely far slower is told soon, what may be a bump has to last."""
 
 import random
+from math import inf
 
 import pytest
 
+from proxy.observability import latency as latency_page
 from proxy.observability.latency import LatencyWatch
 from proxy.observability.level import Level
 from proxy.observability.situation import Situation
@@ -54,6 +56,16 @@ def test_the_less_is_sure_the_longer(
     at = told_after(factor, per_slice)
     assert at is not None
     assert soonest <= at <= latest
+
+
+def test_what_takes_longer_must_prove_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    late, soon = told_after(1.75, 3, by_tail=False), told_after(8.0, 20)
+    assert late is not None
+    assert soon is not None
+    assert soon <= 90.0 < late
+    monkeypatch.setattr(latency_page, "LASTED_NEEDS", ((90.0, 1.0), (inf, 99.0)))
+    assert told_after(1.75, 3, by_tail=False) is None
+    assert told_after(8.0, 20) == soon
 
 
 def test_a_bump_of_four_minutes_is_none() -> None:
