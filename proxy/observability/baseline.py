@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate
-from math import log, sqrt
+from math import inf, log, sqrt
 from operator import sub
 from typing import Any
 
@@ -44,7 +44,8 @@ SHIFT_FIRST = -15
 SHIFTS = 24
 """From 0.64 times to 19 times the usual duration; slower still counts as that."""
 NEUTRAL = 3
-"""Index of the hypothesis "as usual"."""
+FIRST_SLOW = 6
+"""Indices of the hypotheses "as usual" and of the least that is an incident: 1.56 times as slow."""
 FLOOR_SHARE = 0.02
 """Any duration at all may happen this often: bounds what one request can prove."""
 NOTICED_MS = 10.0
@@ -58,12 +59,16 @@ _PAD_LOW = SHIFT_FIRST + SHIFT_STEP * SHIFTS + SHIFT_STEP
 _PAD_HIGH = -SHIFT_FIRST + SHIFT_STEP
 _TABLE = _PAD_LOW + BUCKETS + _PAD_HIGH
 SPAN = SHIFT_STEP * SHIFTS
+_USUAL_AT = _TABLE - 1 - _PAD_LOW + SHIFT_FIRST + SHIFT_STEP * NEUTRAL
+"""Where "as usual" reads of bucket 0."""
 
 
 class Baseline:
     """``weights`` are faded counts of served durations; ``requests``/``errors`` fade far slower."""
 
     __slots__ = (
+        "_first",
+        "_peaks",
         "_table",
         "counts_step",
         "errors",
@@ -95,6 +100,8 @@ class Baseline:
         self.step: int | None = None
         self.counts_step: int | None = None
         self._table: array[float] = array("f")
+        self._peaks = array("f", (0.0,))
+        self._first = 0
         self.p25 = self.p50 = self.p75 = self.p95 = self.p99 = 0
         self.readable = READABLE
         self.tail_from = BUCKETS
@@ -257,12 +264,12 @@ class Baseline:
         scale = (1.0 - FLOOR_SHARE) / (sum(smooth) or 1.0)
         floor = FLOOR_SHARE / BUCKETS
         found = [log(weight * scale + floor) for weight in smooth]
-        found.reverse()
         table = array("f", [log(floor)]) * _TABLE
         # reversed, so that growing shifts are growing positions and one slice reads them all
         end = _TABLE - (_PAD_LOW + start)
-        table[end - len(found) : end] = array("f", found)
+        table[end - len(found) : end] = array("f", found[::-1])
         self._table = table
+        self._first, self._peaks = start + SHIFT_STEP * (FIRST_SLOW - NEUTRAL), _peaks(found)
 
     def _ranks(self, first: int, last: int) -> None:
         sums = list(accumulate(self.weights.read(first, last + 1)))
@@ -289,6 +296,26 @@ class Baseline:
             bucket = 0
         start = _TABLE - 1 - (_PAD_LOW + bucket) + SHIFT_FIRST
         return self._table[start : start + SPAN : SHIFT_STEP]
+
+    def is_calm(self, durations: Mapping[int, int], level: int) -> bool:
+        """Surely no slow hypothesis explains these better than "as usual".
+
+        For each the usual is compared with the likeliest of all that any slow one could make of it;
+        where that adds up to nothing less than nil, so do the whole sums. It costs a tenth.
+        """
+        table, peaks, first, top = self._table, self._peaks, self._first, self.top
+        last = len(peaks) - 1
+        margin = 0.0
+        for bucket, count in durations.items():
+            at = bucket - level
+            if at > top:
+                at = top
+            block = (at - first) // SHIFT_STEP
+            # faster than that nothing is known: every slow one makes of it what is least
+            if block >= 0:
+                usual = table[_USUAL_AT - at]
+                margin += count * (usual - peaks[block if block < last else last])
+        return margin >= 0.0
 
     def fit(self, counts: Mapping[int, float], level: int, first: int, last: int) -> list[float]:
         """The log-likelihood of durations at each shift from ``first`` to ``last``, in buckets:
@@ -375,6 +402,17 @@ def join_durations(mine: Delta, other: Delta) -> None:
     left = _faded(other.step, step, LATENCY_HALF_LIFE_S)
     faded = {b: w * left for b, w in other.durations.items()}
     mine.add_durations(faded, step, _faded(mine.step, step, LATENCY_HALF_LIFE_S))
+
+
+def _peaks(found: list[float]) -> "array[float]":
+    """The greatest up to the end of each block of ``SHIFT_STEP``, as far as it grows."""
+    most, top, peaks = -inf, max(found), []
+    for at in range(0, len(found), SHIFT_STEP):
+        most = max(most, *found[at : at + SHIFT_STEP])
+        peaks.append(most)
+        if most == top:
+            break
+    return array("f", peaks)
 
 
 def _box(values: list[float], radius: int) -> list[float]:

@@ -25,8 +25,6 @@ BLIP_S = 20.0
 """What is over so soon is no incident."""
 CREDIT_MAX = 4.5
 """After a pause one slice may add as much as this many: never the whole of what is needed."""
-FIRST_SLOW = 6
-"""The least hypothesis that is an incident: 1.56 times as slow."""
 RATIO_MIN = 1.55
 RUN_KEEP = 1.0 - 1.0 / 90.0
 """A run remembers ninety slices: what was mild for an hour must not dilute what is bad now."""
@@ -35,6 +33,8 @@ FORGET = 0.1
 """Of a count no more is kept."""
 ANEW = 1.5
 """What it costs a hypothesis to have begun later than the run."""
+FEW_ROWS, FEW_ALIKE = 5, 6
+"""What costs least: fewer rows are added one after another, and fewer of one bucket one by one."""
 STRETCHES_MAX = 4
 """Onsets told apart; of more the oldest are one."""
 
@@ -47,16 +47,21 @@ def weighed(baseline: Baseline, durations: Mapping[int, int], level: int) -> lis
         for bucket, count in durations.items():
             only = likelihoods(bucket - level).tolist()
             return only if count == 1 else [count * x for x in only]
-    found: list[float] | None = None
+    rows: list[Sequence[float]] = []
     for bucket, count in durations.items():
         row = likelihoods(bucket - level)
-        if count > 1:
-            several = [count * x for x in row]
-            found = several if found is None else list(map(add, found, several))
+        if count == 1:
+            rows.append(row)
+        elif count < FEW_ALIKE:
+            rows += [row] * count
         else:
-            found = row.tolist() if found is None else list(map(add, found, row))
-    assert found is not None
-    return found
+            rows.append([count * x for x in row])
+    if len(rows) < FEW_ROWS:
+        found = list(map(add, rows[0], rows[1]))
+        for row in rows[2:]:
+            found = list(map(add, found, row))
+        return found
+    return list(map(sum, zip(*rows)))  # noqa: B905  (all of one length)
 
 
 class Stretch:

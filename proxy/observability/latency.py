@@ -6,6 +6,7 @@ from math import exp, inf
 from typing import Any
 
 from proxy.observability.baseline import (
+    FIRST_SLOW,
     LOG_GAMMA,
     SHIFT_FIRST,
     SHIFT_STEP,
@@ -14,7 +15,6 @@ from proxy.observability.baseline import (
     poisson_sigma,
 )
 from proxy.observability.evidence import (
-    FIRST_SLOW,
     NEEDED,
     SUM_MAX,
     ShareSum,
@@ -130,17 +130,18 @@ class LatencyWatch:
         began: float,
         credit: float,
         now: float,
-    ) -> list[float]:
-        """Weigh one slice of ``n`` durations; returns its log-likelihoods."""
-        found = weighed(base, durations, level.shift)
+    ) -> None:
+        """Weigh one slice of ``n`` durations."""
         run = self.run
-        scale = level.scale(now - run.since) if run.slices else 0
-        # of what is needed by default: a higher threshold must not believe one slice more
-        clip = NEEDED * credit / CLIP_SLICES
-        run.add(found, durations, began, clip, level.costs[scale], level.recent)
+        # a calm slice begins no run
+        if run.slices or not base.is_calm(durations, level.shift):
+            found = weighed(base, durations, level.shift)
+            scale = level.scale(now - run.since) if run.slices else 0
+            # of what is needed by default: a higher threshold must not believe one slice more
+            clip = NEEDED * credit / CLIP_SLICES
+            run.add(found, durations, began, clip, level.costs[scale], level.recent)
         if base.total >= TAIL_KNOWN:
             self._add_tail(base, level, durations, n, began, credit)
-        return found
 
     def _add_tail(
         self,
@@ -243,10 +244,13 @@ class LatencyWatch:
         what = f"has {share:.0%} slow answers, p99"
         return Slow(tail.since, usual, p99, sigma, tail.requests, what, p99 / usual)
 
-    def is_back(self, found: list[float], credit: float) -> bool:
+    def is_back(
+        self, base: Baseline, level: Level, durations: Mapping[int, int], credit: float
+    ) -> bool:
         """Evidence that durations are the usual ones rather than near the incident's."""
         if self._slow_at < 0:
             return self.tail.total <= RECOVERED * self.needed
+        found = weighed(base, durations, level.shift)
         gain = max(found[: self._normal_to]) - max(found[self._slow_at :])
         cap = RECOVERY_NEEDED * credit / RECOVERY_SLICES
         self._back = max(0.0, self._back + max(-cap, min(cap, gain)))

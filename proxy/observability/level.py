@@ -12,8 +12,16 @@ from math import exp, log
 from operator import add
 from typing import Any, Union
 
-from proxy.observability.baseline import LOG_GAMMA, NEUTRAL, SHIFT_FIRST, SHIFT_STEP, SHIFTS
-from proxy.observability.evidence import FIRST_SLOW, RATIO_MIN
+from proxy.observability.baseline import (
+    FIRST_SLOW,
+    LOG_GAMMA,
+    NEUTRAL,
+    SHIFT_FIRST,
+    SHIFT_STEP,
+    SHIFTS,
+    Baseline,
+)
+from proxy.observability.evidence import RATIO_MIN, weighed
 from proxy.observability.situation import Situation
 
 SCALES_S = (60.0, 300.0, 1200.0)
@@ -75,6 +83,7 @@ class Level:
         "_recent",
         "_recent_chance",
         "_references",
+        "_seen",
         "_situation",
         "_step_sums",
         "_step_weights",
@@ -104,6 +113,8 @@ class Level:
         self._step_weights = [0.0] * len(SCALES_S)
         self._step_sums = [0.0] * len(SCALES_S)
         self._vectors: list[Row | None] = [None] * len(SCALES_S)
+        self._seen: dict[int, int] = {}
+        """Durations of the first window that have not been read yet."""
         self._n = [0] * len(SCALES_S)
         self._from = [now] * len(SCALES_S)
         self._usual: float | None = None
@@ -119,22 +130,33 @@ class Level:
 
     # --- every slice -----------------------------------------------------------------------------
 
-    def add(self, found: list[float], n: int, readable: float, now: float, is_calm: bool) -> None:
-        """``found``: the log-likelihood of ``n`` durations under each hypothesis; ``readable`` of
-        them tell a level. Unless all is calm, nothing is learned for good.
-        """
-        if not self._n[0]:
-            self._vectors[0] = found
-            self._n[0] = n
-            if self._from[0] < now - SCALES_S[0]:
-                self._from[0] = now
-        else:
-            self._vectors[0] = list(map(add, self._vectors[0] or found, found))
-            self._n[0] += n
-        if self._n[0] >= readable and now - self._from[0] >= SCALES_S[0]:
+    def add(
+        self, base: Baseline, durations: Mapping[int, int], n: int, now: float, is_calm: bool
+    ) -> None:
+        """Count one slice of ``n`` durations. Unless all is calm, nothing is learned for good."""
+        known = self._n
+        if not known[0] and self._from[0] < now - SCALES_S[0]:
+            self._from[0] = now
+        known[0] += n
+        seen = self._seen
+        for bucket, count in durations.items():
+            seen[bucket] = seen.get(bucket, 0) + count
+        if known[0] >= base.readable and now - self._from[0] >= SCALES_S[0]:
+            self.read(base)
             self._close(0, now)
             if is_calm:
                 self._calm(now)
+
+    def read(self, base: Baseline) -> None:
+        """Weigh what was counted: at a window's end, and before the table or the level is another.
+
+        The table's numbers have 24 bits, so sums of them are exact in whatever order.
+        """
+        if not self._seen:
+            return
+        found, before = weighed(base, self._seen, self.shift), self._vectors[0]
+        self._vectors[0] = found if before is None else list(map(add, before, found))
+        self._seen = {}
 
     @property
     def recent(self) -> float:
@@ -289,6 +311,7 @@ class Level:
     def restart(self, now: float) -> None:
         """Begin all windows anew."""
         self._vectors = [None] * len(SCALES_S)
+        self._seen = {}
         self._n = [0] * len(SCALES_S)
         self._from = [now] * len(SCALES_S)
         self._references = [(self._recent + self.drift * LOG_GAMMA, 0.0)] * len(SCALES_S)
@@ -297,8 +320,9 @@ class Level:
 
     # --- following the day -----------------------------------------------------------------------
 
-    def follow(self) -> None:
+    def follow(self, base: Baseline) -> None:
         """The level of a day's load moves slowly; follow it, at most ``LEVEL_STEP`` a window."""
+        self.read(base)
         window, self._unfollowed = self._unfollowed, None
         if window is None:
             return
@@ -351,6 +375,7 @@ class Level:
         self._from = _floats(data["from"])
         self._n = [int(n) for n in data["n"]]
         self._vectors = [_vector(v) for v in data["vectors"]]
+        self._seen = {}
         recent, chance, references = data["recent"]
         self._recent, self._recent_chance = float(recent), float(chance)
         self._references = [(float(x), float(y)) for x, y in references]

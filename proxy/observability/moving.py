@@ -48,6 +48,7 @@ def hear(series: Series, row: Mapping[str, Any], now: float) -> None:
 
 def export(series: Series) -> dict[str, Any]:
     """The baseline (counts that add) and this process's own state beside it."""
+    series.level.read(series.baseline)
     return {
         "first_seen": series.first_seen,
         "baseline": series.baseline.to_json(),
@@ -67,7 +68,7 @@ def adopt(series: Series, row: Mapping[str, Any], now: float) -> None:
     if is_warm:
         # it has judged by itself for minutes: only the counts are joined
         series.baseline.add(Baseline.from_json(row["baseline"]))
-        series.baseline.rebuild()
+        series.rebuild()
         return
     restore(series, row, now)
     series.baseline.add(young)

@@ -185,18 +185,18 @@ class Series(Intake):
         n = sum(durations.values())
         if self.situation.jolts.warms(began, now):
             credit *= WARMING
-        likely = latency.add(base, level, durations, n, began, credit, now)
+        latency.add(base, level, durations, n, began, credit, now)
         incident = self.ledger.open.get("latency")
         if incident is None:
             is_calm = latency.strongest < SUSPICIOUS * latency.needed
-            level.add(likely, n, base.readable, now, is_calm)
+            level.add(base, durations, n, now, is_calm)
             if latency.strongest < latency.needed:
                 return None
             found = latency.verdict(base, level, now)
             return None if found is None else self._tell_slow(found, now)
         incident.hurt += sum(c for b, c in durations.items() if b > base.p95)
         incident.last_seen = now
-        if latency.is_back(likely, credit):
+        if latency.is_back(base, level, durations, credit):
             self._close("latency", "recovered", now, ends)
             return None
         return self.ledger.break_silence("latency", now)
@@ -264,7 +264,7 @@ class Series(Intake):
         self.minutes.join(other.minutes)
         self.baseline.add(other.baseline)
         if self.is_warm:
-            self.baseline.rebuild()
+            self.rebuild()
 
     # --- learning --------------------------------------------------------------------------------
 
@@ -299,6 +299,11 @@ class Series(Intake):
             if lessons.is_time_for_errors(base, now):
                 lessons.teach_errors(base, self._is_suspicious, now)
 
+    def rebuild(self) -> None:
+        """Make the table anew; what waits is read in the old one."""
+        self.level.read(self.baseline)
+        self.baseline.rebuild()
+
     def warm(self, now: float) -> None:
         self.baseline.rebuild()
         self.is_warm = True
@@ -311,7 +316,7 @@ class Series(Intake):
         if self.latency.strongest >= SUSPICIOUS * self.latency.needed and age < HOLD_MAX_S:
             return
         self._followed = now
-        self.level.follow()
+        self.level.follow(self.baseline)
         if self._is_adopted and self.level.is_faster and self.lessons.seen >= NEW_NORMAL_REQUESTS:
             # what became usual by lasting has ended after all
             self._is_adopted = False

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.observability.baseline import (
     ERROR_PRIOR_SHARE,
+    FIRST_SLOW,
     NEUTRAL,
     SHIFT_FIRST,
     SHIFT_STEP,
@@ -16,6 +17,7 @@ from proxy.observability.baseline import (
     Baseline,
     poisson_sigma,
 )
+from proxy.observability.evidence import weighed
 from proxy.observability.sketch import BUCKETS, GAMMA, bucket_of
 from tests.support.observability import known_baseline
 
@@ -85,6 +87,36 @@ def test_far_slower_than_any_hypothesis_counts_as_the_slowest() -> None:
     assert max(row[SHIFTS - 3 :]) > row[NEUTRAL] + 3
     for odd in (-5, 0, BUCKETS - 1, BUCKETS + 50):
         assert len(base.likelihoods(odd)) == SHIFTS
+
+
+@pytest.mark.parametrize("humps", [(4.0,), (2.0, 5.0), (6.0, 3.0, 4.5)])
+def test_what_is_called_calm_no_slow_hypothesis_explains_better(humps: tuple[float, ...]) -> None:
+    rng = random.Random(len(humps))
+    base, calm = Baseline(), 0
+    for _ in range(3000):
+        base.learn({bucket_of(rng.lognormvariate(rng.choice(humps), 0.3)): 1.0}, 1, 0)
+    base.rebuild()
+    for _ in range(400):
+        slower, level = rng.choice((0.7, 1.0, 1.3)), rng.randint(-8, 5)
+        durations = {
+            bucket_of(slower * rng.lognormvariate(rng.choice(humps), 0.3)): rng.randint(1, 3)
+            for _ in range(rng.randint(1, 12))
+        }
+        found = weighed(base, durations, level)
+        if base.is_calm(durations, level):
+            calm += 1
+            assert found[NEUTRAL] >= max(found[FIRST_SLOW:])
+    assert calm > 100
+
+
+def test_likelihoods_add_up_alike_in_whatever_order() -> None:
+    base, rng = known_baseline(), random.Random(9)
+    durations = {bucket_of(rng.lognormvariate(4.0, 0.9)): rng.randint(1, 900) for _ in range(80)}
+    backwards = dict(reversed(list(durations.items())))
+    whole, bucket = weighed(base, durations, 2), next(iter(durations))
+    assert weighed(base, backwards, 2) == whole
+    first = weighed(base, {bucket: durations.pop(bucket)}, 2)
+    assert [a + b for a, b in zip(first, weighed(base, durations, 2), strict=True)] == whole
 
 
 def test_an_unknown_route_is_given_the_prior() -> None:

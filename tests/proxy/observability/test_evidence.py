@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.observability.baseline import FIRST_SLOW
 from proxy.observability.evidence import (
-    FIRST_SLOW,
     NEEDED,
     STRETCHES_MAX,
     ShareSum,

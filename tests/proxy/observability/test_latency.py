@@ -36,11 +36,11 @@ def told_after(
         for _ in range(count):
             bucket = bucket_of(slower * rng.lognormvariate(4.0, 0.4))
             durations[bucket] = durations.get(bucket, 0) + 1
-        likely = latency.add(base, level, durations, count, began, 1.0, now)
+        latency.add(base, level, durations, count, began, 1.0, now)
         if not by_tail:
             latency.tail.reset()
         is_calm = latency.strongest < 0.4 * latency.needed
-        level.add(likely, count, base.readable, now, is_calm)
+        level.add(base, durations, count, now, is_calm)
         if latency.strongest >= latency.needed and latency.verdict(base, level, now):
             return now - CALM_S
     return None

@@ -6,7 +6,7 @@ from math import exp
 
 import pytest
 
-from proxy.observability.evidence import RATIO_MIN, weighed
+from proxy.observability.evidence import RATIO_MIN
 from proxy.observability.level import LEVEL_MAX, LEVEL_UP_MAX, WANDER_MIN, Level
 from proxy.observability.situation import Situation
 from proxy.observability.sketch import bucket_of
@@ -25,9 +25,9 @@ def walk(level: Level, wander: float, minutes: int, seed: int = 1, drift: float 
                 bucket = bucket_of(rng.lognormvariate(4.0, 0.4) * exp(at + drift))
                 durations[bucket] = durations.get(bucket, 0) + 1
             now = minute * 60.0 + part * 10.0
-            level.add(weighed(BASE, durations, level.shift), 20, BASE.readable, now, True)
+            level.add(BASE, durations, 20, now, True)
         if minute % 5 == 4:
-            level.follow()
+            level.follow(BASE)
     return level
 
 
@@ -67,7 +67,7 @@ def test_what_was_seen_before_an_incident_is_not_learned() -> None:
     for part in range(24):
         durations = {bucket_of(300.0): 20}
         now = 7200.0 + part * 10.0
-        level.add(weighed(BASE, durations, level.shift), 20, BASE.readable, now, False)
+        level.add(BASE, durations, 20, now, False)
     level.began(7440.0)
     assert level.wander == before
 
