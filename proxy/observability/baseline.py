@@ -38,6 +38,7 @@ ERROR_PRIOR_REQUESTS = 120.0
 """A route nobody knows yet fails 0.25 % of the time. That belief weighs little, as routes differ by
 far: of two that nobody knows, one never fails and one fails 2 % of the time.
 """
+_PRIOR_ERRORS = ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS
 SHIFT_STEP = 5
 """Buckets between two hypotheses: a factor of 1.16."""
 SHIFT_FIRST = -15
@@ -53,12 +54,17 @@ NOTICED_MS = 10.0
 LOG_GAMMA = log(GAMMA)
 WEIGHT_MIN = 1e-6
 """What has faded below this is gone."""
+DUST = 1e-10
+"""What differences of sums leave where there is nothing; a logarithm costs more than all else."""
 _MARKS = (0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 _PAD_LOW = SHIFT_FIRST + SHIFT_STEP * SHIFTS + SHIFT_STEP
 _PAD_HIGH = -SHIFT_FIRST + SHIFT_STEP
 _TABLE = _PAD_LOW + BUCKETS + _PAD_HIGH
 SPAN = SHIFT_STEP * SHIFTS
+_FLOOR = FLOOR_SHARE / BUCKETS
+_LOG_FLOOR = log(_FLOOR)
+_NOTHING = array("f", (_LOG_FLOOR,)) * _TABLE
 _USUAL_AT = _TABLE - 1 - _PAD_LOW + SHIFT_FIRST + SHIFT_STEP * NEUTRAL
 """Where "as usual" reads of bucket 0."""
 
@@ -220,7 +226,7 @@ class Baseline:
 
     @property
     def error_share(self) -> float:
-        return (self.errors + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS) / self.believed_requests
+        return (self.errors + _PRIOR_ERRORS) / (self.requests + ERROR_PRIOR_REQUESTS)
 
     @property
     def believed_requests(self) -> float:
@@ -230,12 +236,12 @@ class Baseline:
     @property
     def believed_runs(self) -> float:
         """The same for the runs of errors among them."""
-        return self.runs + ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS
+        return self.runs + _PRIOR_ERRORS
 
     @property
     def run_share(self) -> float:
         """How many runs of errors a request is expected to begin."""
-        return self.believed_runs / self.believed_requests
+        return (self.runs + _PRIOR_ERRORS) / (self.requests + ERROR_PRIOR_REQUESTS)
 
     @property
     def company(self) -> float:
@@ -253,26 +259,29 @@ class Baseline:
         return min(CLUMPING_MAX, max(1.0, 1.0 + extra))
 
     def rebuild(self) -> None:
-        """Make the table of log-likelihoods anew; about 0.2 ms, so once in minutes."""
-        first, last = self.weights.ends(WEIGHT_MIN)
-        self._ranks(first, last)
-        radius = self._radius(first, last)
+        """Make the table of log-likelihoods anew; about 0.1 ms, so once in minutes."""
+        first, held = self.weights.held(WEIGHT_MIN)
+        last = first + len(held) - 1
+        sums = list(accumulate(held))
+        self._ranks(first, held, sums)
+        radius = self._radius()
         margin = radius + 2
         start = max(0, first - margin)
-        row = self.weights.read(start, min(BUCKETS, last + margin + 1))
-        smooth = _box(_box(row, radius), 2)
+        # the sums of a first box, from the same sums; beyond the row there is nothing
+        beyond = sums[-1:] * (min(BUCKETS - 1, last + margin) - last + radius)
+        sums = [0.0] * (1 + radius + first - start) + sums + beyond
+        smooth = _box(list(map(sub, sums[2 * radius + 1 :], sums)), 2)
         scale = (1.0 - FLOOR_SHARE) / (sum(smooth) or 1.0)
-        floor = FLOOR_SHARE / BUCKETS
-        found = [log(weight * scale + floor) for weight in smooth]
-        table = array("f", [log(floor)]) * _TABLE
+        found = [log(w * scale + _FLOOR) if w > DUST else _LOG_FLOOR for w in smooth]
+        table = _NOTHING[:]
         # reversed, so that growing shifts are growing positions and one slice reads them all
         end = _TABLE - (_PAD_LOW + start)
         table[end - len(found) : end] = array("f", found[::-1])
         self._table = table
         self._first, self._peaks = start + SHIFT_STEP * (FIRST_SLOW - NEUTRAL), _peaks(found)
 
-    def _ranks(self, first: int, last: int) -> None:
-        sums = list(accumulate(self.weights.read(first, last + 1)))
+    def _ranks(self, first: int, held: list[float], sums: list[float]) -> None:
+        last = first + len(held) - 1
         found = [min(last, first + bisect_right(sums, mark * self.total)) for mark in _MARKS]
         self.p25, self.p50, self.p75, self.p95, self.p99, top = found
         self.top = min(BUCKETS - 1, top + SHIFT_FIRST + SPAN - SHIFT_STEP)
@@ -280,10 +289,10 @@ class Baseline:
         self.readable = max(READABLE, min(READABLE_MAX, (spread / READABLE_TO) ** 2))
         # half as slow again, and by enough to be noticed
         self.tail_from = min(BUCKETS, max(self.p99 + 14, bucket_of(VALUES[self.p99] + NOTICED_MS)))
-        beyond = sum(self.weights.read(self.tail_from, last + 1))
+        beyond = sum(held[self.tail_from - first :])
         self.tail_share = (beyond + 0.5) / (self.total + 100.0)
 
-    def _radius(self, first: int, last: int) -> int:
+    def _radius(self) -> int:
         """Blur by how little is known: the rule of thumb for this spread and count."""
         spread = max(1.0, (self.p75 - self.p25) / 1.35)
         return max(1, min(12, round(1.2 * spread / float(max(1.0, self.total) ** 0.2))))

@@ -7,7 +7,7 @@ stays when the others have recovered, is told after all. Routes are asked (``maj
 something is to be told and twice a minute while it lasts, never for a request.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from proxy.domain.anomaly import Anomaly
@@ -240,13 +240,18 @@ class Common:
         if end.reason == "new_normal" and _key(ended.head or ended) in self._groups:
             self._settled[(ended.method, ended.route)] = (end.ended_at, ended)
 
-    def review(self, now: float) -> None:
+    @property
+    def is_asked(self) -> bool:
+        """Something waits for ``look``."""
+        return bool(self._waiting)
+
+    def review(self, restless: Iterable[Series], now: float) -> None:
         """Ask whether most routes still move; what then may have to be told after all waits for
-        ``look``.
+        ``look``. ``restless`` are at least all series with an incident.
         """
         parts = [
             (series, incident)
-            for series in self._series.values()
+            for series in restless
             for incident in series.ledger.open.values()
             if incident.anomaly.head is not None and incident.quiet_until is None
         ]
@@ -277,8 +282,6 @@ class Common:
         others have recovered. A few each second: with hundreds no request waits for all.
         """
         found: list[Anomaly] = []
-        if not self._waiting:
-            return found
         for _ in range(min(LOOKED_AT, len(self._waiting))):
             doubt = self._waiting.pop()
             incident, open_one = doubt.incident, doubt.incident.anomaly

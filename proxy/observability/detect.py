@@ -7,7 +7,7 @@ cannot be read is counted and named, and the rest goes on.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal, TextIO
@@ -64,8 +64,19 @@ def run_detect(
         report.alerts += 1
         out.write(json.dumps(alert(anomaly)) + "\n")
 
-    requests = _requests(lines, _PARSERS[format](detector.fold), report, err)
-    for ts, route, method, status, duration_ms in requests:
+    parse = _PARSERS[format](detector.fold)
+    for number, line in enumerate(lines, 1):
+        try:
+            if len(line) > LINE_MAX:
+                raise ValueError("longer than any request")
+            ts, route, method, status, duration_ms = parse(line)
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            report.lines = number
+            if line.strip():
+                _note(error, report, err)
+            continue
+        report.lines = number
+        report.requests += 1
         if ts >= next_tick:
             next_tick = ts + TICK_S
             for found in tick(ts):
@@ -97,24 +108,10 @@ def alert(anomaly: Anomaly) -> dict[str, Any]:
     }
 
 
-def _requests(
-    lines: Iterable[str | bytes], parse: Parse, report: DetectReport, err: TextIO | None
-) -> Iterator[Request]:
-    for line in lines:
-        report.lines += 1
-        try:
-            if len(line) > LINE_MAX:
-                raise ValueError("longer than any request")
-            request = parse(line)
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            if not line.strip():
-                continue
-            report.bad += 1
-            if err is not None and report.bad <= BAD_LINES_NAMED:
-                err.write(f"line {report.lines}: {_why(error)}\n")
-            continue
-        report.requests += 1
-        yield request
+def _note(error: Exception, report: DetectReport, err: TextIO | None) -> None:
+    report.bad += 1
+    if err is not None and report.bad <= BAD_LINES_NAMED:
+        err.write(f"line {report.lines}: {_why(error)}\n")
 
 
 def _why(error: Exception) -> str:

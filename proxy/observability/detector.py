@@ -6,6 +6,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from heapq import heappop, heappush
 from typing import Any
 
 from proxy.config import Detector as DetectorSettings
@@ -28,8 +29,6 @@ RECENT_MAX = 200
 REST_S = 30.0
 """How often incidents of silent routes are looked at."""
 
-NEVER = 1 << 62
-
 Key = tuple[str, str]
 """(method, route)."""
 
@@ -49,8 +48,8 @@ class MLDetector:
         self._common = Common(self._series)
         self._now = 0.0
         self._wheel: dict[int, list[Series]] = {}
-        self._soonest = NEVER
-        """The first second of the wheel at which somebody waits."""
+        self._seconds: list[int] = []
+        """Those of the wheel, as a heap."""
         self._rested = 0.0
 
     # --- every request ---------------------------------------------------------------------------
@@ -121,8 +120,7 @@ class MLDetector:
             waiting.append(series)
             return
         self._wheel[second] = [series]
-        if second < self._soonest:
-            self._soonest = second
+        heappush(self._seconds, second)
 
     def _open(self, method: str, route: str, now: float) -> Series:
         if len(self._series) >= TEMPLATES_MAX:
@@ -154,20 +152,22 @@ class MLDetector:
         """What has come to light without a new request: late verdicts, and the incidents that have
         ended.
         """
-        self._now = max(now, self._now)
+        if now > self._now:
+            self._now = now
         found: list[Anomaly | IncidentEnd] = []
-        if now >= self._soonest:
+        if self._seconds and now >= self._seconds[0]:
             for series in self._due(now):
                 anomaly = self._weigh(series, now)
                 if anomaly is not None:
                     found.append(anomaly)
         if now - self._rested >= REST_S:
             self._rested = now
-            for series in self._series.values():
+            restless = [s for s in self._series.values() if not s.ledger.is_nil]
+            for series in restless:
                 series.rest(now, self._ends)
-            self._common.review(now)
-        told = self._common.look(now)
-        if told:
+            self._common.review(restless, now)
+        if self._common.is_asked:
+            told = self._common.look(now)
             self._recent.extend(told)
             found += told
         if self._ends:
@@ -180,8 +180,14 @@ class MLDetector:
     def _due(self, now: float) -> list[Series]:
         """Series whose slice has waited long enough; each waits at one place of the wheel."""
         due: list[Series] = []
-        wheel = self._wheel
-        for second in [s for s in wheel if s <= now]:
+        wheel, seconds = self._wheel, self._seconds
+        passed = [heappop(seconds)]
+        while seconds and seconds[0] <= now:
+            passed.append(heappop(seconds))
+        if len(passed) > 1:
+            # after a pause several have passed: whose second was asked for first is first
+            passed = [s for s in wheel if s <= now]
+        for second in passed:
             for series in wheel.pop(second):
                 series.is_queued = False
                 if not series.is_waiting:
@@ -190,7 +196,6 @@ class MLDetector:
                     due.append(series)
                 else:
                     self._queue(series)
-        self._soonest = min(wheel, default=NEVER)
         return due
 
     def deploy(self, now: float, version: str = "") -> None:

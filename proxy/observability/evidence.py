@@ -58,8 +58,8 @@ def weighed(baseline: Baseline, durations: Mapping[int, int], level: int) -> lis
             rows.append([count * x for x in row])
     if len(rows) < FEW_ROWS:
         found = list(map(add, rows[0], rows[1]))
-        for row in rows[2:]:
-            found = list(map(add, found, row))
+        for more in rows[2:]:
+            found = list(map(add, found, more))
         return found
     return list(map(sum, zip(*rows)))  # noqa: B905  (all of one length)
 
@@ -119,11 +119,12 @@ class SlowRun:
             return
         least = top - clip
         if self.slices:
-            if min(self.profile[first_slow:]) < -ANEW:
+            profile = self.profile
+            if min(profile[first_slow:]) < -ANEW:
                 self._begin_anew(first_slow, began, before)
             found = [
                 RUN_KEEP * p + (x if x > least else least)
-                for p, x in zip(self.profile, found, strict=True)
+                for p, x in zip(profile, found)  # noqa: B905  (one of each per hypothesis)
             ]
         else:
             found = [x if x > least else least for x in found]
@@ -150,8 +151,8 @@ class SlowRun:
         begins with are joined.
         """
         profile, onsets = self.profile, self._onsets
-        for k in range(first_slow, SHIFTS):
-            if profile[k] < -ANEW:
+        for k, likely in enumerate(profile):
+            if likely < -ANEW and k >= first_slow:
                 profile[k], onsets[k] = -ANEW, began
         used = set(onsets)
         while len(used) > STRETCHES_MAX:
@@ -171,6 +172,11 @@ class SlowRun:
     def best(self) -> int:
         """The likeliest hypothesis."""
         return self.profile.index(max(self.profile))
+
+    @property
+    def began(self) -> float:
+        """When the first of its hypotheses began."""
+        return self._stretches[0].since
 
     @property
     def since(self) -> float:

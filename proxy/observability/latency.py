@@ -136,11 +136,15 @@ class LatencyWatch:
         # a calm slice begins no run
         if run.slices or not base.is_calm(durations, level.shift):
             found = weighed(base, durations, level.shift)
-            scale = level.scale(now - run.since) if run.slices else 0
+            scale = 0
+            if run.slices and level.scale(now - run.began):
+                scale = level.scale(now - run.since)
             # of what is needed by default: a higher threshold must not believe one slice more
             clip = NEEDED * credit / CLIP_SLICES
             run.add(found, durations, began, clip, level.costs[scale], level.recent)
-        if base.total >= TAIL_KNOWN:
+        if base.total >= TAIL_KNOWN and (
+            self.tail.total or max(durations) >= base.tail_from + level.shift
+        ):
             self._add_tail(base, level, durations, n, began, credit)
 
     def _add_tail(
@@ -153,8 +157,6 @@ class LatencyWatch:
         credit: float,
     ) -> None:
         beyond = base.tail_from + level.shift + level.tail_margin
-        if not self.tail.total and max(durations) < beyond:
-            return
         slow = 0
         for bucket, count in durations.items():
             if bucket >= beyond:

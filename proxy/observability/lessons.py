@@ -1,6 +1,6 @@
 """What one route has seen and not learned yet. Learning lags, so an onset never teaches. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from proxy.observability.baseline import Baseline, scattered
@@ -38,15 +38,13 @@ class _Errors:
 class Lessons:
     """Two windows: one that fills, and the full one before it, learned when this one is full."""
 
-    __slots__ = ("_errors", "_fresh", "_waiting", "_windows")
+    __slots__ = ("_errors", "_waiting", "_windows", "fresh")
 
     def __init__(self, now: float) -> None:
-        self._fresh, self._waiting = Tally(), Tally()
+        self.fresh, self._waiting = Tally(), Tally()
+        """Durations; who counts adds to the one that fills."""
         self._windows = 0
         self._errors = _Errors(now)
-
-    def add_durations(self, durations: Mapping[int, int]) -> None:
-        self._fresh.add(durations)
 
     def add_counts(self, requests: int, errors: int, runs: int, base: Baseline, now: float) -> None:
         counted = self._errors
@@ -63,38 +61,37 @@ class Lessons:
 
     def drop_durations(self) -> None:
         """An incident was told: what was lately seen is part of it."""
-        self._fresh, self._waiting, self._windows = Tally(), Tally(), 0
+        self.fresh, self._waiting, self._windows = Tally(), Tally(), 0
 
     def drop_counts(self, now: float) -> None:
         self._errors = _Errors(now)
 
     @property
     def seen(self) -> float:
-        return self._fresh.total + self._waiting.total
+        return self.fresh.total + self._waiting.total
 
     def latest(self) -> dict[int, float]:
         """What was seen in the last windows, taken out."""
         latest = self._waiting
-        latest.add(self._fresh.counts())
+        latest.add(self.fresh.counts())
         self.drop_durations()
         return latest.counts()
 
     def teach_durations(self, base: Baseline, now: float) -> None:
         """Learn the window before the last, once this one is worth a new table."""
         self._windows += 1
-        enough = WORTH * base.total
-        if self._windows < WINDOWS_MAX and self._fresh.total < enough:
+        if self._windows < WINDOWS_MAX and self.fresh.total < WORTH * base.total:
             return
         base.fade_to(now)
         learned = self._waiting
         base.learn(learned.counts(), 0, 0)
         base.rebuild()
         learned.empty()
-        self._waiting, self._fresh, self._windows = self._fresh, learned, 0
+        self._waiting, self.fresh, self._windows = self.fresh, learned, 0
 
     def is_time_for_errors(self, base: Baseline, now: float) -> bool:
-        usual = ERRORS_LEARN_S if base.requests >= ERRORS_KNOWN else LEARN_S
-        return now - self._errors.since >= usual
+        age = now - self._errors.since
+        return age >= ERRORS_LEARN_S or (age >= LEARN_S and base.requests < ERRORS_KNOWN)
 
     def teach_errors(self, base: Baseline, is_suspicious: bool, now: float) -> None:
         errors = self._errors
@@ -109,7 +106,7 @@ class Lessons:
     def to_json(self) -> list[Any]:
         errors = self._errors
         return [
-            self._fresh.to_json(),
+            self.fresh.to_json(),
             self._waiting.to_json(),
             self._windows,
             errors.fresh,
@@ -120,7 +117,7 @@ class Lessons:
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what are no lessons."""
         fresh, waiting, windows, seen, held, errors = data
-        self._fresh, self._waiting = Tally.from_json(fresh), Tally.from_json(waiting)
+        self.fresh, self._waiting = Tally.from_json(fresh), Tally.from_json(waiting)
         self._windows = int(windows)
         # what an earlier version wrote knows no minutes
         since, minute_since, requests, runs = (

@@ -7,6 +7,7 @@ weighed against minutes, and one of half an hour against half hours.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from math import exp, log
 from operator import add
@@ -62,6 +63,7 @@ LOGS = tuple((SHIFT_FIRST + SHIFT_STEP * k) * LOG_GAMMA for k in range(SHIFTS))
 
 Row = Union[list[float], "array[float]"]
 """One number per hypothesis; what waits for minutes is an array, a third the size."""
+UNKNOWN = -1.0
 STRAYED = 5
 """What is noted of a window, number after number: when, at which scale, wander and step squared
 (chance taken off), and chance's variance.
@@ -74,6 +76,7 @@ class Level:
     """
 
     __slots__ = (
+        "_believed",
         "_faster",
         "_from",
         "_lately",
@@ -107,6 +110,8 @@ class Level:
         self.shift = 0
         self.drift = 0.0
         self.wander = [situation.wander] * len(SCALES_S)
+        self._believed = [UNKNOWN] * len(SCALES_S)
+        """What each scale was told to be like when it was priced last."""
         self._weights = [0.0] * len(SCALES_S)
         self._sums = [0.0] * len(SCALES_S)
         self.step = [STEP_SHARE * w for w in self.wander]
@@ -176,8 +181,7 @@ class Level:
         self._vectors[window], self._n[window], self._from[window] = None, 0, now
         if window == 0:
             old = self._unfollowed
-            vector = array("d", vector)
-            self._unfollowed = vector if old is None else array("d", map(add, old, vector))
+            self._unfollowed = array("d", vector if old is None else map(add, old, vector))
             lately = [RECENT_KEEP * x + y for x, y in zip(self._lately, vector, strict=True)]
             self._lately = array("d", lately)
         self._measure(window, vector, age, now)
@@ -185,7 +189,7 @@ class Level:
         if coarser == len(SCALES_S):
             return
         if not self._n[coarser]:
-            self._vectors[coarser], self._from[coarser] = vector, now - age
+            self._vectors[coarser], self._from[coarser] = array("d", vector), now - age
         else:
             self._vectors[coarser] = array("d", map(add, self._vectors[coarser] or vector, vector))
         self._n[coarser] += n
@@ -242,6 +246,7 @@ class Level:
         self._price()
 
     def _learn(self, scale: int, squared: float, chance: float) -> None:
+        self._believed[scale] = UNKNOWN
         known = self.wander[scale] ** 2
         weight = 1.0 / (known + chance) ** 2
         self._weights[scale] = KEEP[scale] * self._weights[scale] + weight
@@ -251,17 +256,22 @@ class Level:
 
     def _price(self) -> None:
         believed = self._situation.wander
+        wander, asked = self.wander, self._believed
         for scale, windows in enumerate(PRIOR_WINDOWS):
-            believed = self.wander[scale] = _believed(
-                believed, windows, self._sums[scale], self._weights[scale], WANDER_MIN
-            )
-            self.step[scale] = _believed(
-                STEP_SHARE * believed,
-                windows,
-                self._step_sums[scale],
-                self._step_weights[scale],
-                STEP_MIN,
-            )
+            if asked[scale] != believed:
+                # nothing learned, and the same belief: nothing else than before
+                asked[scale] = believed
+                wander[scale] = _believed(
+                    believed, windows, self._sums[scale], self._weights[scale], WANDER_MIN
+                )
+                self.step[scale] = _believed(
+                    STEP_SHARE * wander[scale],
+                    windows,
+                    self._step_sums[scale],
+                    self._step_weights[scale],
+                    STEP_MIN,
+                )
+            believed = wander[scale]
         self._tables(DOUBT_WINDOWS + min(SHARED_MAX, SHARED * self._situation.minutes))
 
     def _tables(self, shared: float) -> None:
@@ -274,8 +284,9 @@ class Level:
         # a route that strays far must be slower by more than it strays
         self.tail_margin = round(log(self.least[0] / RATIO_MIN) / LOG_GAMMA)
         at = max(0.0, self._recent)
+        free = bisect_right(LOGS, at)
         self.costs = [
-            [0.5 * ((x - at) / w) ** 2 if x > at else 0.0 for x in LOGS[:first]]
+            [0.0] * min(free, first) + [0.5 * ((x - at) / w) ** 2 for x in LOGS[free:first]]
             for w, first in zip(self.step, self.first_slow, strict=True)
         ]
 
@@ -372,6 +383,7 @@ class Level:
         self.shift = round(self.drift)
         self.wander, self._sums, self._weights = map(_floats, data["wander"])
         self.step, self._step_sums, self._step_weights = map(_floats, data["step"])
+        self._believed = [UNKNOWN] * len(SCALES_S)
         self._from = _floats(data["from"])
         self._n = [int(n) for n in data["n"]]
         self._vectors = [_vector(v) for v in data["vectors"]]
@@ -433,12 +445,18 @@ def _nil() -> "array[float]":
 
 def _read(vector: Row) -> tuple[float, float] | None:
     """The likeliest level and the variance that chance alone gives it; None when it tells none."""
-    inner = vector[1:-1]
-    k = 1 + inner.index(max(inner))
-    bend = (2 * vector[k] - vector[k - 1] - vector[k + 1]) / GRID**2
+    best = k = vector.index(max(vector))
+    if not 0 < k < SHIFTS - 1:
+        inner = vector[1:-1]
+        k = 1 + inner.index(max(inner))
+    left, middle, right = vector[k - 1 : k + 2]
+    bend = (2 * middle - left - right) / GRID**2
     if bend <= 0:
         return None
-    return (SHIFT_FIRST + SHIFT_STEP * peak(vector, SHIFTS)) * LOG_GAMMA, 1.0 / bend
+    at = float(best)
+    if k == best:
+        at += 0.5 * (left - right) / (left - 2 * middle + right)
+    return (SHIFT_FIRST + SHIFT_STEP * at) * LOG_GAMMA, 1.0 / bend
 
 
 def peak(values: Sequence[float], end: int) -> float:

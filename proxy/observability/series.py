@@ -113,19 +113,20 @@ class Series(Intake):
         if elapsed < 0.0:
             self._turn_back(now)
             elapsed = 0.0
-        hot_for = elapsed
+        credit = elapsed / SLICE_S
         if self._hot_score:
             # a slice that was calm for long proves no more than what came since
-            hot_for = min(elapsed, max(SLICE_S, now - self._cool_at))
+            credit = min(elapsed, max(SLICE_S, now - self._cool_at)) / SLICE_S
             if self._hot_at > began:
                 began = self._hot_at
-        self.discard()
-        credit = hot_for / SLICE_S
         if credit > CREDIT_MAX:
             credit = CREDIT_MAX
-        self.weighed, self.due = now, now + SLICE_S
+        self.discard()
+        self.weighed = now
+        self.due = due = now + SLICE_S
+        incidents, latency = self.ledger.open, self.latency
         found: Anomaly | None = None
-        if errors or self.failures.strongest or "error_rate" in self.ledger.open:
+        if errors or self.failures.strongest or "error_rate" in incidents:
             seen = Slice(
                 requests,
                 errors,
@@ -136,14 +137,19 @@ class Series(Intake):
                 self._last_error,
             )
             found = self._weigh_errors(seen, max(1.0, credit), now, ends)
-            if self._is_suspicious and "error_rate" not in self.ledger.open:
-                self.due = now + BRISK_S
-        if durations and self.is_warm:
-            found = self._weigh_latency(durations, began, credit, now, ends) or found
-        self._learn(durations, requests, errors, runs, now, ends)
-        is_tense = not self.is_warm or self.latency.is_tense or bool(self.ledger.open)
-        self.late = self.due if is_tense else now + LATE_S
-        self._hot_from = self.baseline.p75 + self.level.shift if self.is_warm else BUCKETS
+            if self._is_suspicious and "error_rate" not in incidents:
+                self.due = due = now + BRISK_S
+        if self.is_warm:
+            if durations:
+                found = self._weigh_latency(durations, began, credit, now, ends) or found
+            self._learn(durations, requests, errors, runs, now, ends)
+        else:
+            self._learn_at_first(durations, requests, errors, runs, now)
+        self.late, self._hot_from = due, BUCKETS
+        if self.is_warm:
+            if not incidents and not latency.is_tense:
+                self.late = now + LATE_S
+            self._hot_from = self.baseline.p75 + self.level.shift
         return found
 
     @property
@@ -188,9 +194,9 @@ class Series(Intake):
         latency.add(base, level, durations, n, began, credit, now)
         incident = self.ledger.open.get("latency")
         if incident is None:
-            is_calm = latency.strongest < SUSPICIOUS * latency.needed
-            level.add(base, durations, n, now, is_calm)
-            if latency.strongest < latency.needed:
+            strongest, needed = latency.strongest, latency.needed
+            level.add(base, durations, n, now, strongest < SUSPICIOUS * needed)
+            if strongest < needed:
                 return None
             found = latency.verdict(base, level, now)
             return None if found is None else self._tell_slow(found, now)
@@ -245,8 +251,6 @@ class Series(Intake):
     def rest(self, now: float, ends: list[IncidentEnd]) -> None:
         """Without requests an incident ends some time, too, and what ended is forgotten."""
         ledger = self.ledger
-        if ledger.is_nil:
-            return
         ledger.forget(now)
         if ledger.open and now - self._last_request > SILENT_S:
             for kind in list(self.ledger.open):
@@ -277,27 +281,32 @@ class Series(Intake):
         now: float,
         ends: list[IncidentEnd],
     ) -> None:
-        base, lessons, incidents = self.baseline, self.lessons, self.ledger.open
-        if not self.is_warm:
-            base.fade_to(now)
-            if 2 * errors > requests and (self._is_suspicious or "error_rate" in incidents):
-                # what fails from its first request on must not become usual by that
-                base.learn(durations, 0, 0)
-                lessons.add_counts(requests, errors, runs, base, now)
-            else:
-                base.learn(durations, requests, errors, runs)
-            if now - self.first_seen >= WARM_UP_S and base.total >= WARM_UP_REQUESTS:
-                self.warm(now)
-            return
+        lessons, incidents = self.lessons, self.ledger.open
         if "latency" in incidents:
             self._get_used(durations, now, ends)
         else:
-            lessons.add_durations(durations)
-            self._learn_durations(now)
+            lessons.fresh.add(durations)
+            if now - self._followed >= LEARN_S:
+                self._learn_durations(now)
         if "error_rate" not in incidents:
-            lessons.add_counts(requests, errors, runs, base, now)
-            if lessons.is_time_for_errors(base, now):
-                lessons.teach_errors(base, self._is_suspicious, now)
+            lessons.add_counts(requests, errors, runs, self.baseline, now)
+            if lessons.is_time_for_errors(self.baseline, now):
+                lessons.teach_errors(self.baseline, self._is_suspicious, now)
+
+    def _learn_at_first(
+        self, durations: Mapping[int, int], requests: int, errors: int, runs: int, now: float
+    ) -> None:
+        """What a route shows before it is judged is learned at once."""
+        base = self.baseline
+        base.fade_to(now)
+        if 2 * errors > requests and (self._is_suspicious or "error_rate" in self.ledger.open):
+            # what fails from its first request on must not become usual by that
+            base.learn(durations, 0, 0)
+            self.lessons.add_counts(requests, errors, runs, base, now)
+        else:
+            base.learn(durations, requests, errors, runs)
+        if now - self.first_seen >= WARM_UP_S and base.total >= WARM_UP_REQUESTS:
+            self.warm(now)
 
     def rebuild(self) -> None:
         """Make the table anew; what waits is read in the old one."""
@@ -311,7 +320,7 @@ class Series(Intake):
 
     def _learn_durations(self, now: float) -> None:
         age = now - self._followed
-        if age < LEARN_S or (age < STRETCHED_LEARN_S and self.level.is_stretched):
+        if age < STRETCHED_LEARN_S and self.level.is_stretched:
             return
         if self.latency.strongest >= SUSPICIOUS * self.latency.needed and age < HOLD_MAX_S:
             return

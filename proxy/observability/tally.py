@@ -88,10 +88,19 @@ class Tally:
     def total(self) -> float:
         return float(sum(self.row))
 
-    def ends(self, least: float) -> tuple[int, int]:
-        """The first and the last bucket that hold more than ``least``; twice 0 when none does."""
-        held = [bucket for bucket, count in enumerate(self.row, self.low) if count > least]
-        return (held[0], held[-1]) if held else (0, 0)
+    def held(self, least: float) -> tuple[int, list[float]]:
+        """The first bucket that holds more than ``least``, and the counts from there to the last
+        that does; a 0 in bucket 0 when none does.
+        """
+        row = self.row.tolist()
+        first, end = 0, len(row)
+        while end and row[end - 1] <= least:
+            end -= 1
+        if not end:
+            return 0, [0.0]
+        while row[first] <= least:
+            first += 1
+        return self.low + first, row[first:end]
 
     def read(self, start: int, end: int) -> list[float]:
         """The counts of the buckets ``start`` up to, without, ``end``."""

@@ -26,7 +26,9 @@ def test_it_holds_what_a_counter_holds(rows: list[dict[int, int]], start: int, e
     assert list(whole.items()) == sorted(counter.items())
     assert whole.total == fading.total == counter.total()
     assert bool(whole) == bool(counter)
-    assert whole.ends(0.0) == ((min(counter), max(counter)) if counter else (0, 0))
+    first, held = whole.held(0.0)
+    assert first == min(counter, default=0)
+    assert held == whole.read(first, max(counter, default=0) + 1)
     assert whole.read(start, end) == [counter[b] for b in range(start, end)]
     again = Tally.from_json(json.loads(json.dumps(whole.to_json())))
     assert again.counts() == dict(counter)
