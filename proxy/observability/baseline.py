@@ -30,12 +30,14 @@ COMPANY_PRIOR, COMPANY_ERRORS = 0.4, 5.0
 COMPANY_MIN, COMPANY_MAX = 0.2, 0.6
 """Errors come in twos and threes; that belief weighs like five errors."""
 CLUMPING_RUNS, CLUMPING_MAX = 25.0, 5.0
+CLUMPING_SIGMA = 2.0
+"""Of what scatters so much is chance, in roots of the runs."""
 SCATTER_MAX = 2.5
 STUMBLE = 25.0
 """How much scatter one bad minute proves that was told as an incident, and so not counted."""
-ERROR_PRIOR_SHARE = 0.0025
-ERROR_PRIOR_REQUESTS = 120.0
-"""A route nobody knows yet fails 0.25 % of the time. That belief weighs little, as routes differ by
+ERROR_PRIOR_SHARE = 0.005
+ERROR_PRIOR_REQUESTS = 60.0
+"""A route nobody knows yet fails 0.5 % of the time. That belief weighs little, as routes differ by
 far: of two that nobody knows, one never fails and one fails 2 % of the time.
 """
 _PRIOR_ERRORS = ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS
@@ -255,7 +257,8 @@ class Baseline:
         """By how much windows scatter more than chance has it: what one error proves is divided
         by this.
         """
-        extra = self.scatter / (self.runs + CLUMPING_RUNS)
+        chance = CLUMPING_SIGMA * sqrt(max(0.0, self.runs))
+        extra = max(0.0, self.scatter - chance) / (self.runs + CLUMPING_RUNS)
         return min(CLUMPING_MAX, max(1.0, 1.0 + extra))
 
     def rebuild(self) -> None:

@@ -37,6 +37,8 @@ FEW_ROWS, FEW_ALIKE = 5, 6
 """What costs least: fewer rows are added one after another, and fewer of one bucket one by one."""
 STRETCHES_MAX = 4
 """Onsets told apart; of more the oldest are one."""
+Counts = tuple[int, int, int]
+NOTHING: Counts = (0, 0, 0)
 
 
 def weighed(baseline: Baseline, durations: Mapping[int, int], level: int) -> list[float]:
@@ -222,23 +224,46 @@ class SlowRun:
 class ShareSum:
     """Evidence that a share rose to at least ``to``; used for errors and for the slow tail."""
 
-    __slots__ = ("first_hit", "hits", "late", "requests", "runs", "since", "total")
+    __slots__ = (
+        "_blip",
+        "_blip_from",
+        "_worst",
+        "first_hit",
+        "hits",
+        "requests",
+        "runs",
+        "since",
+        "total",
+    )
 
     def __init__(self) -> None:
         self.total = 0.0
         self.since = 0.0
         self.first_hit: float | None = None
         self.runs = 0
-        self.late = [0, 0, 0]
-        """Requests, hits and runs of the slices that began when a blip would be over."""
         self.hits = 0
         self.requests = 0
+        self._blip_from = 0.0
+        self._blip = self._worst = NOTHING
+        """Requests, hits and runs of the slices with hits that a blip may have made: of the latest,
+        which began then, and of the one with most hits.
+        """
 
     def reset(self) -> None:
         self.total = 0.0
+        self._begin(0.0)
+
+    def _begin(self, since: float) -> None:
+        self.since = since
         self.first_hit = None
         self.runs = self.hits = self.requests = 0
-        self.late = [0, 0, 0]
+        self._blip = self._worst = NOTHING
+
+    @property
+    def apart(self) -> Counts:
+        """Requests, hits and runs without the worst blip among them."""
+        requests, hits, runs = self._worst
+        return self.requests - requests, self.hits - hits, self.runs - runs
 
     def to_json(self) -> list[Any]:
         return [
@@ -248,18 +273,24 @@ class ShareSum:
             self.runs,
             self.hits,
             self.requests,
-            self.late,
+            [self._blip_from, *self._blip, *self._worst],
         ]
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> "ShareSum":
+        """Raises ``TypeError`` or ``ValueError`` for what is no sum."""
         made = cls()
-        # what an earlier version wrote knows no late runs
-        total, since, made.first_hit, runs, hits, requests, *late = data
-        made.late = [int(x) for x in late[0]] if late else [0, 0, 0]
+        total, since, made.first_hit, runs, hits, requests, *blips = data
         made.runs = int(runs)
         made.total, made.since = float(total), float(since)
         made.hits, made.requests = int(hits), int(requests)
+        if blips and len(blips[0]) > len(NOTHING):
+            began, *counts = blips[0]
+            made._blip_from = float(began)
+            made._blip, made._worst = _counts(counts[:3]), _counts(counts[3:])
+        else:
+            # what an earlier version wrote tells no blips apart: all may have been one
+            made._worst = made.requests, made.hits, made.runs
         return made
 
     def add(
@@ -286,19 +317,28 @@ class ShareSum:
                 self.reset()
             return
         if self.total <= 0.0:
-            self.since = began
-            self.first_hit = None
-            self.runs = self.hits = self.requests = 0
-            self.late = [0, 0, 0]
-        if self.first_hit is not None and began - self.first_hit >= BLIP_S:
-            late = self.late
-            self.late = [late[0] + requests, late[1] + hits, late[2] + runs]
-        if hits and self.first_hit is None:
-            self.first_hit = first_hit
+            self._begin(began)
+        if hits:
+            if self.first_hit is None:
+                self.first_hit = first_hit
+            blip = requests, hits, runs
+            if self._blip[1] and began - self._blip_from < BLIP_S:
+                before = self._blip
+                blip = before[0] + requests, before[1] + hits, before[2] + runs
+            else:
+                self._blip_from = first_hit
+            self._blip = blip
+            if blip[1] > self._worst[1]:
+                self._worst = blip
         self.hits += hits
         self.runs += runs
         self.requests += requests
         self.total = after if after < most else most
+
+
+def _counts(row: Sequence[Any]) -> Counts:
+    requests, hits, runs = row
+    return int(requests), int(hits), int(runs)
 
 
 def share_gain(requests: int, hits: int, usual: float, to: float) -> float:

@@ -29,11 +29,15 @@ RUNS_MIN = 3
 """Errors that come together are one event: so many are needed while much still works, one more
 while most does, unless the evidence is beyond doubt.
 """
-LATE_NEEDED = 4.0
-"""So much must be proved by what came when a blip would be over: after a restart one or two more
-come by chance.
+APART_NEEDED = 4.0
+"""So much must be proved without the worst blip: before or after it one or two more come by chance.
 """
 BEYOND_DOUBT = 11.0
+CHANCES = 120.0
+CHANCES_LEAST, CHANCES_MOST = -0.5, 2.5
+"""Where so many of the known requests would fail, evidence means what it says. Each request may
+begin a run, so more of them begin one by chance, and few hardly any: by the log of how many.
+"""
 PASSED_MORE, PASSED_FADES_S = 2.5, 28_800.0
 """Evidence that went by itself is how the route is: an incident must prove so much more, and what
 passed counts one less after each eight hours.
@@ -121,7 +125,7 @@ class FailureWatch:
         runs_known, requests_known = base.believed_runs, base.believed_requests
         company = base.company if errors else 1.0
         scattered, strongest = self.needed, 0.0
-        most = SUM_MAX * scattered
+        most = SUM_MAX * (scattered + CHANCES_MOST)
         crossed: ShareSum | None = None
         for level, (least, slices) in zip(self.levels, LEVELS, strict=True):
             if (not errors and not level.total) or (is_jolt and least < OUTAGE):
@@ -129,19 +133,19 @@ class FailureWatch:
             # a sum begins with an error: the good answers before it were another slice's
             requests = seen.requests if level.total else seen.requests - seen.before
             to = min(TO_MAX, max(least, self.ratio * usual))
-            needed = scattered
             if least >= OUTAGE:
-                needed = ERRORS_NEEDED
                 known = (runs_known, requests_known, min(level.hits, DOUBTS_MAX))
                 gain = failing_gain(requests, errors, errors, to, company, known)
             else:
-                known = (runs_known, requests_known, level.runs)
+                known = (runs_known, requests_known + level.requests, level.runs)
                 gain = failing_gain(requests, errors, runs, to, company, known) / clumps
             cap = ERRORS_NEEDED * credit / slices
             level.add(requests, errors, runs, gain, cap, most, seen.began, seen.first_error)
             if level.total > strongest:
                 strongest = level.total
-            if level.total >= needed and level.hits >= ERRORS_FEW:
+            if level.hits >= ERRORS_FEW and level.total >= (
+                ERRORS_NEEDED if least >= OUTAGE else scattered + _chances(base, to)
+            ):
                 crossed = level
             if errors and level.total > self._peak and least < OUTAGE:
                 self._rise(level)
@@ -232,12 +236,12 @@ class FailureWatch:
 
 
 def _may_be_blip(base: Baseline, run: ShareSum) -> bool:
-    requests, hits, runs = run.late
+    requests, hits, runs = run.apart
     if not hits:
         return True
     known = (base.believed_runs, base.believed_requests, 0)
     gain = failing_gain(requests, hits, runs, min(hits / requests, OUTAGE), base.company, known)
-    return gain / base.clumping < LATE_NEEDED
+    return gain / base.clumping < APART_NEEDED
 
 
 def _is_sure(base: Baseline, run: ShareSum, observed: float, needed: float) -> bool:
@@ -246,4 +250,11 @@ def _is_sure(base: Baseline, run: ShareSum, observed: float, needed: float) -> b
     known = (base.believed_runs, base.believed_requests, 0)
     gain = failing_gain(run.requests, run.hits, run.runs, to, base.company, known) / base.clumping
     is_few = run.hits < ERRORS_MIN or (run.runs <= RUNS_MIN and observed < MANY_FAIL)
+    needed += _chances(base, to)
     return run.runs >= RUNS_MIN and gain >= max(needed, BEYOND_DOUBT if is_few else 0.0)
+
+
+def _chances(base: Baseline, to: float) -> float:
+    """How much more a share must prove the more chances it has to come about by chance."""
+    more = log(base.believed_requests * to / CHANCES)
+    return min(CHANCES_MOST, max(CHANCES_LEAST, more))

@@ -1,5 +1,6 @@
 """Evidence is bounded per slice: no blip, however bad, reaches what is needed."""
 
+import json
 import random
 
 import pytest
@@ -133,6 +134,30 @@ def test_shares() -> None:
     assert (share.total, share.hits, share.first_hit) == (0.0, 0, None)
 
 
+def test_the_worst_blip_is_taken_from_what_must_prove_something_by_itself() -> None:
+    share = ShareSum()
+    add(share, 20, 1, 0.0)
+    assert share.apart == (0, 0, 0)
+    add(share, 20, 0, 10.0)
+    add(share, 20, 3, 40.0)
+    add(share, 20, 2, 50.0)
+    assert share.apart == (40, 1, 1)
+    restored = ShareSum.from_json(json.loads(json.dumps(share.to_json())))
+    for one in (share, restored):
+        add(one, 20, 1, 65.0)
+        add(one, 20, 4, 75.0)
+        assert one.apart == (80, 6, 6)
+    assert restored.to_json() == share.to_json()
+
+
+def test_of_a_sum_by_an_earlier_version_all_may_be_one_blip() -> None:
+    for late in ([], [[10, 2, 1]]):
+        share = ShareSum.from_json([5.0, 0.0, 1.0, 3, 4, 60, *late])
+        assert (share.hits, share.apart) == (4, (0, 0, 0))
+        add(share, 20, 1, 30.0)
+        assert share.apart == (20, 1, 1)
+
+
 def test_errors_in_company_prove_less_than_as_many_alone() -> None:
     known = (100.0, 10_000.0, 0)
     alone = failing_gain(20, 4, 4, 0.1, 0.4, known)
@@ -149,10 +174,11 @@ def test_what_is_usual_is_as_sure_as_it_is_well_known() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 20)), min_size=2, max_size=8))
 def test_errors_prove_the_same_in_one_slice_or_in_several(slices: list[tuple[int, int]]) -> None:
-    events, requests = 0.5, 1e6
+    events, requests = 0.5, 1e4
     piecewise, runs, seen = 0.0, 0, 0
     for hits, good in slices:
-        piecewise += failing_gain(hits + good, hits, hits, 0.1, 0.4, (events, requests, runs))
+        known = (events, requests + seen, runs)
+        piecewise += failing_gain(hits + good, hits, hits, 0.1, 0.4, known)
         runs, seen = runs + hits, seen + hits + good
     whole = failing_gain(seen, runs, runs, 0.1, 0.4, (events, requests, 0))
     assert piecewise == pytest.approx(whole, rel=1e-3, abs=0.01)

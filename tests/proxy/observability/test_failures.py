@@ -5,8 +5,8 @@ import json
 import pytest
 
 from proxy.observability.baseline import Baseline
-from proxy.observability.evidence import ShareSum
-from proxy.observability.failures import Failing, FailureWatch, Slice
+from proxy.observability.evidence import ERRORS_NEEDED, ShareSum, failing_gain
+from proxy.observability.failures import CHANCES_MOST, Failing, FailureWatch, Slice
 
 
 def known(requests: int = 20_000, errors: int = 20, runs: int | None = None) -> Baseline:
@@ -115,6 +115,31 @@ def test_one_more_after_a_restart_is_chance() -> None:
     restart = [(5, 3, 2), (4, 3, 2), (10, 0, 0)]
     assert watch([*restart, (20, 1, 1), (20, 0, 0)], base) is None
     assert watch([*restart, (10, 1, 1), (10, 1, 1)], base) is not None
+
+
+def test_one_more_before_a_blip_and_one_after_are_chance() -> None:
+    base, calm = known(70_000, 50), [(10, 0, 0)] * 5
+    blip = [(10, 6, 3), (10, 6, 3)]
+    assert watch([(5, 1, 1), *calm, *blip, *calm, (10, 1, 1), *calm], base) is None
+    assert watch([(5, 1, 1), *calm, *blip, *calm, (10, 2, 2), (10, 1, 1)], base) is not None
+
+
+def proved_when_told(requests: int) -> float:
+    """The evidence of one error in 200 requests, where one in a thousand is usual."""
+    base = known(requests, requests // 1000)
+    found = watch([(200, 1, 1)] * 60, base)
+    assert found is not None
+    known_runs = (base.believed_runs, base.believed_requests, 0)
+    errors = found.errors
+    return failing_gain(found.requests, errors, errors, found.observed, base.company, known_runs)
+
+
+def test_more_requests_have_more_chances_to_fail_by_chance() -> None:
+    few, many, most = (proved_when_told(n) for n in (10_000, 1_000_000, 100_000_000))
+    assert few < ERRORS_NEEDED + 1.0
+    assert many > ERRORS_NEEDED + CHANCES_MOST
+    # but no route is so busy that it need not be told
+    assert most < ERRORS_NEEDED + CHANCES_MOST + 1.0
 
 
 def test_worse_is_what_chance_does_not_explain() -> None:

@@ -1,5 +1,7 @@
 """Lessons: bad minutes are learned as such, and what an earlier version wrote is read."""
 
+from random import Random
+
 import pytest
 
 from proxy.observability.baseline import Baseline
@@ -24,6 +26,15 @@ def test_errors_that_come_in_bad_minutes_prove_less_than_scattered_ones() -> Non
     assert scattered.errors == pytest.approx(together.errors, rel=0.1)
     assert scattered.clumping == 1.0
     assert together.clumping > 1.5
+
+
+def test_errors_that_scatter_as_chance_has_it_prove_what_they_should() -> None:
+    clumping = []
+    for seed in range(12):
+        rng = Random(seed)
+        clumping.append(taught({n for n in range(8640) if rng.random() < 0.006}).clumping)
+    assert sum(one > 1.05 for one in clumping) <= 2
+    assert max(clumping) < 1.5
 
 
 def test_an_incident_that_goes_by_itself_is_how_the_route_is() -> None:
