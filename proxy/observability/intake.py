@@ -114,7 +114,10 @@ class Intake:
             or handful.latest >= self.due
             or handful.earliest < self.weighed - TURNED_BACK_S
         ):
-            taken, is_due = self._watch(durations, ends, first)
+            if self._is_simple(handful):
+                taken, is_due = self._follow(durations, ends, first)
+            else:
+                taken, is_due = self._watch(durations, ends, first)
         counts = handful.counts
         if taken - first < len(ends):
             counts = counts_of(sorted(durations[first:taken]))
@@ -124,6 +127,37 @@ class Intake:
         self._requests += taken - first
         self._last_request = ends[taken - 1]
         return taken if is_due else 0
+
+    def _is_simple(self, handful: Handful) -> bool:
+        """Nothing but a slow answer among them can make the slice due."""
+        if handful.latest >= self.late or handful.earliest < self.weighed - TURNED_BACK_S:
+            return False
+        if handful.latest < self.due:
+            return True
+        score = self._hot_score
+        is_hot = score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests
+        return handful.earliest >= self.due and not is_hot
+
+    def _follow(self, durations: list[float], ends: list[float], first: int) -> tuple[int, bool]:
+        """``_watch`` of such, with a comparison for each that is not slow."""
+        requests, score = self._requests - first, self._hot_score
+        hot_from = _beyond(self._hot_from)
+        for place in range(first, len(durations)):
+            if durations[place] >= hot_from:
+                now = ends[place]
+                if not score:
+                    self._hot_at = now
+                    self._cool_at = ends[place - 1] if place > first else self._last_request
+                score += 1
+                if now >= self.due and (
+                    score >= HOT_ENOUGH or HOT_SHARE * score >= requests + place + 1
+                ):
+                    self._hot_score = score
+                    return place + 1, True
+            elif score:
+                score -= 1
+        self._hot_score = score
+        return len(durations), False
 
     def _watch(self, durations: list[float], ends: list[float], first: int) -> tuple[int, bool]:
         """The slow ones among them: how many were looked at when the slice is due, or all; and
