@@ -47,7 +47,7 @@ JUMP_MIN, JUMP_WITHIN_S = 1.75, 720.0
 """So many times slower than just before it must most likely be; what lasts longer may have come
 slowly.
 """
-LASTED_NEEDS = ((90.0, 1.0), (JUMP_WITHIN_S, 1.15), (inf, 1.05))
+LASTED_NEEDS: Sequence[tuple[float, float]] = ((90.0, 1.0), (JUMP_WITHIN_S, 1.15), (inf, 1.05))
 """What takes so long to prove, in seconds, must prove so much: it was looked at more often, and
 within minutes a bump may have added to it.
 """
