@@ -28,8 +28,8 @@ def traced() -> Iterator[None]:
 
 
 def kept() -> int:
-    """In bytes. What the interpreter keeps for the next tuple is no route's, and a collection ends it:
-    it was 4 KB a route or nothing, from one run to the next.
+    """In bytes. What the interpreter keeps for the next tuple is no route's, and a collection
+    ends it: it was 4 KB a route or nothing, from one run to the next.
     """
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
