@@ -49,7 +49,9 @@ class Watch:
 
     def _look(self) -> None:
         next_waits, wall, cpu = _waits(), time.perf_counter(), time.thread_time()
-        wall_ms, cpu_ms = (wall - self._wall) * 1000, (cpu - self._cpu) * 1000
+        wall_ms = (wall - self._wall) * 1000
+        # read a moment after the other clock, so by that moment it may be ahead
+        cpu_ms = min(wall_ms, (cpu - self._cpu) * 1000)
         self.wall_ms = max(self.wall_ms, wall_ms)
         self.own_ms = max(self.own_ms, cpu_ms if _waits() == self._waits else wall_ms)
         self._waits, self._wall, self._cpu = next_waits, wall, cpu
