@@ -107,13 +107,6 @@ class Recorder:
         except Exception:
             self._fault("record")
 
-    def answered(self, plain: Plain, /) -> None:
-        """Lay down one; who is called so often that a call counts does the same itself."""
-        fresh = self.fresh
-        fresh.append(plain)
-        if len(fresh) >= HANDFUL:
-            self.settle()
-
     def settle(self) -> None:
         """Count what was laid down, in its order. Never raises."""
         if not self.fresh:

@@ -86,7 +86,7 @@ def lay_down(recorder: Recorder, one: Exchange) -> None:
     if one.outcome is not Outcome.ANSWERED:
         recorder.record(one)
         return
-    recorder.answered(
+    recorder.fresh.append(
         (
             one.started_at,
             one.duration_ms,
@@ -99,6 +99,8 @@ def lay_down(recorder: Recorder, one: Exchange) -> None:
             one.client,
         )
     )
+    if len(recorder.fresh) >= recorder.handful:
+        recorder.settle()
 
 
 def as_heavy_as_a_worker() -> None:

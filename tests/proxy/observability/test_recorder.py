@@ -178,7 +178,10 @@ def test_the_snapshot_is_json_and_counts_everything() -> None:
 def answered(
     recorder: Recorder, at: float, target: bytes = b"/orders/7?x=1", ms: float = 20.0
 ) -> None:
-    recorder.answered((at, ms, "GET", target, 200, 3, 5, None, "10.0.0.9"))
+    """As the hot plane lays it down."""
+    recorder.fresh.append((at, ms, "GET", target, 200, 3, 5, None, "10.0.0.9"))
+    if len(recorder.fresh) >= recorder.handful:
+        recorder.settle()
 
 
 def test_bare_values_are_the_same_as_an_exchange() -> None:
