@@ -6,16 +6,16 @@ detectors' baselines is the baseline of one that saw everything. Knows nothing o
 told what to learn.
 """
 
-from array import array
 from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate
-from math import inf, log, sqrt
-from operator import sub
+from math import log, sqrt
 from typing import Any
 
 from proxy.observability.delta import Delta
-from proxy.observability.sketch import BUCKETS, GAMMA, VALUES, bucket_of
+from proxy.observability.hypotheses import LOG_GAMMA, SHIFT_FIRST, SHIFT_STEP
+from proxy.observability.likelihood import SPAN, Table
+from proxy.observability.sketch import BUCKETS, VALUES, bucket_of
 from proxy.observability.tally import FADING, Tally
 
 STEP_S = 300.0
@@ -41,43 +41,17 @@ ERROR_PRIOR_REQUESTS = 60.0
 far: of two that nobody knows, one never fails and one fails 2 % of the time.
 """
 _PRIOR_ERRORS = ERROR_PRIOR_SHARE * ERROR_PRIOR_REQUESTS
-SHIFT_STEP = 5
-"""Buckets between two hypotheses: a factor of 1.16."""
-SHIFT_FIRST = -15
-SHIFTS = 24
-"""From 0.64 times to 19 times the usual duration; slower still counts as that."""
-NEUTRAL = 3
-FIRST_SLOW = 6
-"""Indices of the hypotheses "as usual" and of the least that is an incident: 1.56 times as slow."""
-FLOOR_SHARE = 0.02
-"""Any duration at all may happen this often: bounds what one request can prove."""
 NOTICED_MS = 10.0
 """Nobody notices less."""
-LOG_GAMMA = log(GAMMA)
 WEIGHT_MIN = 1e-6
 """What has faded below this is gone."""
-DUST = 1e-10
-"""What differences of sums leave where there is nothing; a logarithm costs more than all else."""
 _MARKS = (0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
-_PAD_LOW = SHIFT_FIRST + SHIFT_STEP * SHIFTS + SHIFT_STEP
-_PAD_HIGH = -SHIFT_FIRST + SHIFT_STEP
-_TABLE = _PAD_LOW + BUCKETS + _PAD_HIGH
-SPAN = SHIFT_STEP * SHIFTS
-_FLOOR = FLOOR_SHARE / BUCKETS
-_LOG_FLOOR = log(_FLOOR)
-_NOTHING = array("f", (_LOG_FLOOR,)) * _TABLE
-_USUAL_AT = _TABLE - 1 - _PAD_LOW + SHIFT_FIRST + SHIFT_STEP * NEUTRAL
-"""Where "as usual" reads of bucket 0."""
 
-
-class Baseline:
+class Baseline(Table):
     """``weights`` are faded counts of served durations; ``requests``/``errors`` fade far slower."""
 
     __slots__ = (
-        "_first",
-        "_peaks",
-        "_table",
         "counts_step",
         "errors",
         "p25",
@@ -92,13 +66,13 @@ class Baseline:
         "step",
         "tail_from",
         "tail_share",
-        "top",
         "total",
         "unshared",
         "weights",
     )
 
     def __init__(self) -> None:
+        super().__init__()
         self.weights = Tally(FADING)
         self.total = 0.0
         self.requests = 0.0
@@ -107,14 +81,10 @@ class Baseline:
         self.scatter = 0.0
         self.step: int | None = None
         self.counts_step: int | None = None
-        self._table: array[float] = array("f")
-        self._peaks = array("f", (0.0,))
-        self._first = 0
         self.p25 = self.p50 = self.p75 = self.p95 = self.p99 = 0
         self.readable = READABLE
         self.tail_from = BUCKETS
         self.tail_share = 0.01
-        self.top = BUCKETS
         self.unshared: Delta | None = None
         """What was learned here and not told to the other processes yet; None when there are
         none.
@@ -264,24 +234,9 @@ class Baseline:
     def rebuild(self) -> None:
         """Make the table of log-likelihoods anew; about 0.1 ms, so once in minutes."""
         first, held = self.weights.held(WEIGHT_MIN)
-        last = first + len(held) - 1
         sums = list(accumulate(held))
         self._ranks(first, held, sums)
-        radius = self._radius()
-        margin = radius + 2
-        start = max(0, first - margin)
-        # the sums of a first box, from the same sums; beyond the row there is nothing
-        beyond = sums[-1:] * (min(BUCKETS - 1, last + margin) - last + radius)
-        sums = [0.0] * (1 + radius + first - start) + sums + beyond
-        smooth = _box(list(map(sub, sums[2 * radius + 1 :], sums)), 2)
-        scale = (1.0 - FLOOR_SHARE) / (sum(smooth) or 1.0)
-        found = [log(w * scale + _FLOOR) if w > DUST else _LOG_FLOOR for w in smooth]
-        table = _NOTHING[:]
-        # reversed, so that growing shifts are growing positions and one slice reads them all
-        end = _TABLE - (_PAD_LOW + start)
-        table[end - len(found) : end] = array("f", found[::-1])
-        self._table = table
-        self._first, self._peaks = start + SHIFT_STEP * (FIRST_SLOW - NEUTRAL), _peaks(found)
+        self._tabulate(first, sums, self._radius())
 
     def _ranks(self, first: int, held: list[float], sums: list[float]) -> None:
         last = first + len(held) - 1
@@ -299,46 +254,6 @@ class Baseline:
         """Blur by how little is known: the rule of thumb for this spread and count."""
         spread = max(1.0, (self.p75 - self.p25) / 1.35)
         return max(1, min(12, round(1.2 * spread / float(max(1.0, self.total) ** 0.2))))
-
-    def likelihoods(self, bucket: int) -> "array[float]":
-        """log P(bucket) under each of the ``SHIFTS`` hypotheses, from fastest to slowest."""
-        if bucket > self.top:
-            bucket = self.top
-        elif bucket < 0:
-            bucket = 0
-        start = _TABLE - 1 - (_PAD_LOW + bucket) + SHIFT_FIRST
-        return self._table[start : start + SPAN : SHIFT_STEP]
-
-    def is_calm(self, durations: Mapping[int, int], level: int) -> bool:
-        """Surely no slow hypothesis explains these better than "as usual".
-
-        For each the usual is compared with the likeliest of all that any slow one could make of it;
-        where that adds up to nothing less than nil, so do the whole sums. It costs a tenth.
-        """
-        table, peaks, first, top = self._table, self._peaks, self._first, self.top
-        last = len(peaks) - 1
-        margin = 0.0
-        for bucket, count in durations.items():
-            at = bucket - level
-            if at > top:
-                at = top
-            block = (at - first) // SHIFT_STEP
-            # faster than that nothing is known: every slow one makes of it what is least
-            if block >= 0:
-                usual = table[_USUAL_AT - at]
-                margin += count * (usual - peaks[block if block < last else last])
-        return margin >= 0.0
-
-    def fit(self, counts: Mapping[int, float], level: int, first: int, last: int) -> list[float]:
-        """The log-likelihood of durations at each shift from ``first`` to ``last``, in buckets:
-        what ``likelihoods`` tells coarsely; about 0.1 ms.
-        """
-        found = [0.0] * (last - first + 1)
-        for bucket, count in counts.items():
-            start = _TABLE - 1 - (_PAD_LOW + max(0, min(self.top, bucket - level)))
-            row = self._table[start + first : start + last + 1]
-            found = [x + count * y for x, y in zip(found, row, strict=True)]
-        return found
 
     def rank_share(self, bucket: int) -> float:
         """The mid-rank (0-1) of a bucket among the usual durations."""
@@ -414,24 +329,6 @@ def join_durations(mine: Delta, other: Delta) -> None:
     left = _faded(other.step, step, LATENCY_HALF_LIFE_S)
     faded = {b: w * left for b, w in other.durations.items()}
     mine.add_durations(faded, step, _faded(mine.step, step, LATENCY_HALF_LIFE_S))
-
-
-def _peaks(found: list[float]) -> "array[float]":
-    """The greatest up to the end of each block of ``SHIFT_STEP``, as far as it grows."""
-    most, top, peaks = -inf, max(found), []
-    for at in range(0, len(found), SHIFT_STEP):
-        most = max(most, *found[at : at + SHIFT_STEP])
-        peaks.append(most)
-        if most == top:
-            break
-    return array("f", peaks)
-
-
-def _box(values: list[float], radius: int) -> list[float]:
-    """The moving sum over ``2 * radius + 1`` buckets; outside there is nothing."""
-    pad = [0.0] * radius
-    sums = [0.0, *accumulate([*pad, *values, *pad])]
-    return list(map(sub, sums[2 * radius + 1 :], sums))
 
 
 def scattered(runs: float, expected: float) -> float:

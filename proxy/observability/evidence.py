@@ -10,7 +10,8 @@ from math import lgamma, log
 from operator import add, sub
 from typing import Any
 
-from proxy.observability.baseline import SHIFTS, Baseline
+from proxy.observability.baseline import Baseline
+from proxy.observability.hypotheses import SHIFTS
 from proxy.observability.tally import PASSING, Tally
 
 SLICE_S = 10.0

@@ -5,15 +5,7 @@ from dataclasses import dataclass
 from math import exp, inf
 from typing import Any
 
-from proxy.observability.baseline import (
-    FIRST_SLOW,
-    LOG_GAMMA,
-    SHIFT_FIRST,
-    SHIFT_STEP,
-    SHIFTS,
-    Baseline,
-    poisson_sigma,
-)
+from proxy.observability.baseline import Baseline, poisson_sigma
 from proxy.observability.evidence import (
     NEEDED,
     SUM_MAX,
@@ -21,6 +13,13 @@ from proxy.observability.evidence import (
     SlowRun,
     share_gain,
     weighed,
+)
+from proxy.observability.hypotheses import (
+    FIRST_SLOW,
+    LOG_GAMMA,
+    SHIFT_FIRST,
+    SHIFT_STEP,
+    SHIFTS,
 )
 from proxy.observability.level import Level
 from proxy.observability.sketch import BUCKETS, VALUES, quantiles

@@ -11,18 +11,25 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from math import exp, log
 from operator import add
-from typing import Any, Union
+from typing import Any
 
-from proxy.observability.baseline import (
+from proxy.observability.baseline import Baseline
+from proxy.observability.evidence import RATIO_MIN, weighed
+from proxy.observability.hypotheses import (
     FIRST_SLOW,
+    GRID,
     LOG_GAMMA,
+    LOGS,
     NEUTRAL,
     SHIFT_FIRST,
     SHIFT_STEP,
-    SHIFTS,
-    Baseline,
+    Row,
+    likeliest,
+    moved,
+    nil,
+    peak,
+    row_of,
 )
-from proxy.observability.evidence import RATIO_MIN, weighed
 from proxy.observability.situation import Situation
 
 SCALES_S = (60.0, 300.0, 1200.0)
@@ -57,12 +64,6 @@ LEVEL_STEP = 0.5
 LEVEL_MAX, LEVEL_UP_MAX = 8.0, 5.0
 LEVEL_KEEP = 0.9
 """Share of the level's evidence kept from window to window: a memory of about fifty minutes."""
-GRID = SHIFT_STEP * LOG_GAMMA
-"""Natural log between two hypotheses."""
-LOGS = tuple((SHIFT_FIRST + SHIFT_STEP * k) * LOG_GAMMA for k in range(SHIFTS))
-
-Row = Union[list[float], "array[float]"]
-"""One number per hypothesis; what waits for minutes is an array, a third the size."""
 UNKNOWN = -1.0
 STRAYED = 5
 """What is noted of a window, number after number: when, at which scale, wander and step squared
@@ -127,10 +128,10 @@ class Level:
         self._pending: array[float] = array("d")
         """``STRAYED`` numbers each."""
         self._unfollowed: Row | None = None
-        self._lately: Row = _nil()
+        self._lately: Row = nil()
         self._recent, self._recent_chance = 0.0, 0.0
         self._references = [(0.0, 0.0)] * len(SCALES_S)
-        self._profile: Row = _nil()
+        self._profile: Row = nil()
         self._price()
 
     # --- every slice -----------------------------------------------------------------------------
@@ -197,7 +198,7 @@ class Level:
             self._close(coarser, now)
 
     def _measure(self, window: int, vector: Row, age: float, now: float) -> None:
-        read = _read(vector)
+        read = likeliest(vector)
         reference, reference_chance = self._references[window]
         self._references[window] = (self._recent + self.drift * LOG_GAMMA, self._recent_chance)
         if window == 1:
@@ -225,7 +226,7 @@ class Level:
         """Where the level is now, and what has been seen and no incident came of."""
         w = self.wander[0]
         seen = [p - 0.5 * (x / w) ** 2 for p, x in zip(self._lately, LOGS, strict=True)]
-        read = _read(seen)
+        read = likeliest(seen)
         if read is not None:
             self._recent = max(RECENT_MIN, min(RECENT_MAX, read[0]))
             self._recent_chance = min(w * w, read[1])
@@ -315,7 +316,7 @@ class Level:
     def new_normal(self, now: float) -> None:
         self._usual = None
         self._faster = 0
-        self._profile = _nil()
+        self._profile = nil()
         self.drift, self.shift, self._recent = 0.0, 0, 0.0
         self.restart(now)
 
@@ -327,7 +328,7 @@ class Level:
         self._from = [now] * len(SCALES_S)
         self._references = [(self._recent + self.drift * LOG_GAMMA, 0.0)] * len(SCALES_S)
         self._unfollowed = None
-        self._lately = _nil()
+        self._lately = nil()
 
     # --- following the day -----------------------------------------------------------------------
 
@@ -386,7 +387,7 @@ class Level:
         self._believed = [UNKNOWN] * len(SCALES_S)
         self._from = _floats(data["from"])
         self._n = [int(n) for n in data["n"]]
-        self._vectors = [_vector(v) for v in data["vectors"]]
+        self._vectors = [row_of(v) for v in data["vectors"]]
         self._seen = {}
         recent, chance, references = data["recent"]
         self._recent, self._recent_chance = float(recent), float(chance)
@@ -398,9 +399,9 @@ class Level:
         self._pending = array("d")
         for at, scale, far, step, chance in data["pending"]:
             self._pending.extend((float(at), int(scale), float(far), float(step), float(chance)))
-        self._lately = _vector(data["lately"]) or _nil()
-        self._unfollowed = _vector(data["unfollowed"])
-        self._profile = _vector(data["profile"]) or _nil()
+        self._lately = row_of(data["lately"]) or nil()
+        self._unfollowed = row_of(data["unfollowed"])
+        self._profile = row_of(data["profile"]) or nil()
         least, first_slow, margin, costs = data["tables"]
         self.least, self.first_slow = _floats(least), [int(k) for k in first_slow]
         self.tail_margin = int(margin)
@@ -429,51 +430,3 @@ def _floats(row: Sequence[float]) -> list[float]:
     if len(row) != len(SCALES_S):
         raise ValueError("one of each per scale")
     return [float(x) for x in row]
-
-
-def _vector(row: Sequence[float] | None) -> Row | None:
-    if row is None:
-        return None
-    if len(row) != SHIFTS:
-        raise ValueError("one value per hypothesis")
-    return array("d", [float(x) for x in row])
-
-
-def _nil() -> "array[float]":
-    return array("d", bytes(8 * SHIFTS))
-
-
-def _read(vector: Row) -> tuple[float, float] | None:
-    """The likeliest level and the variance that chance alone gives it; None when it tells none."""
-    best = k = vector.index(max(vector))
-    if not 0 < k < SHIFTS - 1:
-        inner = vector[1:-1]
-        k = 1 + inner.index(max(inner))
-    left, middle, right = vector[k - 1 : k + 2]
-    bend = (2 * middle - left - right) / GRID**2
-    if bend <= 0:
-        return None
-    at = float(best)
-    if k == best:
-        at += 0.5 * (left - right) / (left - 2 * middle + right)
-    return (SHIFT_FIRST + SHIFT_STEP * at) * LOG_GAMMA, 1.0 / bend
-
-
-def peak(values: Sequence[float], end: int) -> float:
-    """The position of the greatest of ``values[:end]``, between the grid's points by a parabola."""
-    within = values[:end]
-    k = within.index(max(within))
-    if 0 < k < end - 1:
-        left, middle, right = values[k - 1 : k + 2]
-        bend = left - 2 * middle + right
-        if bend < 0:
-            return k + 0.5 * (left - right) / bend
-    return float(k)
-
-
-def moved(values: Row, by: float) -> list[float]:
-    """``values`` read ``by`` places further on (less than one), between the points linearly."""
-    if by < 0:
-        return moved(values[::-1], -by)[::-1]
-    following = [*values[1:], values[-1]]
-    return [(1.0 - by) * x + by * y for x, y in zip(values, following, strict=True)]

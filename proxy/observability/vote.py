@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log
 
-from proxy.observability.baseline import NEUTRAL, SHIFTS, Baseline
-from proxy.observability.level import LOGS
+from proxy.observability.baseline import Baseline
+from proxy.observability.hypotheses import LOGS, NEUTRAL, SHIFTS
 from proxy.observability.rollup import MINUTE_S, WINDOW_MINUTES
 from proxy.observability.series import Series
 from proxy.observability.sketch import quantiles

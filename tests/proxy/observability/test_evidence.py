@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.observability.baseline import FIRST_SLOW
 from proxy.observability.evidence import (
     NEEDED,
     STRETCHES_MAX,
@@ -17,8 +16,8 @@ from proxy.observability.evidence import (
     share_gain,
     weighed,
 )
+from proxy.observability.hypotheses import FIRST_SLOW, LOGS
 from proxy.observability.latency import CLIP_SLICES
-from proxy.observability.level import LOGS
 from proxy.observability.sketch import bucket_of
 from tests.support.observability import known_baseline
 

@@ -1,0 +1,117 @@
+"""How likely is a duration under each hypothesis of slowness? One table per route, read by
+shifting. Pure.
+"""
+
+from array import array
+from collections.abc import Mapping
+from itertools import accumulate
+from math import inf, log
+from operator import sub
+
+from proxy.observability.hypotheses import FIRST_SLOW, NEUTRAL, SHIFT_FIRST, SHIFT_STEP, SHIFTS
+from proxy.observability.sketch import BUCKETS
+
+FLOOR_SHARE = 0.02
+"""Any duration at all may happen this often: bounds what one request can prove."""
+DUST = 1e-10
+"""What differences of sums leave where there is nothing; a logarithm costs more than all else."""
+
+_PAD_LOW = SHIFT_FIRST + SHIFT_STEP * SHIFTS + SHIFT_STEP
+_PAD_HIGH = -SHIFT_FIRST + SHIFT_STEP
+_TABLE = _PAD_LOW + BUCKETS + _PAD_HIGH
+SPAN = SHIFT_STEP * SHIFTS
+_FLOOR = FLOOR_SHARE / BUCKETS
+_LOG_FLOOR = log(_FLOOR)
+_NOTHING = array("f", (_LOG_FLOOR,)) * _TABLE
+_USUAL_AT = _TABLE - 1 - _PAD_LOW + SHIFT_FIRST + SHIFT_STEP * NEUTRAL
+"""Where "as usual" reads of bucket 0."""
+
+
+class Table:
+    """What a ``Baseline`` is to whoever weighs durations. A base class and no part of it: one
+    look-up less for every slice.
+    """
+
+    __slots__ = ("_first", "_peaks", "_table", "top")
+
+    def __init__(self) -> None:
+        self._table: array[float] = array("f")
+        self._peaks = array("f", (0.0,))
+        self._first = 0
+        self.top = BUCKETS
+
+    def _tabulate(self, first: int, sums: list[float], radius: int) -> None:
+        """Of running sums of what is usual, from bucket ``first`` on, blurred by ``radius``."""
+        last = first + len(sums) - 1
+        margin = radius + 2
+        start = max(0, first - margin)
+        # the sums of a first box, from the same sums; beyond the row there is nothing
+        beyond = sums[-1:] * (min(BUCKETS - 1, last + margin) - last + radius)
+        sums = [0.0] * (1 + radius + first - start) + sums + beyond
+        smooth = _box(list(map(sub, sums[2 * radius + 1 :], sums)), 2)
+        scale = (1.0 - FLOOR_SHARE) / (sum(smooth) or 1.0)
+        found = [log(w * scale + _FLOOR) if w > DUST else _LOG_FLOOR for w in smooth]
+        table = _NOTHING[:]
+        # reversed, so that growing shifts are growing positions and one slice reads them all
+        end = _TABLE - (_PAD_LOW + start)
+        table[end - len(found) : end] = array("f", found[::-1])
+        self._table = table
+        self._first, self._peaks = start + SHIFT_STEP * (FIRST_SLOW - NEUTRAL), _peaks(found)
+
+    def likelihoods(self, bucket: int) -> "array[float]":
+        """log P(bucket) under each of the ``SHIFTS`` hypotheses, from fastest to slowest."""
+        if bucket > self.top:
+            bucket = self.top
+        elif bucket < 0:
+            bucket = 0
+        start = _TABLE - 1 - (_PAD_LOW + bucket) + SHIFT_FIRST
+        return self._table[start : start + SPAN : SHIFT_STEP]
+
+    def is_calm(self, durations: Mapping[int, int], level: int) -> bool:
+        """Surely no slow hypothesis explains these better than "as usual".
+
+        For each the usual is compared with the likeliest of all that any slow one could make of it;
+        where that adds up to nothing less than nil, so do the whole sums. It costs a tenth.
+        """
+        table, peaks, first, top = self._table, self._peaks, self._first, self.top
+        last = len(peaks) - 1
+        margin = 0.0
+        for bucket, count in durations.items():
+            at = bucket - level
+            if at > top:
+                at = top
+            block = (at - first) // SHIFT_STEP
+            # faster than that nothing is known: every slow one makes of it what is least
+            if block >= 0:
+                usual = table[_USUAL_AT - at]
+                margin += count * (usual - peaks[block if block < last else last])
+        return margin >= 0.0
+
+    def fit(self, counts: Mapping[int, float], level: int, first: int, last: int) -> list[float]:
+        """The log-likelihood of durations at each shift from ``first`` to ``last``, in buckets:
+        what ``likelihoods`` tells coarsely; about 0.1 ms.
+        """
+        found = [0.0] * (last - first + 1)
+        for bucket, count in counts.items():
+            start = _TABLE - 1 - (_PAD_LOW + max(0, min(self.top, bucket - level)))
+            row = self._table[start + first : start + last + 1]
+            found = [x + count * y for x, y in zip(found, row, strict=True)]
+        return found
+
+
+def _peaks(found: list[float]) -> "array[float]":
+    """The greatest up to the end of each block of ``SHIFT_STEP``, as far as it grows."""
+    most, top, peaks = -inf, max(found), []
+    for at in range(0, len(found), SHIFT_STEP):
+        most = max(most, *found[at : at + SHIFT_STEP])
+        peaks.append(most)
+        if most == top:
+            break
+    return array("f", peaks)
+
+
+def _box(values: list[float], radius: int) -> list[float]:
+    """The moving sum over ``2 * radius + 1`` buckets; outside there is nothing."""
+    pad = [0.0] * radius
+    sums = [0.0, *accumulate([*pad, *values, *pad])]
+    return list(map(sub, sums[2 * radius + 1 :], sums))
