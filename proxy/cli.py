@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from proxy.errors import SelfHealError, UsageError
 
 if TYPE_CHECKING:
+    from io import BufferedReader
     from uuid import UUID
 
 EXIT_CODES = """exit codes: 0 done, 1 check failed or refused, 2 usage, 69 sidecar or database out
@@ -114,17 +115,29 @@ def _add_offline(commands: Subparsers) -> None:
 
     sub = commands.add_parser("detect", help="alerts the detector would have raised")
     sub.add_argument(
-        "file", nargs="?", type=Path, help="recorded traffic; standard input without it"
+        "file", nargs="?", type=Path, help="recorded traffic, also .gz; standard input without it"
     )
-    sub.add_argument("--format", choices=("jsonl", "nginx", "apache"), default="jsonl")
-    sub.add_argument("--config", type=Path)
-    sub.add_argument("--set", metavar="SECTION.KEY=VALUE", action="append", default=[], dest="sets")
+    sub.add_argument(
+        "--format",
+        choices=("jsonl", "nginx", "apache"),
+        default="jsonl",
+        help="JSON lines (default), or a combined log whose last field is $request_time or %%D",
+    )
+    sub.add_argument("--config", type=Path, help="settings, as for `up`")
+    sub.add_argument(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        action="append",
+        default=[],
+        dest="sets",
+        help="try a threshold: detector.latency_sigma=4",
+    )
     sub.set_defaults(func=_detect)
 
 
-def _open_input(stack: ExitStack, path: Path | None) -> IO[bytes]:
+def _open_input(stack: ExitStack, path: Path | None) -> "BufferedReader":
     if path is None:
-        return sys.stdin.buffer
+        return cast("BufferedReader", sys.stdin.buffer)
     try:
         return stack.enter_context(path.open("rb"))
     except OSError as error:
@@ -145,10 +158,11 @@ def _classify(args: argparse.Namespace) -> int:
 def _detect(args: argparse.Namespace) -> int:
     from proxy.config import load
     from proxy.observability.detect import run_detect
+    from proxy.observability.recorded import lines_of
 
     settings = load(args.config, sets=args.sets).config.detector
     with ExitStack() as stack:
-        lines = _open_input(stack, args.file)
+        lines = lines_of(_open_input(stack, args.file))
         report = run_detect(lines, settings, sys.stdout, format=args.format, err=sys.stderr)
     return 1 if report.bad and not report.requests else 0
 

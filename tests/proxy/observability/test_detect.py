@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from proxy.config import Detector as Settings
-from proxy.observability.detect import DetectReport, Format, run_detect
+from proxy.observability.detect import DetectReport, run_detect
+from proxy.observability.recorded import Format
 
 FIELDS = {
     "ts", "route", "method", "kind", "onset", "baseline", "observed", "ratio", "sigma", "samples",
@@ -46,8 +47,9 @@ def test_alerts_have_the_contracts_fields() -> None:
     assert set(alert) >= FIELDS
     assert (alert["kind"], alert["route"], alert["method"]) == ("error_rate", "/api/cart", "GET")
     assert 3000.0 <= alert["onset"] <= alert["ts"] <= 3040.0
-    assert (report.alerts, report.bad, err) == (1, 0, "")
+    assert (report.alerts, report.bad) == (1, 0)
     assert report.requests == report.lines == len(day())
+    assert err == f"{len(day())} requests of 60 min read: 1 alert\n"
 
 
 def test_what_an_alert_speaks_for_is_words_beside_it() -> None:
@@ -59,7 +61,8 @@ def test_what_an_alert_speaks_for_is_words_beside_it() -> None:
         lines.append(json.dumps(row) + "\n")
     alerts, report, err = detect(lines)
     (alert,) = alerts
-    words = err.splitlines()
+    *words, last = err.splitlines()
+    assert last.endswith(": 1 alert, which speaks for 3 more incidents")
     assert (report.alerts, report.parts, len(words)) == (1, 3, 3)
     assert all(
         w.startswith("no alert of its own: Since 00:")
@@ -94,6 +97,17 @@ def test_bad_lines_are_counted_named_and_not_fatal() -> None:
     assert err.splitlines()[0].startswith("line 101: ")
     assert f"{report.bad} of {report.lines} lines" in err
     assert "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], "no request read, so nothing to judge\n"),
+        (day()[:2], "2 requests of 0 s read: 0 alerts; how slow a route is gets judged after"),
+    ],
+)
+def test_the_end_says_what_was_read(lines: list[str], words: str) -> None:
+    assert detect(lines)[2].startswith(words)
 
 
 def test_settings_change_what_is_said() -> None:
