@@ -17,7 +17,6 @@ from console import state as world
 from console.acting import Acting
 from console.asking import Asking
 from console.caring import Caring
-from console.client import Client
 from console.frame import (
     LOADS,
     MIN_COLUMNS,
@@ -32,6 +31,7 @@ from console.frame import (
 from console.keys import KEYS, SCREENS, Where
 from console.loading import Loading
 from console.news import Input as Heard
+from console.pooled import PooledClient
 from console.screens.alerts import AlertsPane
 from console.screens.approvals import ApprovalsPane
 from console.screens.audit import AuditPane
@@ -71,7 +71,7 @@ class ConsoleApp(App[int]):
 
     def __init__(
         self,
-        client: Client,
+        client: PooledClient,
         *,
         clock: Clock | None = None,
         read_only: bool = False,
@@ -434,6 +434,6 @@ def run_console(
     if calm:
         os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     app = ConsoleApp(
-        Client(url, token), read_only=read_only, calm=calm, theme=theme, sign_with=sign_with
+        PooledClient(url, token), read_only=read_only, calm=calm, theme=theme, sign_with=sign_with
     )
     return app.run() or 0

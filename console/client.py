@@ -3,17 +3,17 @@ here, and every failure leaves as one of the families of ``proxy.errors`` with a
 own. Decides nothing, draws nothing.
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
+from urllib.parse import urlencode
 
-import aiohttp
 from pydantic import BaseModel, ValidationError
 
+from console.carrying import Call, Carrier, OneByOne, TooLong, Unanswered, Unreached
 from proxy.contract.alerts import AcknowledgeRequest, AlertList, AlertView
 from proxy.contract.anomalies import AnomalyList, AnomalyView, DeployRequest, DeployView
 from proxy.contract.approvals import ApprovalDecision, ApprovalList, ApprovalRequest, ApprovalView
@@ -52,8 +52,6 @@ from proxy.visible import visible
 A = TypeVar("A", bound=BaseModel)
 Deed = Literal["sandbox", "apply", "rollback"]
 
-ANSWER_BYTES_MAX = 32 * 1024 * 1024
-CONNECT_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 15.0
 ASK_TIMEOUT_S = 120.0
 """A model may think; without one the answer comes at once."""
@@ -108,12 +106,12 @@ def _family(status: int, sentence: str, code: str) -> SelfHealError:
 
 
 class Client:
-    """``async with Client(url, token) as client``: one connection pool, one method per route."""
+    """``async with Client(url, token) as client``: one method per route."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, carrier: Carrier | None = None) -> None:
         self.url = url.rstrip("/")
-        self._token = token
-        self._session: aiohttp.ClientSession | None = None
+        self.headers = {"Authorization": f"Bearer {token}", "User-Agent": "selfheal"}
+        self._carrier = carrier or OneByOne()
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,21 +125,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """Made on first use, because it belongs to the running loop. Follows no redirects and no
-        proxies."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                headers={"Authorization": f"Bearer {self._token}", "User-Agent": "selfheal"},
-                timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
+        await self._carrier.close()
 
     # --- what is going on ---------------------------------------------------------------------
 
@@ -314,43 +298,36 @@ class Client:
         body: Any = None,
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> Any:
-        query = {k: str(v) for k, v in (params or {}).items() if v is not None}
-        headers = {CHANGE_HEADER: "1"} if method != "GET" else {}
+        query = urlencode({k: str(v) for k, v in (params or {}).items() if v is not None})
+        headers = dict(self.headers)
+        if method != "GET":
+            headers[CHANGE_HEADER] = "1"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        call = Call(
+            method,
+            f"{self.url}{API_PREFIX}{path}" + (f"?{query}" if query else ""),
+            headers,
+            b"" if body is None else json.dumps(body).encode(),
+            timeout_s,
+        )
         try:
-            async with self.session.request(
-                method,
-                f"{self.url}{API_PREFIX}{path}",
-                params=query,
-                json=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_TIMEOUT_S),
-            ) as response:
-                raw = await _read_bounded(response)
-                status = response.status
-        except aiohttp.ClientConnectorError as error:
-            raise self.unreachable(error) from error
-        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+            status, raw = await self._carrier.carry(call)
+        except Unreached as error:
+            raise self._unreachable(error) from error
+        except Unanswered as error:
             if method != "GET":
                 raise Unknown(
                     "no answer came: it is unknown whether that happened; look before you repeat it"
                 ) from error
-            raise self.unreachable(error) from error
+            raise self._unreachable(error) from error
+        except TooLong as error:
+            raise Unavailable("the sidecar's answer is too long to be one of ours") from error
         return _json(status, raw)
 
-    def unreachable(self, error: BaseException) -> Unavailable:
-        why = visible(str(error) or type(error).__name__)
+    def _unreachable(self, error: Exception) -> Unavailable:
+        why = visible(str(error))
         return Unavailable(f"the sidecar at {self.url} does not answer ({why}); is it running?")
-
-
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    parts, size = [], 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > ANSWER_BYTES_MAX:
-            raise Unavailable("the sidecar's answer is too long to be one of ours")
-        parts.append(chunk)
-    return b"".join(parts)
 
 
 def _json(status: int, raw: bytes) -> Any:

@@ -11,8 +11,10 @@ from typing import assert_never
 import aiohttp
 from pydantic import ValidationError
 
-from console.client import CONNECT_TIMEOUT_S, Client, problem_to_error, seen
+from console.carrying import CONNECT_TIMEOUT_S
+from console.client import problem_to_error, seen
 from console.news import Alive, Lost, News, Opened, Received, Refused
+from console.pooled import PooledClient
 from console.sse import Beat, BrokenStream, Message, Parser
 from proxy.contract.base import API_PREFIX, HEARTBEAT_S
 from proxy.contract.events import Event
@@ -36,7 +38,7 @@ class EventStream:
 
     def __init__(
         self,
-        client: Client,
+        client: PooledClient,
         tell: Callable[[News], None],
         *,
         silence_s: float = SILENCE_S,
@@ -92,7 +94,7 @@ class EventStream:
         )
         async with self._client.session.get(
             f"{self._client.url}{API_PREFIX}/events",
-            headers=headers,
+            headers=self._client.headers | headers,
             timeout=timeout,
             allow_redirects=False,
         ) as response:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from console.client import Client
+from console.pooled import PooledClient
 from tests.support.console_server import TOKEN, ConsoleServer
 
 
@@ -15,6 +15,6 @@ async def server() -> AsyncIterator[ConsoleServer]:
 
 
 @pytest.fixture
-async def client(server: ConsoleServer) -> AsyncIterator[Client]:
-    async with Client(server.url, TOKEN) as connected:
+async def client(server: ConsoleServer) -> AsyncIterator[PooledClient]:
+    async with PooledClient(server.url, TOKEN) as connected:
         yield connected

@@ -1,11 +1,16 @@
-"""Every typed call against a real server, and every way it can go wrong."""
+"""Every typed call against a real server, and every way it can go wrong; by a connection for each
+call and by the console's pool.
+"""
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from console.client import ANSWER_BYTES_MAX, Client, Unknown, problem_to_error, seen
+from console.carrying import ANSWER_BYTES_MAX
+from console.client import Client, Unknown, problem_to_error, seen
+from console.pooled import PooledClient
 from proxy.contract.approvals import ApprovalDecision
 from proxy.contract.patches import AttachPatchRequest, DeedRequest
 from proxy.errors import Conflict, Invalid, NotFound, NotPermitted, SelfHealError, Unavailable
@@ -13,6 +18,20 @@ from tests.support import console_facts as facts
 from tests.support.console_server import TOKEN, ConsoleServer, Problem
 
 KEY = "key-12345678"
+
+Connect = Callable[[str, str], Client]
+
+
+@pytest.fixture(params=[Client, PooledClient])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    made: Connect = request.param
+    return made
+
+
+@pytest.fixture
+async def client(connect: Connect, server: ConsoleServer) -> AsyncIterator[Client]:
+    async with connect(server.url, TOKEN) as connected:
+        yield connected
 
 
 def deed(digest: str) -> DeedRequest:
@@ -71,8 +90,8 @@ async def test_errors_come_as_families(client: Client) -> None:
     assert caught.value.__notes__ == ["request req-7f3a"]
 
 
-async def test_a_refused_token(server: ConsoleServer) -> None:
-    async with Client(server.url, "founder:wrong") as other:
+async def test_a_refused_token(connect: Connect, server: ConsoleServer) -> None:
+    async with connect(server.url, "founder:wrong") as other:
         with pytest.raises(NotPermitted, match="not known") as caught:
             await other.health()
     assert caught.value.exit_code == 77
@@ -98,8 +117,8 @@ def test_status_to_family(status: int, family: type[SelfHealError]) -> None:
     assert (str(error), error.__notes__) == ("no<U+001B>[2J", ["request r<U+0007>"])
 
 
-async def test_nobody_there_is_unavailable() -> None:
-    async with Client("http://127.0.0.1:1", TOKEN) as nobody:
+async def test_nobody_there_is_unavailable(connect: Connect) -> None:
+    async with connect("http://127.0.0.1:1", TOKEN) as nobody:
         with pytest.raises(Unavailable, match="does not answer") as caught:
             await nobody.health()
         assert type(caught.value) is Unavailable
@@ -148,6 +167,14 @@ async def _serve(answer: bytes) -> tuple[asyncio.Server, str]:
     [
         (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "no JSON"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "different versions"),
+        (b"HTTP/1.1 200 OK\r\n\r\n{}", "different versions"),
+        (b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "versions"),
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+            "different versions",
+        ),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n", "does not answer"),
+        (b"", "does not answer"),
         (b"HTTP/1.1 500 X\r\ncontent-length: 2\r\n\r\nxx", "answered 500"),
         (b"HTTP/1.1 302 F\r\nlocation: /x\r\ncontent-length: 2\r\n\r\n{}", "answered 302"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{", "does not answer"),
@@ -155,19 +182,20 @@ async def _serve(answer: bytes) -> tuple[asyncio.Server, str]:
         (b"HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n" + b"[" * 20000, "no JSON"),
     ],
 )
-async def test_a_stranger_at_the_port(answer: bytes, said: str) -> None:
+async def test_a_stranger_at_the_port(connect: Connect, answer: bytes, said: str) -> None:
     listening, url = await _serve(answer)
-    async with Client(url, TOKEN) as stranger:
+    async with connect(url, TOKEN) as stranger:
         with pytest.raises(Unavailable, match=said):
             await stranger.health()
     listening.close()
 
 
-async def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("console.client.ANSWER_BYTES_MAX", 1000)
+async def test_an_endless_answer_is_cut(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("carrying", "pooled"):
+        monkeypatch.setattr(f"console.{module}.ANSWER_BYTES_MAX", 1000)
     assert ANSWER_BYTES_MAX > 1000
     listening, url = await _serve(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n" + b" " * 5000)
-    async with Client(url, TOKEN) as stranger:
+    async with connect(url, TOKEN) as stranger:
         with pytest.raises(Unavailable, match="too long"):
             await stranger.health()
     listening.close()

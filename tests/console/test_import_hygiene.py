@@ -18,7 +18,8 @@ REGISTER = (
     [
         ("import proxy.contract.jobs, proxy.contract.events", "textual rich aiohttp"),
         (REGISTER, "textual rich aiohttp pydantic asyncpg asyncio dataclasses tempfile"),
-        ("import console.reading, console.doing, console.state, console.keys", "textual rich"),
+        ("import console.reading, console.doing, console.alerts", "textual rich aiohttp"),
+        ("import console.state, console.keys", "textual rich"),
     ],
 )
 def test_never_loads(code: str, never: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from console.client import Client
 from console.news import Alive, Lost, News, Opened, Received, Refused
+from console.pooled import PooledClient
 from console.stream import BACKOFF_MAX_S, EventStream, backoff_s
 from tests.support.console_server import TOKEN, ConsoleServer
 
@@ -42,7 +42,9 @@ def test_backoff_doubles_to_its_bound_and_keeps_half() -> None:
     assert backoff_s(0, 0.0) == 0.25
 
 
-async def test_events_arrive_and_ids_are_sent_again(client: Client, server: ConsoleServer) -> None:
+async def test_events_arrive_and_ids_are_sent_again(
+    client: PooledClient, server: ConsoleServer
+) -> None:
     ear = Ear()
     stream = EventStream(client, ear, sleep=no_pause)
     task = asyncio.create_task(stream.run())
@@ -61,7 +63,9 @@ async def test_events_arrive_and_ids_are_sent_again(client: Client, server: Cons
     assert (received.event.kind, received.event.subject) == ("job", "J-1")
 
 
-async def test_a_reconnect_without_an_id_is_a_gap(client: Client, server: ConsoleServer) -> None:
+async def test_a_reconnect_without_an_id_is_a_gap(
+    client: PooledClient, server: ConsoleServer
+) -> None:
     ear = Ear()
     task = asyncio.create_task(EventStream(client, ear, sleep=no_pause).run())
     await ear.until(lambda: ear.count(Opened) == 1)
@@ -71,7 +75,7 @@ async def test_a_reconnect_without_an_id_is_a_gap(client: Client, server: Consol
     assert [n for n in ear.heard if isinstance(n, Opened)] == [Opened(False), Opened(True)]
 
 
-async def test_silence_is_death(client: Client, server: ConsoleServer) -> None:
+async def test_silence_is_death(client: PooledClient, server: ConsoleServer) -> None:
     server.silent = True
     ear = Ear()
     stream = EventStream(client, ear, sleep=no_pause, silence_s=0.1)
@@ -83,7 +87,7 @@ async def test_silence_is_death(client: Client, server: ConsoleServer) -> None:
 async def test_heartbeats_keep_it_alive(server: ConsoleServer) -> None:
     server.heartbeat_s = 0.03
     ear = Ear()
-    async with Client(server.url, TOKEN) as other:
+    async with PooledClient(server.url, TOKEN) as other:
         task = asyncio.create_task(EventStream(other, ear, silence_s=0.5).run())
         await ear.until(lambda: ear.count(Alive) >= 4)
         task.cancel()
@@ -92,14 +96,14 @@ async def test_heartbeats_keep_it_alive(server: ConsoleServer) -> None:
 
 async def test_a_refused_token_ends_it(server: ConsoleServer) -> None:
     ear = Ear()
-    async with Client(server.url, "founder:no") as other:
+    async with PooledClient(server.url, "founder:no") as other:
         await asyncio.wait_for(EventStream(other, ear).run(), 5)
     assert [type(news) for news in ear.heard] == [Refused]
 
 
 async def test_retry_now_ends_the_wait() -> None:
     ear = Ear()
-    async with Client("http://127.0.0.1:1", TOKEN) as nobody:
+    async with PooledClient("http://127.0.0.1:1", TOKEN) as nobody:
         stream = EventStream(nobody, ear, chance=lambda: 1.0)
         stream._attempt = 9
         task = asyncio.create_task(stream.run())
@@ -113,7 +117,7 @@ async def test_retry_now_ends_the_wait() -> None:
 
 @pytest.mark.parametrize("data", ["{", "[]", '{"kind":"new","subject":"x"}', "[" * 9000])
 async def test_an_unknown_event_is_a_sign_of_life(
-    client: Client, server: ConsoleServer, data: str
+    client: PooledClient, server: ConsoleServer, data: str
 ) -> None:
     ear = Ear()
     task = asyncio.create_task(EventStream(client, ear, sleep=no_pause).run())

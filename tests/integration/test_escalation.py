@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 
 from console.app import ConsoleApp
-from console.client import Client
+from console.pooled import PooledClient
 from console.widgets.bar import Bar
 from proxy.contract.alerts import AcknowledgeRequest
 from tests.support.campaign import IS_WHOLE
@@ -150,7 +150,7 @@ async def everywhere(
 ) -> None:
     ear = Ear(sidecar)
     listening = asyncio.create_task(ear.run())  # ends with this test
-    app = ConsoleApp(Client(sidecar.control_url, sidecar.token()))
+    app = ConsoleApp(PooledClient(sidecar.control_url, sidecar.token()))
     try:
         await asyncio.wait_for(ear.listens.wait(), PATIENCE_S)
         async with app.run_test(size=(100, 30)):

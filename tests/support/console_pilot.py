@@ -9,7 +9,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from console.app import ConsoleApp
-from console.client import Client
+from console.pooled import PooledClient
 from console.screens.confirm import ARM_S, ConfirmScreen
 from console.widgets.line_table import LineTable
 from proxy.clock import ManualClock
@@ -75,7 +75,7 @@ async def on_stage(
     server: ConsoleServer, *, size: tuple[int, int] = (120, 40), **options: Any
 ) -> AsyncIterator[Stage]:
     clock = ManualClock(facts.NOW.timestamp())
-    app = ConsoleApp(Client(server.url, TOKEN), clock=clock, **options)
+    app = ConsoleApp(PooledClient(server.url, TOKEN), clock=clock, **options)
     async with app.run_test(size=size) as pilot:
         stage = Stage(app, pilot, server, clock)
         await stage.until(lambda: app.state.connection.kind == "live")
