@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from proxy.domain.exchange import Answer, Exchange
+from proxy.domain.waiting import Waiting
 from proxy.errors import SelfHealError, Unavailable
 from proxy.store.log_rows import LogRows
 
@@ -107,10 +107,10 @@ class LogWriter:
         self._rows = rows
         self._at_once = at_once
 
-    async def copy(self, exchanges: Sequence[Exchange | Answer]) -> None:
+    async def copy(self, waiting: Sequence[Waiting]) -> None:
         from proxy.store import metrics
 
-        pieces = self._rows.copy(exchanges, self._at_once)
+        pieces = self._rows.copy(waiting, self._at_once)
         async with self._database.as_sidecar() as conn:
             await metrics.copy_packed_logs(conn, pieces)
 

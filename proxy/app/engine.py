@@ -135,7 +135,7 @@ class Engine:
             Overlooked(self._recorder.buffer, EmptyLists(self._desk.silence).see),
             lambda: writer if self._database.pool is not None else None,
             self._held,
-            row=rows.row,
+            rows=rows.rows,
             flush_s=config.metrics.flush_s,
             copy_rows=config.metrics.copy_rows,
             spill_at=config.metrics.buffer_size,

@@ -146,7 +146,7 @@ class Worker:
             Overlooked(self._recorder.buffer, empties.see),
             lambda: self._log_writer if self._database.pool is not None else None,
             self._spool,
-            row=self._log_rows.row,
+            rows=self._log_rows.rows,
             flush_s=config.metrics.flush_s,
             copy_rows=config.metrics.copy_rows,
             spill_at=max(1, config.metrics.buffer_size // 2),

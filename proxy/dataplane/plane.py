@@ -89,7 +89,7 @@ class _OneByOne:
 
     def settle(self) -> None:
         for plain in self.fresh:
-            self._record(exchange_of((*plain, "", 0)))
+            self._record(exchange_of(plain))
         self.fresh.clear()
 
 

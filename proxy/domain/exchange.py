@@ -112,15 +112,11 @@ Plain = tuple[float, float, str, bytes, int, int, int, str | None, str]
 ``trace_id``, ``client``. A tuple of atoms is made at a tenth of the cost, and the garbage collector
 has no work with it.
 """
-Answer = tuple[float, float, str, bytes, int, int, int, str | None, str, str, int]
-"""The same with its ``route`` and ``sequence`` behind, as it waits to be stored."""
 
 
-def exchange_of(row: Exchange | Answer) -> Exchange:
+def exchange_of(plain: Plain, route: str = "", sequence: int = 0) -> Exchange:
     """The same as an ``Exchange``, for whoever wants more than a few of its values."""
-    if isinstance(row, Exchange):
-        return row
-    started_at, ms, method, target, status, sent, got, trace_id, client, route, sequence = row
+    started_at, ms, method, target, status, sent, got, trace_id, client = plain
     return Exchange(
         started_at,
         ms,

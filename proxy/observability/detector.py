@@ -98,11 +98,11 @@ class MLDetector:
     def count_plain(self, series: Series, handful: Handful) -> list[Anomaly]:
         """The same of 2xx answers, one after another."""
         found: list[Anomaly] = []
-        self._now = max(self._now, handful.latest)
+        self._now = max(self._now, handful.end(-1))
         series.minutes.add_plain(handful)
         taken = series.take_plain(handful, 0)
         while taken:
-            anomaly = self._weigh(series, handful.ends[taken - 1])
+            anomaly = self._weigh(series, handful.end(taken - 1))
             if anomaly is not None:
                 found.append(anomaly)
             taken = series.take_plain(handful, taken)

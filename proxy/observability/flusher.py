@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from proxy.domain.exchange import Answer, Exchange
+from proxy.domain.waiting import Waiting, count_of, in_pieces
 from proxy.errors import Invalid
 from proxy.observability.spool import Row
 
@@ -28,14 +28,14 @@ _log = logging.getLogger("selfheal.flusher")
 class Buffer(Protocol):
     @property
     def is_due(self) -> bool: ...
-    def drain(self, count: int) -> list[Exchange | Answer]: ...
+    def drain(self, count: int) -> list[Waiting]: ...
     def __len__(self) -> int: ...
 
 
 class Writer(Protocol):
     """Where rows go. Both raise when nothing was stored, or when that is not known."""
 
-    async def copy(self, exchanges: Sequence[Exchange | Answer]) -> None:
+    async def copy(self, waiting: Sequence[Waiting]) -> None:
         """Exchanges that were never sent before, the quick way."""
         ...
 
@@ -70,7 +70,7 @@ class Flusher:
         writer: Callable[[], Writer | None],
         spool: Kept,
         *,
-        row: Callable[[Exchange | Answer], Row],
+        rows: Callable[[Iterable[Waiting]], Iterable[Row]],
         flush_s: float,
         copy_rows: int,
         spill_at: int,
@@ -78,7 +78,7 @@ class Flusher:
         self._buffer = buffer
         self._writer = writer
         self._spool = spool
-        self._row = row
+        self._rows = rows
         self.flush_s = flush_s
         self._copy_rows = copy_rows
         self._spill_at = spill_at
@@ -141,26 +141,26 @@ class Flusher:
             if writer is None and len(self._buffer) < self._spill_at and not last:
                 return
             batch = self._buffer.drain(PIECES * self._copy_rows)
-            left -= len(batch)
+            left -= count_of(batch)
             if writer is None:
                 self._keep(batch)
             elif not await self._attempt_or_keep(writer, batch):
                 writer = None
 
-    def _keep(self, batch: Sequence[Exchange | Answer]) -> None:
+    def _keep(self, batch: Sequence[Waiting]) -> None:
         for piece in self._pieces(batch):
             self._spool.put(piece)
 
-    def _pieces(self, batch: Sequence[Exchange | Answer]) -> Iterator[list[Row]]:
+    def _pieces(self, batch: Sequence[Waiting]) -> Iterator[list[Row]]:
         """As rows that may be written twice: dearer, so fewer at once."""
-        for first in range(0, len(batch), self._copy_rows):
-            yield [self._row(one) for one in batch[first : first + self._copy_rows]]
+        for piece in in_pieces(batch, self._copy_rows):
+            yield list(self._rows(piece))
 
     def _spill(self) -> None:
         while len(self._buffer):
             self._keep(self._buffer.drain(self._copy_rows))
 
-    async def _attempt_or_keep(self, writer: Writer, batch: Sequence[Exchange | Answer]) -> bool:
+    async def _attempt_or_keep(self, writer: Writer, batch: Sequence[Waiting]) -> bool:
         """What was not stored, or of which that is not known, goes to disk."""
         try:
             stored = await self._attempt_new(writer, batch)
@@ -171,7 +171,7 @@ class Flusher:
             self._keep(batch)
         return stored
 
-    async def _attempt_new(self, writer: Writer, batch: Sequence[Exchange | Answer]) -> bool:
+    async def _attempt_new(self, writer: Writer, batch: Sequence[Waiting]) -> bool:
         try:
             await writer.copy(batch)
         except Invalid:
@@ -181,8 +181,8 @@ class Flusher:
                 stored = await self._attempt(writer, piece) and stored
             return stored
         except Exception as error:
-            return self._failed(error, len(batch))
-        return self._done(len(batch))
+            return self._failed(error, count_of(batch))
+        return self._done(count_of(batch))
 
     async def _deliver_spooled(self, writer: Writer) -> bool:
         while (rows := self._spool.peek()) is not None:

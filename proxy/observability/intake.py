@@ -9,7 +9,7 @@ from math import inf
 
 from proxy.observability.evidence import SLICE_S
 from proxy.observability.handful import Handful
-from proxy.observability.sketch import BUCKETS, ENDS, counts_of
+from proxy.observability.sketch import BUCKETS, ENDS, counts_in, lanes_of
 
 LATE_S = 30.0
 """A calm slice is weighed at last after so long."""
@@ -30,7 +30,7 @@ class Intake:
         "_before_error",
         "_began",
         "_cool_at",
-        "_durations",
+        "_counts",
         "_error_runs",
         "_errors",
         "_failed_last",
@@ -38,6 +38,7 @@ class Intake:
         "_hot_at",
         "_hot_from",
         "_hot_score",
+        "_lanes",
         "_last_error",
         "_last_request",
         "_requests",
@@ -52,7 +53,9 @@ class Intake:
         self._hot_from, self._hot_score = BUCKETS, 0
         self._hot_at = self._cool_at = now
         self._before_error = 0
-        self._durations: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
+        self._lanes = 0
+        """Durations of handfuls, to be joined with the others when the slice is weighed."""
         self._requests = 0
         self._errors = 0
         self._error_runs = 0
@@ -81,7 +84,7 @@ class Intake:
         else:
             self._failed_last = False
             if status < 400:
-                durations = self._durations
+                durations = self._counts
                 durations[bucket] = durations.get(bucket, 0) + 1
                 if bucket > self._hot_from:
                     if not score:
@@ -101,13 +104,12 @@ class Intake:
         """``take`` of 2xx answers, from the one numbered ``first`` on: how many have been taken in
         all when the slice is due, 0 when all are and it is not.
         """
-        durations, ends = handful.durations, handful.ends
-        if first == len(ends):
+        if first == handful.size:
             return 0
         if not self._requests:
-            self._began = ends[first]
+            self._began = handful.end(first)
         self._failed_last = False
-        taken, is_due = len(ends), False
+        taken, is_due = handful.size, False
         if (
             self._hot_score
             or handful.slowest >= _beyond(self._hot_from)
@@ -115,17 +117,15 @@ class Intake:
             or handful.earliest < self.weighed - TURNED_BACK_S
         ):
             if self._is_simple(handful):
-                taken, is_due = self._follow(durations, ends, first)
+                taken, is_due = self._follow(handful, first)
             else:
-                taken, is_due = self._watch(durations, ends, first)
-        counts = handful.counts
-        if taken - first < len(ends):
-            counts = counts_of(sorted(durations[first:taken]))
-        held = self._durations
-        for bucket, count in counts.items():
-            held[bucket] = held.get(bucket, 0) + count
+                taken, is_due = self._watch(handful.durations, handful.ends, first)
+        lanes = handful.lanes
+        if taken - first < handful.size:
+            lanes = lanes_of(sorted(handful.durations[first:taken]))
+        self._lanes += lanes
         self._requests += taken - first
-        self._last_request = ends[taken - 1]
+        self._last_request = handful.end(taken - 1)
         return taken if is_due else 0
 
     def _is_simple(self, handful: Handful) -> bool:
@@ -138,16 +138,16 @@ class Intake:
         is_hot = score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests
         return handful.earliest >= self.due and not is_hot
 
-    def _follow(self, durations: list[float], ends: list[float], first: int) -> tuple[int, bool]:
+    def _follow(self, handful: Handful, first: int) -> tuple[int, bool]:
         """``_watch`` of such, with a comparison for each that is not slow."""
-        requests, score = self._requests - first, self._hot_score
+        durations, requests, score = handful.durations, self._requests - first, self._hot_score
         hot_from = _beyond(self._hot_from)
         for place in range(first, len(durations)):
             if durations[place] >= hot_from:
-                now = ends[place]
+                now = handful.end(place)
                 if not score:
                     self._hot_at = now
-                    self._cool_at = ends[place - 1] if place > first else self._last_request
+                    self._cool_at = handful.end(place - 1) if place > first else self._last_request
                 score += 1
                 if now >= self.due and (
                     score >= HOT_ENOUGH or HOT_SHARE * score >= requests + place + 1
@@ -185,6 +185,20 @@ class Intake:
         return taken, is_due
 
     @property
+    def _durations(self) -> dict[int, int]:
+        """Bucket → how many good answers of the slice."""
+        if self._lanes:
+            counts = self._counts
+            for bucket, count in counts_in(self._lanes).items():
+                counts[bucket] = counts.get(bucket, 0) + count
+            self._lanes = 0
+        return self._counts
+
+    @_durations.setter
+    def _durations(self, durations: dict[int, int]) -> None:
+        self._counts, self._lanes = durations, 0
+
+    @property
     def last_request(self) -> float:
         """When it came, in seconds."""
         return self._last_request
@@ -201,7 +215,8 @@ class Intake:
         return self.due if is_hot else self.late
 
     def discard(self) -> None:
-        self._durations, self._requests, self._errors, self._error_runs = {}, 0, 0, 0
+        self._counts, self._lanes = {}, 0
+        self._requests = self._errors = self._error_runs = 0
         self._hot_score = 0
 
 

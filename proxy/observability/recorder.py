@@ -3,27 +3,29 @@ raises.
 
 It names the route, numbers the exchange, appends it to the buffer, feeds the detector and tells at
 once whoever must hear of a failure. Plain answers tell nobody anything, so they are only laid down
-and counted by the handful: all that counting touches is then in the processor's caches once for
-many. A fault of our own is counted and goes no further: traffic first.
+and wait with their route until they are a handful, or somebody asks: what is done for many at once
+costs each of them a part. A fault of our own is counted and goes no further: traffic first.
 """
 
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import APP_OUTCOMES, Exchange, Outcome, Plain
+from proxy.domain.waiting import Answers
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
 from proxy.observability.handful import Handful
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.redirects import REDIRECTS, RedirectTracker
 from proxy.observability.rollup import SERIES_MINUTES, Minutes
-from proxy.observability.routes import MARK, Known, RouteTable, path_of
+from proxy.observability.routes import Known, RouteTable
 from proxy.observability.series import Series
+from proxy.observability.share import Share
 from proxy.observability.sketch import bucket_of
 
 _log = logging.getLogger("selfheal.recorder")
@@ -34,7 +36,11 @@ next fault.
 """
 
 HANDFUL = 128
-"""Plain answers that may wait to be counted, or a second's worth of them: the tick counts, too."""
+"""Plain answers of one route that may wait to be counted, or a second's worth of them: the tick
+counts, too.
+"""
+WAITING_MAX = 8 * HANDFUL
+"""The same of all routes."""
 
 _NONE: dict[bytes, Known] = {}
 
@@ -66,7 +72,7 @@ class Recorder:
         self.buffer = MetricsBuffer() if buffer is None else buffer
         self.detector = MLDetector() if detector is None else detector
         self.routes = RouteTable() if routes is None else routes
-        self.routes.on_fold = self.detector.fold
+        self.routes.on_fold = self._fold
         self.redirects = RedirectTracker()
         self.on_failure = on_failure
         self.on_client_error = on_client_error
@@ -82,8 +88,14 @@ class Recorder:
         nobody is told. ``settle`` takes them, and must be called when ``handful`` of them lie here.
         """
         self.handful = HANDFUL
-        self.buffer.settle = self.settle
+        self.buffer.settle = self.count_all
         self._id_base = (secrets.randbits(64) if id_base is None else id_base) << 64
+        self._shares: dict[tuple[str, str], Share] = {}
+        """By method and route."""
+        self._open: dict[Share, None] = {}
+        """Those with whom answers wait, in the order in which they began to."""
+        self._waiting = self._unseen = 0
+        """How many answers that is, and how many came since it was looked who has a handful."""
         self._minutes = Minutes(SERIES_MINUTES)
         self._statuses = [0] * 10
         self._plain = 0
@@ -108,87 +120,149 @@ class Recorder:
             self._fault("record")
 
     def settle(self) -> None:
-        """Count what was laid down, in its order. Never raises."""
+        """Take what was laid down, and count what has become a handful. Never raises."""
         if not self.fresh:
             return
-        # from now on it is counted, whatever those who are told of something do meanwhile; the
-        # list itself is the data plane's, too
+        # the list itself is the data plane's, too
         fresh: list[Any] = self.fresh.copy()
         self.fresh.clear()
-        while fresh:
-            taken = 1
-            try:
-                rows, series = self._known(fresh)
-                if not rows:
-                    rows, series = self._learn(fresh[0])
-                taken = len(rows)
-                self._count(rows, series)
-            except Exception:
-                self._fault("settle")
-            fresh = fresh[taken:]
+        self._plain += len(fresh)
+        if self._is_of_one_path(fresh):
+            return
+        self._waiting += len(fresh)
+        self._unseen += len(fresh)
+        self._share_out(fresh)
+        if self._waiting >= WAITING_MAX:
+            self._count_all()
+        elif self._unseen >= HANDFUL:
+            self._unseen = 0
+            for share in [some for some in self._open if len(some.rows) >= HANDFUL]:
+                self._take_in(share)
 
-    def _known(self, fresh: list[Any]) -> tuple[list[Any], list[Series]]:
-        """The first of them, as rows, and who watches each: up to a name that must be learned,
-        for that may be the end of others, with all they count.
-        """
-        paths, sequence = self.routes.paths, self.sequence
-        rows: list[Any] = []
-        series: list[Series] = []
+    def count_all(self) -> None:
+        """Count whatever is there: whoever asks must see it. Never raises."""
+        self.settle()
+        if self._open:
+            self._count_all()
+
+    def _count_all(self) -> None:
+        for share in list(self._open):
+            self._take_in(share)
+
+    def _is_of_one_path(self, fresh: list[Any]) -> bool:
+        """A handful with one method and target is taken in at once, if all it needs is known."""
+        first, count = fresh[0], len(fresh)
+        method, target = first[2], first[3]
+        if count < HANDFUL or fresh[-1][3] != target or fresh[count // 2][3] != target:
+            return False
+        columns = tuple(zip(*fresh, strict=True))
+        if columns[3].count(target) < count or columns[2].count(method) < count:
+            return False
+        known = self.routes.known(method, target)
+        if known is None or known.share is None or known.share.rows:
+            return False
+        known.hits += count
+        self._count(known.share, columns)
+        return True
+
+    def _share_out(self, fresh: list[Any]) -> None:
+        """To whom each of them belongs, by its method and path."""
+        paths = self.routes.paths
         method, known_paths = "", _NONE
-        # Any: an answer is not taken apart and built anew for the few of its values that are read
         for plain in fresh:
             if plain[2] is not method:
                 method = plain[2]
                 known_paths = paths.get(method, _NONE)
-            path = plain[3]
-            if MARK in path:
-                path = path_of(path)
-            known = known_paths.get(path)
-            if known is None or known.series is None:
-                break
-            known.hits += 1
-            sequence += 1
-            behind = (known.template, sequence)
-            rows.append(plain + behind)
-            series.append(known.series)
-        self.sequence = sequence
-        return rows, series
+            known = known_paths.get(plain[3])
+            if known is None:
+                known = known_paths.get(plain[3].partition(b"?")[0])
+            if known is None or known.share is None:
+                share = self._learn(plain)
+                method = ""
+                if share is None:
+                    self._waiting -= 1
+                    continue
+            else:
+                known.hits += 1
+                share = known.share
+            rows = share.rows
+            if not rows:
+                self._open[share] = None
+            rows.append(plain)
 
-    def _learn(self, plain: Any) -> tuple[list[Any], list[Series]]:
-        """The same of one whose path was not seen before, or whose name was forgotten."""
+    def _learn(self, plain: Any) -> Share | None:
+        """The same of one whose path was not seen before, or whose name was forgotten; None when
+        that failed.
+        """
+        try:
+            return self._share(plain)
+        except Exception:
+            self._fault("settle")
+            return None
+
+    def _share(self, plain: Any) -> Share:
         method, target = plain[2], plain[3]
         route = self.routes.template(method, target, plain[4])
-        series = self.detector.series(method, route, plain[0] + plain[1] / 1000.0)
+        share = self._shares.get((method, route))
+        if share is None:
+            series = self.detector.series(method, route, plain[0] + plain[1] / 1000.0)
+            share = self._shares[(method, route)] = Share(method, route, series)
         known = self.routes.known(method, target)
         if known is not None:
-            known.series = series
-        self.sequence += 1
-        return [(*plain, route, self.sequence)], [series]
+            known.share = share
+        return share
 
-    def _count(self, rows: list[Any], series: list[Series]) -> None:
-        self._plain += len(rows)
-        for watched, share in _shares(rows, series):
-            durations: list[float] = [row[1] for row in share]
-            ends: list[float] = [row[0] + row[1] / 1000.0 for row in share]
-            handful = Handful(durations, ends)
-            if handful.latest > self._now:
-                self._now = handful.latest
-            self._minutes.add_plain(handful)
-            for anomaly in self.detector.count_plain(watched, handful):
-                self._tell_anomaly(anomaly)
-        # at the end: whoever hears that the buffer fills up must not cost us a count
-        self.buffer.extend(rows)
+    def _fold(self, method: str, old: str, new: str) -> None:
+        """What waits under a name is counted under it, before the name is no more."""
+        share = self._shares.pop((method, old), None)
+        if share is not None:
+            self._take_in(share)
+        self.detector.fold(method, old, new)
+
+    def _take_in(self, share: Share) -> None:
+        rows = share.rows
+        if rows:
+            # from now on it is counted, whatever those who are told of something do meanwhile
+            share.rows = []
+            del self._open[share]
+            self._waiting -= len(rows)
+            self._count(share, tuple(zip(*rows, strict=True)))
+
+    def _count(self, share: Share, columns: tuple[tuple[Any, ...], ...]) -> None:
+        """Never raises; what cannot be counted is stored nevertheless."""
+        first = self.sequence + 1
+        self.sequence += len(columns[0])
+        try:
+            self._watch(share.series, Handful(list(columns[1]), list(columns[0])))
+        except Exception:
+            self._fault("settle")
+        try:
+            self.buffer.extend(Answers(share.method, share.route, first, columns))
+        except Exception:
+            self._fault("settle")
+
+    def _watch(self, series: Series, handful: Handful) -> None:
+        last = handful.end(-1)
+        if last > self._now:
+            self._now = last
+        self._minutes.add_plain(handful)
+        for anomaly in self.detector.count_plain(series, handful):
+            self._tell_anomaly(anomaly)
 
     def _record(self, exchange: Exchange) -> None:
         self.settle()
         self._take(exchange)
 
     def _take(self, exchange: Exchange) -> None:
-        self.sequence += 1
-        exchange.sequence = self.sequence
         status, outcome = exchange.status, exchange.outcome
         if not exchange.route:
             exchange.route = self.routes.template(exchange.method, exchange.target, status)
+        share = self._shares.get((exchange.method, exchange.route))
+        if share is not None and share.rows:
+            # what came before it is counted before it
+            self._take_in(share)
+        self.sequence += 1
+        exchange.sequence = self.sequence
         self.buffer.record(exchange)
         self._outcomes[outcome] += 1
         self._statuses[status // 100 if 100 <= status < 1000 else 0] += 1
@@ -243,7 +317,7 @@ class Recorder:
 
     def tick(self, now: float) -> None:
         """Once a second: late verdicts and ends of incidents. Never raises."""
-        self.settle()
+        self.count_all()
         try:
             self._now = max(now, self._now)
             for found in self.detector.tick(now):
@@ -269,7 +343,7 @@ class Recorder:
         """The routes of a snapshot, one at a time: hundreds of them at once would hold up the
         loop for tens of milliseconds.
         """
-        self.settle()
+        self.count_all()
         at = self._now if now is None else max(now, self._now)
         for (method, route), counts in self.detector.windows(at):
             if counts.requests:
@@ -277,7 +351,7 @@ class Recorder:
 
     def summary(self, now: float | None = None) -> dict[str, Any]:
         """A snapshot without its routes."""
-        self.settle()
+        self.count_all()
         at = self._now if now is None else max(now, self._now)
         return {
             "v": 1,
@@ -309,21 +383,6 @@ class Recorder:
         if self._plain:
             counts[Outcome.ANSWERED] += self._plain
         return {o.name.lower(): n for o, n in counts.items()}
-
-
-def _shares(rows: list[Any], series: list[Series]) -> Iterable[tuple[Series, list[Any]]]:
-    """Who watches which of the rows, in the order in which they come."""
-    first = series[0]
-    if series[-1] is first and series.count(first) == len(series):
-        return [(first, rows)]
-    shares: dict[Series, list[Any]] = {}
-    for watched, row in zip(series, rows, strict=True):
-        share = shares.get(watched)
-        if share is None:
-            shares[watched] = [row]
-        else:
-            share.append(row)
-    return shares.items()
 
 
 def _location(exchange: Exchange) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.observability.handful import Handful
-from proxy.observability.sketch import bucket_of, quantiles
+from proxy.observability.sketch import bucket_of, counts_in, quantiles
 from proxy.observability.tally import Tally
 
 WINDOW_MINUTES = 5
@@ -100,6 +100,7 @@ class _Minute:
         "ends",
         "errors",
         "failed",
+        "lanes",
         "number",
         "requests",
     )
@@ -109,11 +110,19 @@ class _Minute:
         self.begins = self.ends = 0.0
         self.requests = self.client_errors = self.errors = 0
         self.durations = Tally()
+        self.lanes = 0
+        """Durations of handfuls, to be joined with the others when somebody asks."""
         self.failed: dict[int, float] | None = None
+
+    def settle(self) -> None:
+        if self.lanes:
+            self.durations.add(counts_in(self.lanes))
+            self.lanes = 0
 
     def restart(self, number: int) -> None:
         if self.requests:
             self.durations.empty()
+            self.lanes = 0
             self.failed = None
         self.number = number
         self.begins = number * MINUTE_S
@@ -121,6 +130,7 @@ class _Minute:
         self.requests = self.client_errors = self.errors = 0
 
     def join(self, other: "_Minute") -> None:
+        other.settle()
         self.requests += other.requests
         self.client_errors += other.client_errors
         self.errors += other.errors
@@ -143,6 +153,7 @@ class _Minute:
         self.durations.add({bucket: int(count) for bucket, count in counts.durations.items()})
 
     def counts(self) -> WindowCounts:
+        self.settle()
         durations, failed = self.durations.counts(), self.failed
         if failed is None:
             return WindowCounts(self.requests, self.client_errors, self.errors, durations)
@@ -190,9 +201,11 @@ class Minutes:
     def add_plain(self, handful: Handful) -> None:
         """Count a handful of exchanges, none of which failed or was refused."""
         minute = self._current
-        if minute.begins <= handful.earliest and handful.latest < minute.ends:
-            minute.requests += len(handful.ends)
-            minute.durations.add(handful.counts)
+        if (minute.begins <= handful.earliest and handful.latest < minute.ends) or (
+            minute.begins <= min(handful.ends) and max(handful.ends) < minute.ends
+        ):
+            minute.requests += handful.size
+            minute.lanes += handful.lanes
             return
         for ms, now in zip(handful.durations, handful.ends, strict=True):
             self.add(bucket_of(ms), 200, False, now)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from proxy.observability.series import Series
+    from proxy.observability.share import Share
 
 TEMPLATES_MAX = 500
 OTHER = "other"
@@ -86,16 +86,16 @@ def reads_like_a_slug(word: str) -> bool:
 
 
 class Known:
-    """A path seen before. ``series`` belongs to whoever counts per route, and is forgotten with
+    """A path seen before. ``share`` belongs to whoever counts per route, and is forgotten with
     the path's name.
     """
 
-    __slots__ = ("hits", "series", "template")
+    __slots__ = ("hits", "share", "template")
 
     def __init__(self, template: str) -> None:
         self.template = template
         self.hits = 0
-        self.series: Series | None = None
+        self.share: Share | None = None
 
 
 class RouteTable:

@@ -6,17 +6,16 @@ a data worker several times as much per request, and holds up its loop as long. 
 (service, route, method, status, outcome) is encoded once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from struct import Struct, pack
 from typing import Any
 from uuid import UUID
 
-from proxy.domain.exchange import Answer, Exchange, Outcome, exchange_of
+from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.waiting import Answers, Waiting, exchanges_of, in_pieces
 from proxy.store.text import storable
-
-# Compiled, a tuple of known types is taken apart and put together again wherever it is handed on:
-# here, where a few of eleven values are read, an ``Answer`` is ``Any``.
 
 Row = tuple[Any, ...]
 """In the order of ``store.metrics.LOG_COLUMNS``."""
@@ -65,11 +64,14 @@ _ROUND = float(_ROUNDED)
 """Added to microseconds since 1970 it makes those since 2000, from the middle between 2**52 and
 2**53; there floats are whole numbers, so the sum is the nearest.
 """
-_HIGH = bytes(range(0x30, 0x40))
-"""The second byte of such a sum, 0x38 in the middle; the first is 0x43."""
-_TOP = bytes((byte - 0x38) & 0xFF for byte in range(256))
-_SIGN = bytes(0xFF if byte < 0x38 else 0 for byte in range(256))
+_WHOLE_BYTES = 6
+"""So many bytes of such a sum are nothing but the whole number."""
+_RISING = bytes(range(256))
+_HIGH_DIGIT = bytes(b"0123456789abcdef"[byte >> 4] for byte in range(256))
+_LOW_DIGIT = bytes(b"0123456789abcdef"[byte & 15] for byte in range(256))
 _ANSWERED = int(Outcome.ANSWERED)
+_STATUS_PLACE, _TRACE_PLACE = 4, 7
+"""Which columns of ``Answers`` they are."""
 
 
 class LogRows:
@@ -84,9 +86,11 @@ class LogRows:
         self._redact = redact
         self._labels: dict[tuple[str, str, int, int], bytes] = {}
 
-    def row(self, one: Exchange | Answer) -> Row:
-        """The values, for a batch that may be written twice. Same id and same time as ``pack``."""
-        exchange = exchange_of(one)
+    def rows(self, waiting: Iterable[Waiting]) -> Iterator[Row]:
+        """The values, for a batch that may be written twice. Same ids and times as ``pack``."""
+        return map(self.row, exchanges_of(waiting))
+
+    def row(self, exchange: Exchange) -> Row:
         log_id, error = UUID(int=self._first_id + exchange.sequence), exchange.error
         return (
             log_id,
@@ -104,50 +108,32 @@ class LogRows:
             None,
         )
 
-    def copy(self, rows: Sequence[Exchange | Answer], at_once: int) -> Iterator[bytes]:
+    def copy(self, waiting: Iterable[Waiting], at_once: int) -> Iterator[bytes]:
         """One binary COPY of ``PACKED_COLUMNS``, piece by piece; none packs more rows than
         ``at_once``.
         """
         yield _BEGIN
-        for first in range(0, len(rows), at_once):
-            yield self.pack(rows[first : first + at_once])
+        for piece in in_pieces(waiting, at_once):
+            yield self.pack(piece)
         yield _END
 
-    def pack(self, rows: Sequence[Exchange | Answer]) -> bytes:
+    def pack(self, waiting: Iterable[Waiting]) -> bytes:
         """The rows alone, without what begins and ends a COPY, in an order of their own."""
         parts: list[bytes | bytearray] = []
-        row: Any
-        kinds: dict[Any, list[Any]] = {}
-        alike: list[Any] = []
-        route: Any = None
-        method, status, is_bare = "", 0, False
-        for row in rows:
-            # the usual one first: to find out that a tuple is no Exchange takes longer
-            if isinstance(row, tuple):
-                # one of the kind before it is found without asking for its kind
-                if (
-                    row[9] is not route
-                    or row[2] is not method
-                    or row[4] != status
-                    or (row[7] is None) is not is_bare
-                ):
-                    route, method, status, is_bare = row[9], row[2], row[4], row[7] is None
-                    alike = kinds.setdefault((route, method, status, is_bare), [])
-                alike.append(row)
+        kinds: dict[Any, _Kind] = {}
+        for some in waiting:
+            if isinstance(some, Answers):
+                _sort(some, kinds)
                 continue
-            key = (row.route, row.method, row.status, int(row.outcome))
-            times = (row.started_at, row.duration_ms)
-            parts.append(self._one(row.sequence, times, row.trace_id, key, row.error))
-        for alike in kinds.values():
-            if len(alike) < ALIKE_MIN:
-                parts += [self._answer(row) for row in alike]
+            key = (some.route, some.method, some.status, int(some.outcome))
+            times = (some.started_at, some.duration_ms)
+            parts.append(self._one(some.sequence, times, some.trace_id, key, some.error))
+        for key, kind in kinds.items():
+            if len(kind.starts) < ALIKE_MIN:
+                parts.append(self._singly(key, kind))
             else:
-                parts.append(self._many(alike))
+                parts.append(self._many(key, kind))
         return b"".join(parts)
-
-    def _answer(self, row: Any) -> bytes:
-        at, ms, method, _, status, _, _, trace, _, route, sequence = row
-        return self._one(sequence, (at, ms), trace, (route, method, status, _ANSWERED), None)
 
     def _one(
         self,
@@ -165,42 +151,50 @@ class LogRows:
         head = _FIXED.pack(10, 16, self._high, low, 8, at_us, 8, ms, len(trace_id))
         return head + trace_id + label + (_text(self._redacted(error)) if error else _NULL)
 
-    def _many(self, rows: list[Any]) -> bytes | bytearray:
+    def _many(self, key: Any, kind: "_Kind") -> bytes | bytearray:
         """Answers of one kind, with or without trace ids: as they differ in a few numbers alone,
-        all are written at once and the numbers then put in, column by column. Half the work.
+        all are written at once and the numbers then put in, byte by byte of all. Only bytes that
+        differ are: the others are the same as in the first. Half the work and less.
         """
-        low, count = self._low, len(rows)
-        ids = pack(f">{count}Q", *[low + row[10] for row in rows])
-        times = _times(rows)
-        if times is None:
-            return self._singly(rows)
-        if rows[0][7] is None:
-            trace_column = (_TRACE_AT + 16, ids.hex().encode())
+        times, counters = _times(kind.starts), _counters(self._low, kind.ranges)
+        count = len(kind.starts)
+        if times is None or counters is None:
+            return self._singly(key, kind)
+        if kind.is_bare:
+            digits = [c.translate(table) for c in counters for table in (_HIGH_DIGIT, _LOW_DIGIT)]
+            traces = enumerate(digits, _TRACE_AT + _TRACE_CHARS - len(digits))
         else:
-            traces = [row[7] for row in rows]
-            trace_ids = storable("".join(traces)).encode()
+            text = "".join(kind.traces)
             # what is stored of hostile text may be longer than the text
-            if len(trace_ids) != _TRACE_CHARS * count or not all(map(_is_usual, traces)):
-                return self._singly(rows)
-            trace_column = (_TRACE_AT, trace_ids)
-        columns = (
-            (_ID_AT, ids),
-            (_LATENCY_AT, pack(f">{count}d", *[row[1] for row in rows])),
-            trace_column,
-        )
-        template = self._answer(rows[0])
+            if [*map(len, kind.traces)].count(_TRACE_CHARS) < count or not _is_plain(text):
+                return self._singly(key, kind)
+            traces = enumerate(_bytes_of(text.encode(), _TRACE_CHARS), _TRACE_AT)
+        durations = _bytes_of(pack(f">{count}d", *kind.durations), 8)
+        template = self._row_of(key, kind, 0, kind.ranges[0].start)
         stride = len(template)
-        packed = bytearray(template * count)
-        for byte, piece in enumerate(times, _CREATED_AT):
-            packed[byte::stride] = piece
-        for at, column in columns:
-            width = len(column) // count
-            for byte in range(width):
-                packed[at + byte :: stride] = column[byte::width]
+        packed = bytearray(template) * count
+        for at, column in chain(
+            enumerate(counters, _ID_AT + 8 - len(counters)),
+            enumerate(times, _CREATED_AT + 8 - len(times)),
+            enumerate(durations, _LATENCY_AT),
+            traces,
+        ):
+            packed[at::stride] = column
         return packed
 
-    def _singly(self, rows: list[Any]) -> bytes:
-        return b"".join([self._answer(row) for row in rows])
+    def _singly(self, key: Any, kind: "_Kind") -> bytes:
+        sequences = enumerate(chain.from_iterable(kind.ranges))
+        return b"".join([self._row_of(key, kind, place, each) for place, each in sequences])
+
+    def _row_of(self, key: Any, kind: "_Kind", place: int, sequence: int) -> bytes:
+        route, method, status, _ = key
+        return self._one(
+            sequence,
+            (kind.starts[place], kind.durations[place]),
+            kind.traces[place],
+            (route, method, status, _ANSWERED),
+            None,
+        )
 
     def _label(self, key: tuple[str, str, int, int]) -> bytes:
         """What follows the trace id of all rows of a kind, up to the error."""
@@ -221,8 +215,77 @@ class LogRows:
         return self._redact(error)[:ERROR_CHARS]
 
 
-def _is_usual(trace: str) -> bool:
-    return len(trace) == _TRACE_CHARS and trace.isascii()
+class _Kind:
+    """Answers of one route, method and status, all of them with a trace id or none: in columns."""
+
+    __slots__ = ("durations", "is_bare", "ranges", "starts", "traces")
+
+    def __init__(self, is_bare: bool) -> None:
+        self.is_bare = is_bare
+        self.ranges: list[range] = []
+        """Their sequences."""
+        self.starts: list[float] = []
+        self.durations: list[float] = []
+        self.traces: list[Any] = []
+
+
+def _sort(some: Answers, kinds: dict[Any, _Kind]) -> None:
+    """To its kind all of it, as they usually are alike, or each."""
+    columns, count = some.columns, len(some)
+    statuses, traces = columns[_STATUS_PLACE], columns[_TRACE_PLACE]
+    status, bare = statuses[0], traces.count(None)
+    sequences = range(some.first, some.first + count)
+    if statuses.count(status) == count and bare in (0, count):
+        kind = _kind(kinds, some, status, bare > 0)
+        kind.ranges.append(sequences)
+        kind.starts += columns[0]
+        kind.durations += columns[1]
+        kind.traces += traces
+        return
+    for place, sequence in enumerate(sequences):
+        trace = traces[place]
+        kind = _kind(kinds, some, statuses[place], trace is None)
+        kind.ranges.append(range(sequence, sequence + 1))
+        kind.starts.append(columns[0][place])
+        kind.durations.append(columns[1][place])
+        kind.traces.append(trace)
+
+
+def _kind(kinds: dict[Any, _Kind], some: Answers, status: int, is_bare: bool) -> _Kind:
+    key = (some.route, some.method, status, is_bare)
+    found = kinds.get(key)
+    if found is None:
+        found = kinds[key] = _Kind(is_bare)
+    return found
+
+
+def _bytes_of(column: bytes, width: int, first: int = 0) -> list[bytearray]:
+    """The first byte of each of its values, the second of each, and so on."""
+    # to put in bytes, a bytearray would be made of them first
+    values = bytearray(column)
+    return [values[byte::width] for byte in range(first, width)]
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and storable(text) == text
+
+
+def _counters(low: int, ranges: list[range]) -> tuple[bytearray, bytearray] | None:
+    """The last two bytes of each id, in columns; None when more of them differ."""
+    first, last = low + ranges[0].start, low + ranges[0].stop - 1
+    for some in ranges:
+        first, last = min(first, low + some.start), max(last, low + some.stop - 1)
+    if first >> 16 != last >> 16:
+        return None
+    highs, lows = bytearray(), bytearray()
+    for some in ranges:
+        begins, count = low + some.start, len(some)
+        skipped = begins & 0xFF
+        rounds = range(begins >> 8, (begins + count + 0xFF) >> 8)
+        lows += (_RISING * len(rounds))[skipped : skipped + count]
+        high = b"".join([bytes((number & 0xFF,)) * 256 for number in rounds])
+        highs += high[skipped : skipped + count]
+    return highs, lows
 
 
 def _micros(seconds: float) -> int:
@@ -234,18 +297,24 @@ def _micros(seconds: float) -> int:
     return round(seconds * 1e6)
 
 
-def _times(rows: list[Any]) -> list[bytes] | None:
-    """The eight columns of bytes of created_at, the same as ``_micros`` says; None when one of them
-    is out of reach.
+def _times(starts: list[float]) -> list[bytearray] | None:
+    """The last bytes of created_at in columns, as many as differ, the same as ``_micros`` says;
+    None when one of them is out of reach.
 
     To make a whole number of a float costs more than all else here, so none is made: of a sum
     between 2**52 and 2**53 the last bits are the nearest whole number, in two's complement.
     """
-    packed = pack(f">{len(rows)}d", *[row[0] * 1e6 + _ROUND for row in rows])
-    high = packed[1::8]
-    if packed[::8].strip(b"\x43") or high.translate(None, _HIGH):
+    in_turn = sorted(starts)
+    first, last = in_turn[0] - _YEAR_2000_S, in_turn[-1] - _YEAR_2000_S
+    if not (first > -_IN_REACH_S and last < _IN_REACH_S):
         return None
-    return [high.translate(_SIGN), high.translate(_TOP), *[packed[n::8] for n in range(2, 8)]]
+    # what lies between two numbers begins as both do
+    differ = int(in_turn[0] * 1e6 + _ROUND) - _MIDDLE ^ int(in_turn[-1] * 1e6 + _ROUND) - _MIDDLE
+    count = (differ.bit_length() + 7) >> 3
+    if differ < 0 or count > _WHOLE_BYTES:
+        return None
+    packed = pack(f">{len(starts)}d", *[at * 1e6 + _ROUND for at in starts])
+    return _bytes_of(packed, 8, 8 - count)
 
 
 def _text(text: str) -> bytes:

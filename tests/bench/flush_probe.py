@@ -130,7 +130,7 @@ async def main(dsn: str, data_dir: str, rounds: int) -> None:
         recorder.buffer,
         lambda: writer,
         Spool(Path(data_dir) / "probe", 1 << 26, encode=encode_row, decode=decode_row),
-        row=rows.row,
+        rows=rows.rows,
         flush_s=config.metrics.flush_s,
         copy_rows=config.metrics.copy_rows,
         spill_at=ROWS,

@@ -8,6 +8,7 @@ import socket
 import timeit
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from proxy.config import Config
 from proxy.dataplane.server import DataServer
 from proxy.dataplane.server import serve as listen
 from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.waiting import exchanges_of
 from proxy.observability.asgi import IDENTITY, REQUEST_ID, Message, Receive, Scope, Send
 from proxy.observability.middleware import RECORDER, with_metrics, with_observability
 from proxy.observability.recorder import Recorder
@@ -63,7 +65,7 @@ async def identify(scope: Scope) -> str | None:
 
 
 def recorded(recorder: Recorder) -> list[Exchange]:
-    return recorder.buffer.drain(100)
+    return list(exchanges_of(recorder.buffer.drain(100)))
 
 
 async def test_every_request_is_one_exchange_with_its_answer_kept_where_it_failed() -> None:
@@ -210,7 +212,7 @@ async def proxy_before(port: int, recorder: Recorder) -> AsyncIterator[str]:
 def rows(recorder: Recorder) -> list[tuple[Any, ...]]:
     """Without id, time and duration, which are each call's own."""
     log_rows = LogRows("shop", recorder.log_id(0), str)
-    made = [log_rows.row(exchange) for exchange in recorded(recorder)]
+    made = sorted(map(log_rows.row, recorded(recorder)), key=itemgetter(1))
     return [row[2:6] + row[7:] for row in made]
 
 

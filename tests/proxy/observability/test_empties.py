@@ -2,33 +2,56 @@
 small.
 """
 
-from itertools import repeat
+from collections.abc import Sequence
+from itertools import cycle, repeat
 
-from proxy.domain.exchange import Answer, Exchange, Outcome
+import pytest
+
+from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.waiting import Answers
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.empties import ROUTES_MAX, WINDOW, EmptyLists, Overlooked, Silence
 
 FULL, EMPTY = 4000, 2
 
 
-def answer(size: int, route: str = "/orders", status: int = 200, method: str = "GET") -> Exchange:
+def answer(
+    size: int, route: str = "/orders", method: str = "GET", number: int = 0, status: int = 200
+) -> Exchange:
     return Exchange(
-        1.0, 2.0, method, b"/orders", status, Outcome.ANSWERED, response_bytes=size, route=route
+        1.0,
+        2.0,
+        method,
+        b"/orders",
+        status,
+        Outcome.ANSWERED,
+        response_bytes=size,
+        route=route,
+        sequence=number,
     )
 
 
-def plain(size: int, route: str = "/orders", status: int = 200, method: str = "GET") -> Answer:
-    return (1.0, 2.0, method, b"/orders", status, 0, size, None, "", route, 0)
-
-
-def told(*sizes: int, method: str = "GET") -> list[Silence]:
+def told(*sizes: int, method: str = "GET", statuses: Sequence[int] = (200,)) -> list[Silence]:
+    """However they come: one by one, or plain answers by the handful."""
     found: list[Silence] = []
+    some = [
+        answer(size, method=method, number=number, status=status)
+        for number, (size, status) in enumerate(zip(sizes, cycle(statuses), strict=False))
+    ]
     watch = EmptyLists(found.append)
-    for size in sizes:
-        watch.see([answer(size, method=method)])
-    bare: list[Silence] = []
-    EmptyLists(bare.append).see([plain(size, method=method) for size in sizes])
-    assert bare == found, "a plain answer is seen as an exchange is"
+    for one in some:
+        watch.see([one])
+    rows = [
+        (1.0, 2.0, method, b"/orders", one.status, 0, one.response_bytes, None, "") for one in some
+    ]
+    for together in (1, 7, 2 * WINDOW, 128):
+        bare: list[Silence] = []
+        watch = EmptyLists(bare.append)
+        for first in range(0, len(rows), together):
+            columns = tuple(zip(*rows[first : first + together], strict=True))
+            watch.see([Answers(method, "/orders", first, columns)])
+        assert [(s.exchange, s.share) for s in bare] == [(s.exchange, s.share) for s in found]
+        assert [s.usual for s in bare] == pytest.approx([s.usual for s in found])
     return found
 
 
@@ -56,6 +79,20 @@ def test_what_is_no_jump() -> None:
     assert told(*usual(), *([EMPTY, FULL] * WINDOW)) == [], "half is not nearly all"
     assert told(*repeat(70, 4 * WINDOW), *repeat(60, WINDOW)) == [], "no smaller than usual"
     assert told(*usual(), *repeat(EMPTY, WINDOW), method="POST") == []
+
+
+def test_other_answers_between_them_say_nothing() -> None:
+    sizes = [size for one in (*usual(), *repeat(EMPTY, 5 * WINDOW)) for size in (one, 0)]
+    (silence,) = told(*sizes, statuses=(200, 206))
+    assert (silence.share, silence.usual) == (1.0, 0.05)
+    assert told(*usual(), *repeat(EMPTY, WINDOW), statuses=(202,)) == []
+
+
+def test_it_waits_a_while_after_what_was_told() -> None:
+    quiet = [*repeat(FULL, 7 * WINDOW), *repeat(EMPTY, 3 * WINDOW)]
+    (silence,) = told(*quiet, *repeat(FULL, WINDOW // 2))
+    assert silence.exchange.sequence == 8 * WINDOW - 1
+    assert len(told(*quiet, *quiet)) == 2
 
 
 def test_memory_is_bounded() -> None:

@@ -63,7 +63,7 @@ def build(tmp_path: Path, buffer: Buffer, table: Table | None, **settings: float
         buffer,
         lambda: table,
         Spool(tmp_path / "spool", 1 << 20, encode=encode_row, decode=decode_row),
-        row=ROWS.row,
+        rows=ROWS.rows,
         flush_s=float(settings.get("flush_s", 3600)),
         copy_rows=int(settings.get("copy_rows", 500)),
         spill_at=int(settings.get("spill_at", 5000)),

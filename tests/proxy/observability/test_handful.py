@@ -17,7 +17,8 @@ from proxy.observability.sketch import (
     LOW_MS,
     VALUES,
     bucket_of,
-    counts_of,
+    counts_in,
+    lanes_of,
 )
 
 STATE = (
@@ -33,7 +34,12 @@ STATE = (
 
 
 def together(buckets: list[int], ends: list[float]) -> Handful:
-    return Handful([VALUES[bucket] for bucket in buckets], ends)
+    durations = [VALUES[bucket] for bucket in buckets]
+    made = Handful(durations, [end - ms / 1000.0 for end, ms in zip(ends, durations, strict=True)])
+    # to say it again in seconds costs the last bit
+    assert made.ends == pytest.approx(ends, abs=1e-9)
+    ends[:] = made.ends
+    return made
 
 
 def state(intake: Intake) -> dict[str, object]:
@@ -66,6 +72,8 @@ def test_a_handful_is_due_where_the_same_one_by_one_are(seed: int) -> None:
     ]
     ends = [start + n * random.choice((0.0, 0.001, 0.01)) for n in range(64)]
     handful, taken = together(buckets, ends), 0
+    assert handful.earliest <= min(ends)
+    assert max(ends) <= handful.latest
     for position, (bucket, end) in enumerate(zip(buckets, ends, strict=True), 1):
         if not singly.take(bucket, 200, False, end):
             continue
@@ -98,10 +106,17 @@ def test_many_durations_fall_where_each_does() -> None:
     usual = [0.06 * 1.01**n for n in range(1500)]
     beside = [nextafter(end, to) for end in ENDS[:-1] for to in (0.0, inf)]
     every = sorted([*odd, *usual, *ENDS[:-1], *beside])
-    assert counts_of(every) == Counter(bucket_of(ms) for ms in every)
+    assert counts_in(lanes_of(every)) == Counter(bucket_of(ms) for ms in every)
     for ms in every:
-        assert counts_of([ms]) == {bucket_of(ms): 1}
-        assert counts_of([LOW_MS, ms]) == Counter((0, bucket_of(ms)))
+        assert counts_in(lanes_of([ms])) == {bucket_of(ms): 1}
+        assert counts_in(lanes_of([LOW_MS, ms])) == Counter((0, bucket_of(ms)))
+
+
+def test_counts_add_as_numbers_do_and_a_bucket_holds_many() -> None:
+    few, many = [1.0, 1.0, 50.0], [0.01] * 300 + [50.0] * 70_000
+    total = lanes_of(few) + lanes_of(many) + lanes_of([HIGH_MS])
+    assert counts_in(total) == Counter(map(bucket_of, [*few, *many, HIGH_MS]))
+    assert counts_in(0) == {}
 
 
 def test_a_bucket_begins_where_the_one_before_it_ends() -> None:

@@ -1,15 +1,20 @@
 """Recorder: names, numbers, stores and tells; never raises."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
+from operator import attrgetter
+from random import Random
 from uuid import UUID
 
 import pytest
 
 from proxy.domain.anomaly import Anomaly
-from proxy.domain.exchange import Capture, Exchange, Outcome, exchange_of
+from proxy.domain.exchange import Capture, Exchange, Outcome
+from proxy.domain.waiting import exchanges_of
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.incident import IncidentEnd
-from proxy.observability.recorder import HANDFUL, Recorder
+from proxy.observability.recorder import HANDFUL, WAITING_MAX, Recorder
 from proxy.observability.snapshot import merge_snapshots
 
 
@@ -176,10 +181,14 @@ def test_the_snapshot_is_json_and_counts_everything() -> None:
 
 
 def answered(
-    recorder: Recorder, at: float, target: bytes = b"/orders/7?x=1", ms: float = 20.0
+    recorder: Recorder,
+    at: float,
+    target: bytes = b"/orders/7?x=1",
+    ms: float = 20.0,
+    status: int = 200,
 ) -> None:
     """As the hot plane lays it down."""
-    recorder.fresh.append((at, ms, "GET", target, 200, 3, 5, None, "10.0.0.9"))
+    recorder.fresh.append((at, ms, "GET", target, status, 3, 5, None, "10.0.0.9"))
     if len(recorder.fresh) >= recorder.handful:
         recorder.settle()
 
@@ -200,9 +209,108 @@ def test_bare_values_are_the_same_as_an_exchange() -> None:
     assert bare.detector.get_recent_anomalies() == whole.detector.get_recent_anomalies()
     assert bare.detector.export_baselines() == whole.detector.export_baselines()
     assert bare.snapshot()["open"], "the slow half hour was told"
-    assert [exchange_of(row) for row in bare.buffer.peek(9)] == whole.buffer.peek(9)
-    assert [exchange_of(row) for row in bare.buffer.drain(9999)] == whole.buffer.drain(9999)
+    assert list(exchanges_of(bare.buffer.peek(9))) == whole.buffer.peek(9)
+    assert list(exchanges_of(bare.buffer.drain(9999))) == whole.buffer.drain(9999)
     assert (bare.faults, whole.faults) == (0, 0)
+
+
+def many_routes(seed: int) -> Iterator[Exchange | None]:
+    """A service's traffic: plain answers and others of some routes, None once a second."""
+    random = Random(seed)
+    at = 1_760_000_000.0
+    for second in range(900):
+        for _ in range(random.randrange(12)):
+            at += 0.05
+            ms = (900.0 if second > 660 else 100.0) + random.randrange(9)
+            path = random.choice((b"/orders/%d?page=2", b"/users/%d/cart", b"/wiki/a-word-%d"))
+            target = path % random.randrange(60) if random.random() < 0.9 else b"/health?q=1"
+            status = random.choice((200,) * 40 + (201, 204, 404, 500))
+            yield Exchange(at, ms, "GET", target, status, Outcome.ANSWERED, 3, 5)
+        at = 1_760_000_000.0 + second + 1
+        yield None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bare_values_of_many_routes_are_counted_as_exchanges_are(seed: int) -> None:
+    """They wait with their route, so routes come in another order, but nothing else differs."""
+    bare, whole = Recorder(id_base=1), Recorder(id_base=1)
+    now = 0.0
+    for one in many_routes(seed):
+        if one is None:
+            bare.tick(now)
+            whole.tick(now)
+            continue
+        now = one.started_at + one.duration_ms / 1000.0
+        whole.record(replace(one))
+        if 200 <= one.status < 300:
+            answered(bare, one.started_at, one.target, one.duration_ms, one.status)
+        else:
+            bare.record(one)
+    assert bare.detector.get_recent_anomalies()
+    key = attrgetter("detected_at", "route")
+    assert sorted(bare.detector.get_recent_anomalies(), key=key) == sorted(
+        whole.detector.get_recent_anomalies(), key=key
+    )
+    assert by_route(bare) == by_route(whole)
+    assert bare.summary() == whole.summary()
+    learned, same = (one.detector.export_baselines()["routes"] for one in (bare, whole))
+    for route in learned.keys() - {"GET /wiki/{slug}"}:
+        assert learned[route] == same[route]
+    # others ended a moment before or after its words became a slug
+    assert learned["GET /wiki/{slug}"]["baseline"] == same["GET /wiki/{slug}"]["baseline"]
+    assert learned.keys() == same.keys()
+    assert rows_of(bare) == rows_of(whole)
+    assert (bare.faults, whole.faults) == (0, 0)
+
+
+def by_route(recorder: Recorder) -> dict[tuple[str, str], dict[str, object]]:
+    return {(row["method"], row["route"]): row for row in recorder.route_counts()}
+
+
+def rows_of(recorder: Recorder) -> list[tuple[object, ...]]:
+    drained = list(exchanges_of(recorder.buffer.drain(10**9)))
+    assert len({one.sequence for one in drained}) == len(drained) == recorder.sequence
+    return sorted((one.started_at, one.route, one.target, one.status) for one in drained)
+
+
+def test_answers_of_many_routes_wait_for_a_handful_each_and_not_without_bound() -> None:
+    buffer = MetricsBuffer()
+    recorder = Recorder(buffer=buffer)
+    few = [b"/orders/%d" % n for n in range(HANDFUL // 2)]
+    for n in range(HANDFUL):
+        answered(recorder, 1000.0 + n, few[n % len(few)] if n % 2 else b"/cart")
+    assert buffer.recorded == 0
+    for n in range(HANDFUL):
+        answered(recorder, 1200.0 + n, few[n % len(few)] if n % 4 else b"/cart")
+    assert buffer.recorded == HANDFUL + HANDFUL // 4, "who has a handful is counted"
+    for n in range(WAITING_MAX):
+        answered(recorder, 1400.0 + n, b"/shop/%s" % (b"abcdefghijklmnopq"[n % 17 : n % 17 + 1]))
+    assert buffer.recorded >= WAITING_MAX
+    assert recorder.snapshot()["sequence"] == 2 * HANDFUL + WAITING_MAX == buffer.recorded
+
+
+def test_what_waits_under_a_name_that_ends_is_counted_under_it() -> None:
+    recorder = Recorder()
+    for n in range(60):
+        recorder.fresh.append(
+            (1000.0 + n, 5.0, "GET", b"/wiki/page-of-%s" % (b"x" * (n + 1)), 200, 0, 5, None, "")
+        )
+    recorder.settle()
+    assert recorder.buffer.recorded > 0, "the names that ended"
+    (row,) = recorder.route_counts(1060.0)
+    assert (row["route"], row["requests"]) == ("/wiki/{slug}", 60)
+
+
+def test_one_that_cannot_be_named_costs_no_other() -> None:
+    recorder = Recorder()
+    recorder.fresh.append((1.0, 2.0, "GET", b"/a", 200, 0, 5, None, ""))
+    recorder.fresh.append((1.0, 2.0, "GET", b"/b", "200", 0, 5, None, ""))  # type: ignore[arg-type]
+    recorder.fresh.append((1.0, None, "GET", b"/c", 200, 0, 5, None, ""))  # type: ignore[arg-type]
+    recorder.fresh.append((1.0, 2.0, "GET", b"/a", 200, 0, 5, None, ""))
+    recorder.settle()
+    assert len(recorder.buffer) >= 2
+    assert recorder.faults >= 1
+    assert [row["requests"] for row in recorder.route_counts(60.0) if row["route"] == "/a"] == [2]
 
 
 def test_bare_values_wait_their_turn_in_the_buffer() -> None:
@@ -210,12 +318,12 @@ def test_bare_values_wait_their_turn_in_the_buffer() -> None:
     for at in range(5):
         answered(recorder, at)
     rows = recorder.buffer.drain(2)
-    assert [(e.sequence, e.route, e.target) for e in map(exchange_of, rows)] == [
+    assert [(e.sequence, e.route, e.target) for e in exchanges_of(rows)] == [
         (1, "/orders/{id}", b"/orders/7?x=1"),
         (2, "/orders/{id}", b"/orders/7?x=1"),
     ]
     assert recorder.buffer.restore(rows) == 0
-    assert [exchange_of(row).sequence for row in recorder.buffer.drain(9)] == [1, 2, 3]
+    assert [one.sequence for one in exchanges_of(recorder.buffer.drain(9))] == [1, 2, 3]
     assert recorder.buffer.dropped == 2
 
 
@@ -227,7 +335,7 @@ def test_a_path_named_anew_is_counted_under_its_new_name() -> None:
     for target in again:
         answered(recorder, 1100.0, target)
     counts = {row["route"]: row["requests"] for row in recorder.snapshot(1100.0)["routes"]}
-    rows = [exchange_of(row).route for row in recorder.buffer.drain(999)]
+    rows = [one.route for one in exchanges_of(recorder.buffer.drain(999))]
     # rows keep the name they were recorded under; what is counted moves with its route
     assert counts == {"/wiki/{slug}": len(rows)}
     assert rows.count("/wiki/{slug}") >= 60 + 60 - 13
@@ -255,7 +363,7 @@ def test_plain_answers_are_counted_by_the_handful_and_in_their_turn() -> None:
     answered(recorder, 2001.0)
     recorder.record(exchange(2002.0, b"/orders/1", 503))
     assert buffer.recorded == HANDFUL + 2
-    assert [exchange_of(row).status for row in buffer.drain(999)][-2:] == [200, 503]
+    assert [one.status for one in exchanges_of(buffer.drain(999))][-2:] == [200, 503]
 
 
 def test_whoever_asks_sees_the_last_of_them() -> None:

@@ -9,7 +9,8 @@ import asyncpg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.domain.exchange import Answer, Exchange, Outcome
+from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.waiting import Answers, exchanges_of
 from proxy.store import log_rows, metrics
 from proxy.store.log_rows import LogRows
 from proxy.store.pool import AS_PROXY, acting
@@ -58,53 +59,86 @@ async def test_packed_rows_are_the_rows(proxy_pool: "asyncpg.Pool[asyncpg.Record
     assert not stored
 
 
-def plain(one: Exchange) -> Answer:
-    return (
-        one.started_at,
-        one.duration_ms,
-        one.method,
-        one.target,
-        one.status,
-        one.request_bytes,
-        one.response_bytes,
-        one.trace_id,
-        one.client,
-        one.route,
-        one.sequence,
-    )
+def plain(*some: Exchange) -> Answers:
+    """As they come from the data plane: of one method and route, numbered one by one."""
+    rows = [
+        (
+            one.started_at,
+            one.duration_ms,
+            one.method,
+            one.target,
+            one.status,
+            one.request_bytes,
+            one.response_bytes,
+            one.trace_id,
+            one.client,
+        )
+        for one in some
+    ]
+    columns = tuple(zip(*rows, strict=True))
+    return Answers(some[0].method, some[0].route, some[0].sequence, columns)
 
 
 def test_a_plain_answer_is_packed_as_its_exchange() -> None:
     some = [one for one in different() if one.outcome is Outcome.ANSWERED and not one.error]
-    bare = [plain(one) for one in some]
-    assert len(bare) > 40
-    for n, one in enumerate(bare):
-        assert ROWS.pack([one]) == ROWS.pack([some[n]])
-    assert [ROWS.row(one) for one in bare] == [ROWS.row(one) for one in some]
+    assert len(some) > 40
+    for one in some:
+        assert ROWS.pack([plain(one)]) == ROWS.pack([one])
+        assert list(ROWS.rows([plain(one)])) == [ROWS.row(one)]
+
+
+def numbered(first: int, count: int, *, route: str = "/x", trace: str | None = None) -> Answers:
+    some = [
+        exchange(n, at=1_790_000_000.0 + n / 7e5, route=route) for n in range(first, first + count)
+    ]
+    for one in some:
+        one.duration_ms = 0.37 * (one.sequence % 1000)
+        one.trace_id = trace and f"{one.sequence:{trace}}"
+    return plain(*some)
+
+
+def is_packed_as_one_by_one(*waiting: Answers) -> bool:
+    singly = [ROWS.pack([one]) for one in exchanges_of(waiting)]
+    packed = ROWS.pack(waiting)
+    # in an order of their own
+    return len(packed) == sum(map(len, singly)) and all(row in packed for row in singly)
 
 
 def test_answers_of_one_kind_are_packed_together_and_say_the_same() -> None:
-    def some(
-        first: int, count: int, *, route: str = "/x", trace: str | None = None
-    ) -> list[Answer]:
-        plains = [
-            plain(exchange(n, at=1_790_000_000.0 + n / 7e5)) for n in range(first, first + count)
-        ]
-        return [(*p[:7], trace and f"{p[10]:{trace}}", p[8], route, p[10]) for p in plains]
-
-    def together(*kinds: list[Answer]) -> bool:
-        every = [one for kind in kinds for one in kind]
-        return ROWS.pack(every) == b"".join(ROWS.pack([one]) for one in every)
-
     few, enough = log_rows.ALIKE_MIN - 1, log_rows.ALIKE_MIN
-    assert together(some(0, 50), some(100, few, route="/few"))
-    assert together(some(0, 50, trace="032x"), some(100, enough))
-    assert together(some(0, 50, trace="031x"))
-    assert together(some(0, enough, trace="032x") + some(10, 1, trace="\u00e9>32x"))
-    hostile = some(20, 1, trace="\0>32x")
-    assert together(some(0, enough, trace="032x") + hostile), "stored longer than it came"
-    mixed = some(0, 20) + some(100, 10, trace="032x") + some(20, 20)
-    assert ROWS.pack(mixed) == ROWS.pack(mixed[:20] + mixed[30:]) + ROWS.pack(mixed[20:30])
+    assert is_packed_as_one_by_one(numbered(0, 50), numbered(100, few, route="/few"))
+    assert is_packed_as_one_by_one(numbered(0, 50, trace="032x"), numbered(100, enough))
+    assert is_packed_as_one_by_one(numbered(0, 50, trace="031x"))
+    hostile = numbered(20, 1, trace="\0>32x")
+    assert is_packed_as_one_by_one(numbered(0, enough, trace="032x"), hostile), "stored longer"
+    odd = numbered(10, 1, trace="\u00e9>32x")
+    assert is_packed_as_one_by_one(numbered(0, enough, trace="032x"), odd)
+    assert ROWS.pack([numbered(0, 900)]) == b"".join(
+        ROWS.pack([one]) for one in numbered(0, 900).exchanges()
+    ), "in their order as long as they are of one kind"
+
+
+def test_ids_are_packed_wherever_they_carry() -> None:
+    for first in (0, 200, 255, 256, 0xFFF0, 0xFFFF, 0x10000, 0xFFFFF0, (1 << 40) - 3):
+        assert is_packed_as_one_by_one(numbered(first, 40), numbered(first + 300, 600))
+    late = LogRows("shop", UUID(int=0xFEDC << 112 | 0xFFFF_FFFF_FF00), str.upper)
+    for first in (0, 200, 255, 256):
+        some = numbered(first, 30)
+        assert late.pack([some]) == b"".join(late.pack([one]) for one in some.exchanges())
+
+
+def test_statuses_and_trace_ids_that_differ_are_told_apart() -> None:
+    some = [exchange(n, at=1_790_000_000.0 + n / 7e5) for n in range(60)]
+    for one in some:
+        one.status = 201 if one.sequence % 3 else 200
+        one.trace_id = f"{one.sequence:032x}" if one.sequence % 2 else None
+    assert is_packed_as_one_by_one(plain(*some), numbered(60, 40))
+
+
+@given(st.lists(st.floats(-3e9, 8e9), min_size=log_rows.ALIKE_MIN, max_size=20))
+def test_times_far_apart_are_packed_as_one_by_one(starts: list[float]) -> None:
+    some = [exchange(n, at=at) for n, at in enumerate(starts)]
+    assert ROWS.pack([plain(*some)]) == b"".join(ROWS.pack([one]) for one in some)
 
 
 async def test_a_replay_after_a_packed_copy_doubles_nothing(
@@ -121,7 +155,8 @@ async def test_a_replay_after_a_packed_copy_doubles_nothing(
 def test_time_is_rounded_as_the_values_round_it(at: float) -> None:
     one = exchange(1, at=at)
     packed = ROWS.pack([one])
-    assert ROWS.pack([plain(one)] * log_rows.ALIKE_MIN) == packed * log_rows.ALIKE_MIN
+    alike = [exchange(n, at=at) for n in range(1, 1 + log_rows.ALIKE_MIN)]
+    assert ROWS.pack([plain(*alike)]) == b"".join(ROWS.pack([one]) for one in alike)
     since_2000_us = int.from_bytes(packed[AT : AT + 8], "big", signed=True)
     assert EPOCH + timedelta(microseconds=since_2000_us) == ROWS.row(one)[1]
 
