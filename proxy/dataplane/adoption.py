@@ -44,7 +44,6 @@ def _take_request(exchange: Forwarding, hot: "Hot", first: bytes) -> None:
     if hot.unsent:
         sending.wait(hot.unsent)
     if hot.link is not None:
-        hot.link.feed = None
         hot.link.owner = exchange
         exchange.link = hot.link
         exchange.was_reused = hot.link.reused

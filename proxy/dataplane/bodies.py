@@ -24,7 +24,8 @@ class BodyReader:
         return self._chunks.trailers if self._chunks is not None else []
 
     def skip(self, size: int) -> None:
-        """Count ``size`` bytes as read: the hot plane and its llhttp saw them."""
+        """Count ``size`` bytes as read: the hot plane counted them, and no parser is left
+        in the middle of them."""
         self._judge.retire()
         self._left -= size
         self.size += size

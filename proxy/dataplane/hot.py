@@ -1,25 +1,27 @@
 """The hot plane: plain keep-alive exchanges with a Content-Length, or no body, both ways.
 
-llhttp sees every byte and alone accepts the syntax; ``plain`` lets only heads stay that are plain
-and canonical, so that raw bytes may go on as they came. Everything else, odd, broken, slow or
-failing, goes to the general plane with all that is known (``General.adopt``); this file refuses
-nobody and answers nothing itself. Written so that mypyc can compile it: plain classes, typed
-attributes, no closures.
+Only heads stay of which every line is known to be valid, plain and canonical (``plain``), so that
+raw bytes may go on as they came and a body is counted. It is a part of what llhttp and the general
+plane accept, with the same meaning (decision 0001). Everything else, odd, broken, slow or failing,
+goes to the general plane with all that is known (``General.adopt``), and is judged there by both;
+this file refuses nobody and answers nothing itself. Written so that mypyc can compile it: plain
+classes, typed attributes, no closures.
 """
 
-from types import SimpleNamespace
 from typing import Any, Final
-
-import httptools
 
 from proxy.dataplane.faults import Fault
 from proxy.dataplane.general import PIPELINE_BYTES_MAX, General
 from proxy.dataplane.plain import (
+    HOST,
+    ODD,
+    OF_THIS_HOP,
     SHORT,
-    Notes,
-    answer_length,
-    request_length,
+    TARGET_BYTES,
+    TRACE,
+    UNKNOWN,
     status_of,
+    trace_in,
     without,
 )
 from proxy.dataplane.plane import Plane
@@ -59,7 +61,6 @@ class Hot:
         "answer_length",
         "client",
         "data",
-        "feed",
         "heard_at",
         "heir",
         "is_reading",
@@ -68,14 +69,13 @@ class Hot:
         "length",
         "link",
         "method",
-        "notes",
-        "open",
         "pieces",
         "plane",
         "started",
         "state",
         "status",
         "target",
+        "traces",
         "transport",
         "unsent",
         "up_at",
@@ -93,11 +93,6 @@ class Hot:
         self.is_writable = True
         self.is_reading = True
         self.heir: General | None = None
-        self.feed: Any = None
-        """llhttp over all requests of this connection, one after another."""
-        self.open: list[bool] = []
-        """Empty once llhttp has seen the end of the message."""
-        self.notes = Notes()
         # the exchange
         self.link: Link | None = None
         self.upstream: Upstream = plane.upstream
@@ -106,6 +101,8 @@ class Hot:
         self.target = b""
         self.length = 0
         self.left = 0
+        self.traces: list[bytes] = []
+        """Lines that name a trace."""
         self.pieces: list[bytes] = []
         self.unsent = b""
         self.up_at = 0.0
@@ -128,14 +125,13 @@ class Hot:
         plane.connections.add(self)
 
     def resume(self, now: float) -> None:
-        """Begin, or begin again after the general plane; the parser stands at a message's start."""
+        """Begin, or begin again after the general plane."""
         self.heard_at = now
         self.state = IDLE
         self.heir = None
         self.is_writable = self.is_reading = True
-        self.notes = Notes()
-        self.open = []
-        self.feed = httptools.HttpRequestParser(ear(self.open)).feed_data
+        self.left = 0
+        self.traces = []
 
     # An attribute that is a function is taken to a name before it is called: found as a method
     # it would be looked for in the class first, in vain.
@@ -145,7 +141,7 @@ class Hot:
             self._more(data)
             return
         plane = self.plane
-        monotonic, feed = plane.monotonic, self.feed
+        monotonic = plane.monotonic
         now: float = monotonic()
         size = len(data)
         head = data.partition(_END)[0] if size < SHORT else data[: data.find(_END)]
@@ -164,66 +160,64 @@ class Hot:
             or end > size
             or (end > plane.short_request and plane.is_long_request(end, len(lines)))
             or not self.is_writable
+            or target.translate(TARGET_BYTES) != target
+            or (target < plane.local_end and plane.is_local(target))
         ):
             self._give_up(data)
             return
-        self.open.append(True)
-        try:
-            feed(data)
-        except Exception:
-            self._give_up(data)
-            return
-        notes = self.notes
-        length = request_length(lines, plane.request_lines, notes)
+        goes_on = data
+        hosts = lengths = length = 0
+        known = plane.request_lines.known
+        for line in lines:
+            meaning = known.get(line, UNKNOWN)
+            if meaning:
+                if meaning == UNKNOWN:
+                    meaning = plane.request_lines.learn(line)
+                if meaning == HOST:
+                    hosts += 1
+                elif meaning > 0:
+                    lengths += 1
+                    length = meaning - 1
+                elif meaning == OF_THIS_HOP:
+                    goes_on = without(goes_on, line)
+                elif meaning == TRACE:
+                    self.traces.append(line)
+                elif meaning == ODD:
+                    hosts = ODD
+                    break
         left = end + length - size
-        if left:
-            # a body that is not all here yet; below 0 a head that is not plain, or too much
-            if length < 0 or left < 0 or not self.open:
-                self._give_up(data)
-                return
-            self.state = SENDING
-        elif self.open:
+        if hosts != 1 or lengths > 1 or left < 0:
+            # not plain, or more than one message
             self._give_up(data)
             return
+        if left:
+            self.state = SENDING
+            self.left = left
         else:
             self.state = WAITING
-        if target < plane.local_end and plane.is_local(target):
-            self._give_up(data)
-            return
         plane.hot_total += 1
         self.method = method
         self.target = target
         self.data = data
         self.length = length
-        self.left = left
         self.started = self.up_at = self.heard_at = now
         upstream = self.upstream = plane.upstream
         link = upstream.take()
-        if notes.hop_lines:
-            data = without(data, notes.hop_lines)
-            notes.hop_lines = []
         if link is None:
-            self.unsent = data
+            self.unsent = goes_on
             upstream.connect(self)
             return
         link.owner = self
         self.link = link
         write = link.write
-        write(data)
+        write(goes_on)
 
     def _more(self, data: bytes) -> None:
         """Bytes while an exchange is under way: of its body, or of what the client says too
         early.
         """
         left = self.left - len(data)
-        if self.state != SENDING:
-            left = -1
-        else:
-            try:
-                self.feed(data)
-            except Exception:
-                left = -1
-        if left < 0 or (not left) is not (not self.open):
+        if self.state != SENDING or left < 0:
             self._escalate().data_received(data)
             return
         self.heard_at = self.up_at = self.plane.monotonic()
@@ -256,7 +250,6 @@ class Hot:
         return self._escalate().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.feed = None
         if self.state == IDLE:
             self.state = GONE
             self.plane.closed(self)
@@ -327,7 +320,8 @@ class Hot:
         head = data.partition(_END)[0] if size < SHORT else data[: data.find(_END)]
         end = len(head) + 4
         lines = head.split(b"\r\n")
-        status = plane.known_statuses.get(lines[0]) or status_of(lines[0], plane.known_statuses)
+        first = lines.pop(0)
+        status = plane.known_statuses.get(first) or status_of(first, plane.known_statuses)
         if (
             status == 0
             or end > size
@@ -336,25 +330,24 @@ class Hot:
         ):
             self._escalate().upstream_data(data)
             return
-        feed = link.feed
-        if feed is None:
-            link.open = []
-            feed = link.feed = httptools.HttpResponseParser(ear(link.open)).feed_data
-        link.open.append(True)
-        try:
-            feed(data)
-        except Exception:
-            self._escalate().upstream_data(data)
-            return
-        notes = self.notes
-        length = answer_length(lines, plane.answer_lines, notes)
+        goes_on = data
+        lengths = length = 0
+        known = plane.answer_lines.known
+        for line in lines:
+            meaning = known.get(line, UNKNOWN)
+            if meaning:
+                if meaning == UNKNOWN:
+                    meaning = plane.answer_lines.learn(line)
+                if meaning > 0:
+                    lengths += 1
+                    length = meaning - 1
+                elif meaning == OF_THIS_HOP:
+                    goes_on = without(goes_on, line)
+                elif meaning == ODD:
+                    lengths = ODD
+                    break
         left = end + length - size
-        if left:
-            if length < 0 or left < 0 or not link.open:
-                self._escalate().upstream_data(data)
-                return
-            self.answer_head = data[:end]
-        elif link.open:
+        if lengths != 1 or left < 0:
             self._escalate().upstream_data(data)
             return
         self.status = status
@@ -362,12 +355,10 @@ class Hot:
         write, monotonic = self.write, plane.monotonic
         if plane.releases is not None:
             plane.releases.see(lines, monotonic())
-        if notes.hop_lines:
-            data = without(data, notes.hop_lines)
-            notes.hop_lines = []
-        write(data)
+        write(goes_on)
         now: float = monotonic()
         if left:
+            self.answer_head = data[:end]
             self.up_at = now
             self.answer_left = left
             self.state = RELAYING
@@ -377,14 +368,7 @@ class Hot:
     def _relay(self, link: Link, data: bytes) -> None:
         """More of the answer's body; in any other state bytes that nobody asked for."""
         left = self.answer_left - len(data)
-        if self.state != RELAYING:
-            left = -1
-        else:
-            try:
-                link.feed(data)
-            except Exception:
-                left = -1
-        if left < 0 or (not left) is not (not link.open):
+        if self.state != RELAYING or left < 0:
             self._escalate().upstream_data(data)
             return
         self.answer_left = left
@@ -411,7 +395,7 @@ class Hot:
         self.heard_at = now
         self.data = b""
         started = self.started
-        traces = self.notes.traces
+        traces = self.traces
         fresh = plane.fresh
         fresh.append(
             (
@@ -422,10 +406,12 @@ class Hot:
                 self.status,
                 length,
                 self.answer_length,
-                self.notes.take_trace() if traces else None,
+                trace_in(traces) if traces else None,
                 self.client,
             )
         )
+        if traces:
+            self.traces = []
         if len(fresh) >= plane.handful:
             plane.settle()
         if plane.idle_must_go:
@@ -442,7 +428,6 @@ class Hot:
         general = General(plane)
         plane.connections.discard(self)
         plane.connections.add(general)
-        self.feed = None
         self.transport.set_protocol(general)
         return general
 
@@ -486,8 +471,3 @@ class Hot:
             self.transport.abort()
         else:
             self._escalate().cut(why, outcome)
-
-
-def ear(still_open: list[bool]) -> SimpleNamespace:
-    """For a parser: the end of a message empties ``still_open``, without a call of ours."""
-    return SimpleNamespace(on_message_complete=still_open.clear)

@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 from proxy.clock import Clock
 from proxy.config import Config
+from proxy.dataplane.plain import answer_lines, request_lines
 from proxy.dataplane.releases import Releases
 from proxy.dataplane.stall import STALL_LEAST_S
 from proxy.dataplane.upstream import State, Upstream
@@ -117,8 +118,8 @@ class Plane:
         """Add it to monotonic seconds for wall time; renewed with every scan, so that no request
         reads two clocks.
         """
-        self.request_lines: dict[bytes, int] = {}
-        self.answer_lines: dict[bytes, int] = {}
+        self.request_lines = request_lines()
+        self.answer_lines = answer_lines()
         self.known_statuses: dict[bytes, int] = {}
         self.draining = False
         """From now on every answer that begins says ``Connection: close``."""
@@ -182,8 +183,8 @@ class Plane:
         return size > self.plain_bytes or lines > self.header_count
 
     def is_long_answer(self, size: int, lines: int) -> bool:
-        """The same of an answer; ``lines`` with its status line."""
-        return size > self.header_bytes or lines > self.header_count + 1
+        """The same of an answer."""
+        return size > self.header_bytes or lines > self.header_count
 
     def is_local(self, path: bytes) -> bool:
         """True for the ingest prefix itself and what lies below it, and for nothing else."""

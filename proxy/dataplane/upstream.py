@@ -48,11 +48,9 @@ class Link:
 
     __slots__ = (
         "closed",
-        "feed",
         "idle_since",
         "is_closing",
         "is_reading",
-        "open",
         "owner",
         "transport",
         "unread",
@@ -69,10 +67,6 @@ class Link:
         self.owner: Owner | None = None
         self.closed = False
         self.is_reading = True
-        self.feed: Any = None
-        """Of the hot plane: llhttp over all answers of this link, one after another."""
-        self.open: list[bool] = []
-        """Empty once that llhttp has seen the end of the answer."""
         self.idle_since = NEVER
         self.unread: Callable[[int], object] = self._listen
         """Ask the kernel, called with 0, whether an end or stray bytes wait unread: what an idle
@@ -123,7 +117,6 @@ class Link:
         if self.closed:
             return
         self.closed = True
-        self.feed = None
         self.upstream.forget(self)
         owner, self.owner = self.owner, None
         if owner is not None:
@@ -152,7 +145,6 @@ class Link:
         self.owner = None
         if not self.closed:
             self.closed = True
-            self.feed = None
             self.upstream.forget(self)
             self.transport.abort()
 
