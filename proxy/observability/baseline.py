@@ -227,9 +227,13 @@ class Baseline(Table):
         """By how much windows scatter more than chance has it: what one error proves is divided
         by this.
         """
-        chance = CLUMPING_SIGMA * sqrt(max(0.0, self.runs))
-        extra = max(0.0, self.scatter - chance) / (self.runs + CLUMPING_RUNS)
-        return min(CLUMPING_MAX, max(1.0, 1.0 + extra))
+        # asked for with every slice for as long as an error is remembered: no call is made in vain
+        runs = self.runs
+        extra = self.scatter - CLUMPING_SIGMA * sqrt(runs if runs > 0.0 else 0.0)
+        if extra <= 0.0:
+            return 1.0
+        clumping = 1.0 + extra / (runs + CLUMPING_RUNS)
+        return clumping if clumping < CLUMPING_MAX else CLUMPING_MAX
 
     def rebuild(self) -> None:
         """Make the table of log-likelihoods anew; about 0.1 ms, so once in minutes."""
@@ -313,7 +317,7 @@ def _stepped(last: int | None, now: float) -> tuple[int, int]:
     step = int(now // STEP_S)
     if last is None or step < last - TURNED_BACK_STEPS:
         return step, 0
-    return max(step, last), max(0, step - last)
+    return (step, step - last) if step > last else (last, 0)
 
 
 def _faded(since: int, step: int, half_life_s: float) -> float:
@@ -334,8 +338,8 @@ def join_durations(mine: Delta, other: Delta) -> None:
 def scattered(runs: float, expected: float) -> float:
     """How much more a window's runs of errors stray from what is expected than chance has it."""
     # bounded: what is left of an incident is no habit
-    strayed = min(abs(runs - expected), SCATTER_MAX * (1.0 + expected**0.5))
-    return float(strayed**2 - expected)
+    strayed, most = abs(runs - expected), SCATTER_MAX * (1.0 + expected**0.5)
+    return float((strayed if strayed < most else most) ** 2 - expected)
 
 
 def poisson_sigma(seen: float, expected: float) -> float:

@@ -7,10 +7,9 @@ threshold but those passed in.
 
 from collections.abc import Mapping, Sequence
 from math import lgamma, log
-from operator import add, sub
+from operator import sub
 from typing import Any
 
-from proxy.observability.baseline import Baseline
 from proxy.observability.hypotheses import SHIFTS
 from proxy.observability.tally import PASSING, Tally
 
@@ -34,37 +33,10 @@ FORGET = 0.1
 """Of a count no more is kept."""
 ANEW = 1.5
 """What it costs a hypothesis to have begun later than the run."""
-FEW_ROWS, FEW_ALIKE = 5, 6
-"""What costs least: fewer rows are added one after another, and fewer of one bucket one by one."""
 STRETCHES_MAX = 4
 """Onsets told apart; of more the oldest are one."""
 Counts = tuple[int, int, int]
 NOTHING: Counts = (0, 0, 0)
-
-
-def weighed(baseline: Baseline, durations: Mapping[int, int], level: int) -> list[float]:
-    """The log-likelihood of a slice under each hypothesis of slowness; durations are not empty."""
-    likelihoods = baseline.likelihoods
-    if len(durations) == 1:
-        # one request, or some that took alike: half of the slices of a quiet route
-        for bucket, count in durations.items():
-            only = likelihoods(bucket - level).tolist()
-            return only if count == 1 else [count * x for x in only]
-    rows: list[Sequence[float]] = []
-    for bucket, count in durations.items():
-        row = likelihoods(bucket - level)
-        if count == 1:
-            rows.append(row)
-        elif count < FEW_ALIKE:
-            rows += [row] * count
-        else:
-            rows.append([count * x for x in row])
-    if len(rows) < FEW_ROWS:
-        found = list(map(add, rows[0], rows[1]))
-        for more in rows[2:]:
-            found = list(map(add, found, more))
-        return found
-    return list(map(sum, zip(*rows)))  # noqa: B905  (all of one length)
 
 
 class Stretch:
@@ -72,12 +44,52 @@ class Stretch:
     the level just before.
     """
 
-    __slots__ = ("before", "counts", "since")
+    __slots__ = ("_first", "_tally", "before", "since")
 
     def __init__(self, since: float, before: float) -> None:
         self.since = since
         self.before = before
-        self.counts = Tally(PASSING)
+        self._first: Mapping[int, int] | None = None
+        """Its first slice as it came: most have no second one, and then no row is made."""
+        self._tally: Tally | None = None
+
+    def add(self, durations: Mapping[int, int]) -> None:
+        """Count one slice, that nobody changes any more."""
+        if self._first is None and self._tally is None:
+            self._first = durations
+        else:
+            self._counted().add(durations)
+
+    def join(self, other: "Stretch") -> None:
+        """Add all of the one that came next."""
+        self._counted().add(other.counts())
+
+    def halve(self) -> None:
+        self._counted().halve(FORGET)
+
+    def counts(self) -> Mapping[int, float]:
+        if self._tally is not None:
+            return self._tally.counts()
+        return self._first or {}
+
+    def _counted(self) -> Tally:
+        if self._tally is None:
+            self._tally = Tally(PASSING)
+        if self._first is not None:
+            self._tally.add(self._first)
+            self._first = None
+        return self._tally
+
+    def to_json(self) -> list[Any]:
+        return [self.since, self.before, self._counted().to_json()]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> "Stretch":
+        """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what is none."""
+        since, before, counts = data
+        made = cls(float(since), float(before))
+        made._tally = Tally.from_json(counts, PASSING)
+        return made
 
 
 class SlowRun:
@@ -123,8 +135,9 @@ class SlowRun:
         least = top - clip
         if self.slices:
             profile = self.profile
-            if min(profile[first_slow:]) < -ANEW:
-                self._begin_anew(first_slow, began, before)
+            anew = [k for k in range(first_slow, SHIFTS) if profile[k] < -ANEW]
+            if anew:
+                self._begin_anew(anew, began, before)
             found = [
                 RUN_KEEP * p + (x if x > least else least)
                 for p, x in zip(profile, found)  # noqa: B905  (one of each per hypothesis)
@@ -146,17 +159,16 @@ class SlowRun:
         self.slices += 1
         if not self.slices % RUN_HALVES:
             for stretch in self._stretches:
-                stretch.counts.halve(FORGET)
-        self._stretches[-1].counts.add(durations)
+                stretch.halve()
+        self._stretches[-1].add(durations)
 
-    def _begin_anew(self, first_slow: int, began: float, before: float) -> None:
+    def _begin_anew(self, anew: list[int], began: float, before: float) -> None:
         """What the usual explains better begins with this slice; stretches that no hypothesis
         begins with are joined.
         """
         profile, onsets = self.profile, self._onsets
-        for k, likely in enumerate(profile):
-            if likely < -ANEW and k >= first_slow:
-                profile[k], onsets[k] = -ANEW, began
+        for k in anew:
+            profile[k], onsets[k] = -ANEW, began
         used = set(onsets)
         while len(used) > STRETCHES_MAX:
             oldest, older = sorted(used)[:2]
@@ -165,7 +177,7 @@ class SlowRun:
         kept: list[Stretch] = []
         for stretch in self._stretches:
             if kept and stretch.since not in used:
-                kept[-1].counts.add(stretch.counts.counts())
+                kept[-1].join(stretch)
             else:
                 kept.append(stretch)
         if kept[-1].since != began:
@@ -192,12 +204,12 @@ class SlowRun:
         told = [s for s in self._stretches if s.since >= since]
         counts: dict[int, float] = {}
         for stretch in told:
-            for bucket, count in stretch.counts.items():
+            for bucket, count in stretch.counts().items():
                 counts[bucket] = counts.get(bucket, 0.0) + count
         return counts, since, told[0].before
 
     def to_json(self) -> list[Any]:
-        stretches = [[s.since, s.before, s.counts.to_json()] for s in self._stretches]
+        stretches = [stretch.to_json() for stretch in self._stretches]
         return [self.profile, self.evidence, self.rising, self._onsets, self.slices, stretches]
 
     @classmethod
@@ -213,10 +225,7 @@ class SlowRun:
         made.profile = [float(x) for x in profile]
         made._onsets = [float(x) for x in onsets]
         made.evidence, made.rising, made.slices = float(evidence), bool(rising), int(slices)
-        for since, before, counts in stretches:
-            stretch = Stretch(float(since), float(before))
-            stretch.counts = Tally.from_json(counts, PASSING)
-            made._stretches.append(stretch)
+        made._stretches = [Stretch.from_json(stretch) for stretch in stretches]
         if made.since not in {stretch.since for stretch in made._stretches}:
             raise ValueError("a stretch for each onset")
         return made
@@ -373,6 +382,8 @@ def failing_gain(
     if hits > runs and to > company:
         gain += (hits - runs) * log(to / company)
     if requests > hits:
-        usual = min(to, events / usual_requests)
+        usual = events / usual_requests
+        if usual > to:
+            usual = to
         gain += (requests - hits) * log((1.0 - to) / (1.0 - usual))
     return gain

@@ -108,7 +108,8 @@ class FailureWatch:
     def needed(self) -> float:
         """Evidence that scattered errors must give here."""
         passed = self._passed - (self._last_error - self._passed_at) / PASSED_FADES_S
-        return max(ERRORS_NEEDED, passed + PASSED_MORE)
+        needed = passed + PASSED_MORE
+        return needed if needed > ERRORS_NEEDED else ERRORS_NEEDED
 
     def add(
         self, base: Baseline, seen: Slice, credit: float, *, is_jolt: bool = False
@@ -127,12 +128,13 @@ class FailureWatch:
         scattered, strongest = self.needed, 0.0
         most = SUM_MAX * (scattered + CHANCES_MOST)
         crossed: ShareSum | None = None
+        raised = self.ratio * usual
         for level, (least, slices) in zip(self.levels, LEVELS, strict=True):
             if (not errors and not level.total) or (is_jolt and least < OUTAGE):
                 continue
             # a sum begins with an error: the good answers before it were another slice's
             requests = seen.requests if level.total else seen.requests - seen.before
-            to = min(TO_MAX, max(least, self.ratio * usual))
+            to = least if least > raised else raised if raised < TO_MAX else TO_MAX
             if least >= OUTAGE:
                 known = (runs_known, requests_known, min(level.hits, DOUBTS_MAX))
                 gain = failing_gain(requests, errors, errors, to, company, known)

@@ -12,7 +12,6 @@ from proxy.observability.evidence import (
     ShareSum,
     SlowRun,
     share_gain,
-    weighed,
 )
 from proxy.observability.hypotheses import (
     FIRST_SLOW,
@@ -115,6 +114,15 @@ class LatencyWatch:
         """Every slice counts now."""
         return self.run.evidence > TENSE * self.needed
 
+    def is_idle(self, base: Baseline, level: Level, durations: Mapping[int, int]) -> bool:
+        """Nothing is suspected, and a slice of these would change nothing."""
+        return (
+            not self.run.slices
+            and not self.tail.total
+            and base.is_calm(durations, level.shift)
+            and max(durations) < base.tail_from + level.shift
+        )
+
     @property
     def strongest(self) -> float:
         slower, tail = self.run.evidence, self.tail.total
@@ -134,13 +142,13 @@ class LatencyWatch:
         run = self.run
         # a calm slice begins no run
         if run.slices or not base.is_calm(durations, level.shift):
-            found = weighed(base, durations, level.shift)
+            found = base.weighed(durations, level.shift)
             scale = 0
             if run.slices and level.scale(now - run.began):
                 scale = level.scale(now - run.since)
             # of what is needed by default: a higher threshold must not believe one slice more
             clip = NEEDED * credit / CLIP_SLICES
-            run.add(found, durations, began, clip, level.costs[scale], level.recent)
+            run.add(found, durations, began, clip, level.normal.costs(scale), level.recent)
         if base.total >= TAIL_KNOWN and (
             self.tail.total or max(durations) >= base.tail_from + level.shift
         ):
@@ -155,7 +163,7 @@ class LatencyWatch:
         began: float,
         credit: float,
     ) -> None:
-        beyond = base.tail_from + level.shift + level.tail_margin
+        beyond = base.tail_from + level.shift + level.normal.tail_margin
         slow = 0
         for bucket, count in durations.items():
             if bucket >= beyond:
@@ -199,7 +207,7 @@ class LatencyWatch:
         few_need = FEWEST_NEED if n < FEWEST else FEW_NEED if is_vague else 1.0
         if run.evidence < few_need * self.needed:
             return None
-        if factor < level.least[level.scale(span)]:
+        if factor < level.normal.least(level.scale(span)):
             return None
         # measured from where the route was just before: its usual straying is no part of it
         before = exp(max(JUMP_FROM, level_before - level.shift * LOG_GAMMA))
@@ -220,7 +228,7 @@ class LatencyWatch:
         if sigma < self.sigma_min:
             return None
         self._slow_at, self._back = max(FIRST_SLOW, run.best() - 2), 0.0
-        self._normal_to = min(self._slow_at, level.first_slow[0])
+        self._normal_to = min(self._slow_at, level.normal.first_slow(0))
         baseline, observed, what = usual_p50, p50, "takes"
         if p50 < MIDDLE_RATIO * usual_p50:
             # two-humped durations: the middle may stay while the rest moves
@@ -251,7 +259,7 @@ class LatencyWatch:
         """Evidence that durations are the usual ones rather than near the incident's."""
         if self._slow_at < 0:
             return self.tail.total <= RECOVERED * self.needed
-        found = weighed(base, durations, level.shift)
+        found = base.weighed(durations, level.shift)
         gain = max(found[: self._normal_to]) - max(found[self._slow_at :])
         cap = RECOVERY_NEEDED * credit / RECOVERY_SLICES
         self._back = max(0.0, self._back + max(-cap, min(cap, gain)))

@@ -7,20 +7,15 @@ weighed against minutes, and one of half an hour against half hours.
 """
 
 from array import array
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from math import exp, log
 from operator import add
 from typing import Any
 
 from proxy.observability.baseline import Baseline
-from proxy.observability.evidence import RATIO_MIN, weighed
 from proxy.observability.hypotheses import (
     FIRST_SLOW,
-    GRID,
     LOG_GAMMA,
     LOGS,
-    NEUTRAL,
     SHIFT_FIRST,
     SHIFT_STEP,
     Row,
@@ -30,6 +25,7 @@ from proxy.observability.hypotheses import (
     peak,
     row_of,
 )
+from proxy.observability.normal import Normal
 from proxy.observability.situation import Situation
 
 SCALES_S = (60.0, 300.0, 1200.0)
@@ -41,9 +37,6 @@ PRIOR_WINDOWS = (8.0, 3.0, 2.0)
 """The coarser scales are believed to be like the finer, the finest like the other routes."""
 WANDER_MIN, WANDER_MAX = 0.1, 0.7
 STRAY_MAX = 0.9
-STRAY_SIGMA = 3.4
-"""A route is slow when it strays so many times its usual wander; more while little is known."""
-DOUBT, DOUBT_WINDOWS = 1.8, 4.0
 SHARED, SHARED_MAX = 0.06, 24.0
 """What the other routes' minutes count for in this: a quiet route sees few windows of its own."""
 FASTER, FASTER_WINDOWS = -0.37, 4
@@ -72,9 +65,7 @@ STRAYED = 5
 
 
 class Level:
-    """``shift`` is the level in whole buckets; ``costs``, ``first_slow`` and ``least`` hold one
-    entry per scale: the price of each still normal hypothesis, the first that is not, its factor.
-    """
+    """``shift`` is the level in whole buckets; ``normal`` says how far it may stray."""
 
     __slots__ = (
         "_believed",
@@ -96,13 +87,10 @@ class Level:
         "_usual",
         "_vectors",
         "_weights",
-        "costs",
         "drift",
-        "first_slow",
-        "least",
+        "normal",
         "shift",
         "step",
-        "tail_margin",
         "wander",
     )
 
@@ -160,7 +148,7 @@ class Level:
         """
         if not self._seen:
             return
-        found, before = weighed(base, self._seen, self.shift), self._vectors[0]
+        found, before = base.weighed(self._seen, self.shift), self._vectors[0]
         self._vectors[0] = found if before is None else list(map(add, before, found))
         self._seen = {}
 
@@ -182,7 +170,8 @@ class Level:
         self._vectors[window], self._n[window], self._from[window] = None, 0, now
         if window == 0:
             old = self._unfollowed
-            self._unfollowed = array("d", vector if old is None else map(add, old, vector))
+            # by way of a list: an array made of what is still to be reckoned takes twice as long
+            self._unfollowed = array("d", vector if old is None else list(map(add, old, vector)))
             lately = [RECENT_KEEP * x + y for x, y in zip(self._lately, vector, strict=True)]
             self._lately = array("d", lately)
         self._measure(window, vector, age, now)
@@ -192,7 +181,8 @@ class Level:
         if not self._n[coarser]:
             self._vectors[coarser], self._from[coarser] = array("d", vector), now - age
         else:
-            self._vectors[coarser] = array("d", map(add, self._vectors[coarser] or vector, vector))
+            both = list(map(add, self._vectors[coarser] or vector, vector))
+            self._vectors[coarser] = array("d", both)
         self._n[coarser] += n
         if now - self._from[coarser] >= SCALES_S[coarser]:
             self._close(coarser, now)
@@ -273,23 +263,8 @@ class Level:
                     STEP_MIN,
                 )
             believed = wander[scale]
-        self._tables(DOUBT_WINDOWS + min(SHARED_MAX, SHARED * self._situation.minutes))
-
-    def _tables(self, shared: float) -> None:
-        far = [
-            STRAY_SIGMA * w * (1.0 + DOUBT / (shared + weight * w**4) ** 0.5)
-            for w, weight in zip(self.wander, self._weights, strict=True)
-        ]
-        self.least = [max(RATIO_MIN, exp(x)) for x in far]
-        self.first_slow = [max(FIRST_SLOW, round(NEUTRAL + x / GRID)) for x in far]
-        # a route that strays far must be slower by more than it strays
-        self.tail_margin = round(log(self.least[0] / RATIO_MIN) / LOG_GAMMA)
-        at = max(0.0, self._recent)
-        free = bisect_right(LOGS, at)
-        self.costs = [
-            [0.0] * min(free, first) + [0.5 * ((x - at) / w) ** 2 for x in LOGS[free:first]]
-            for w, first in zip(self.step, self.first_slow, strict=True)
-        ]
+        shared = min(SHARED_MAX, SHARED * self._situation.minutes)
+        self.normal = Normal(wander, self.step, self._weights, shared, max(0.0, self._recent))
 
     # --- what the route's story tells it ---------------------------------------------------------
 
@@ -375,7 +350,7 @@ class Level:
             "lately": list(self._lately),
             "unfollowed": None if self._unfollowed is None else list(self._unfollowed),
             "profile": list(self._profile),
-            "tables": [self.least, self.first_slow, self.tail_margin, self.costs],
+            "tables": self.normal.to_json(),
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
@@ -402,16 +377,11 @@ class Level:
         self._lately = row_of(data["lately"]) or nil()
         self._unfollowed = row_of(data["unfollowed"])
         self._profile = row_of(data["profile"]) or nil()
-        least, first_slow, margin, costs = data["tables"]
-        self.least, self.first_slow = _floats(least), [int(k) for k in first_slow]
-        self.tail_margin = int(margin)
-        self.costs = [[float(x) for x in row] for row in costs]
-        if [len(row) for row in self.costs] != self.first_slow:
-            raise ValueError("one price per normal hypothesis")
+        self.normal.restore(data["tables"])
 
 
 def _bounded(strayed: float) -> float:
-    return max(-STRAY_MAX, min(STRAY_MAX, strayed))
+    return -STRAY_MAX if strayed < -STRAY_MAX else STRAY_MAX if strayed > STRAY_MAX else strayed
 
 
 def _believed(belief: float, windows: float, total: float, weight: float, least: float) -> float:

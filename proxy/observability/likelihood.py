@@ -3,16 +3,18 @@ shifting. Pure.
 """
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import inf, log
-from operator import sub
+from operator import add, sub
 
 from proxy.observability.hypotheses import FIRST_SLOW, NEUTRAL, SHIFT_FIRST, SHIFT_STEP, SHIFTS
 from proxy.observability.sketch import BUCKETS
 
 FLOOR_SHARE = 0.02
 """Any duration at all may happen this often: bounds what one request can prove."""
+FEW_ROWS, FEW_ALIKE = 5, 6
+"""What costs least: fewer rows are added one after another, and fewer of one bucket one by one."""
 DUST = 1e-10
 """What differences of sums leave where there is nothing; a logarithm costs more than all else."""
 
@@ -23,7 +25,9 @@ SPAN = SHIFT_STEP * SHIFTS
 _FLOOR = FLOOR_SHARE / BUCKETS
 _LOG_FLOOR = log(_FLOOR)
 _NOTHING = array("f", (_LOG_FLOOR,)) * _TABLE
-_USUAL_AT = _TABLE - 1 - _PAD_LOW + SHIFT_FIRST + SHIFT_STEP * NEUTRAL
+_FIRST_AT = _TABLE - 1 - _PAD_LOW + SHIFT_FIRST
+"""Where the fastest hypothesis reads of bucket 0."""
+_USUAL_AT = _FIRST_AT + SHIFT_STEP * NEUTRAL
 """Where "as usual" reads of bucket 0."""
 
 
@@ -64,8 +68,37 @@ class Table:
             bucket = self.top
         elif bucket < 0:
             bucket = 0
-        start = _TABLE - 1 - (_PAD_LOW + bucket) + SHIFT_FIRST
+        start = _FIRST_AT - bucket
         return self._table[start : start + SPAN : SHIFT_STEP]
+
+    def weighed(self, durations: Mapping[int, int], level: int) -> list[float]:
+        """The log-likelihood of a slice under each hypothesis of slowness; durations are not empty.
+        ``level`` is in buckets.
+        """
+        table, top = self._table, self.top
+        if len(durations) == 1:
+            # one request, or some that took alike: half of the slices of a quiet route
+            for bucket, count in durations.items():
+                only = self.likelihoods(bucket - level).tolist()
+                return only if count == 1 else [count * x for x in only]
+        rows: list[Sequence[float]] = []
+        for bucket, count in durations.items():
+            # what ``likelihoods`` does: a call for each costs as much as all else
+            at = bucket - level
+            start = _FIRST_AT - (top if at > top else at if at > 0 else 0)
+            row = table[start : start + SPAN : SHIFT_STEP]
+            if count == 1:
+                rows.append(row)
+            elif count < FEW_ALIKE:
+                rows += [row] * count
+            else:
+                rows.append([count * x for x in row])
+        if len(rows) < FEW_ROWS:
+            found = list(map(add, rows[0], rows[1]))
+            for more in rows[2:]:
+                found = list(map(add, found, more))
+            return found
+        return list(map(sum, zip(*rows)))  # noqa: B905  (all of one length)
 
     def is_calm(self, durations: Mapping[int, int], level: int) -> bool:
         """Surely no slow hypothesis explains these better than "as usual".

@@ -116,7 +116,10 @@ class Series(Intake):
         credit = elapsed / SLICE_S
         if self._hot_score:
             # a slice that was calm for long proves no more than what came since
-            credit = min(elapsed, max(SLICE_S, now - self._cool_at)) / SLICE_S
+            warm = now - self._cool_at
+            if warm < SLICE_S:
+                warm = SLICE_S
+            credit = (warm if warm < elapsed else elapsed) / SLICE_S
             if self._hot_at > began:
                 began = self._hot_at
         if credit > CREDIT_MAX:
@@ -136,7 +139,7 @@ class Series(Intake):
                 self._first_error,
                 self._last_error,
             )
-            found = self._weigh_errors(seen, max(1.0, credit), now, ends)
+            found = self._weigh_errors(seen, credit if credit > 1.0 else 1.0, now, ends)
             if self._is_suspicious and "error_rate" not in incidents:
                 self.due = due = now + BRISK_S
         if self.is_warm:
@@ -189,10 +192,13 @@ class Series(Intake):
     ) -> Anomaly | None:
         base, level, latency = self.baseline, self.level, self.latency
         n = sum(durations.values())
+        incident = self.ledger.open.get("latency")
+        if incident is None and latency.is_idle(base, level, durations):
+            level.add(base, durations, n, now, True)
+            return None
         if self.situation.jolts.warms(began, now):
             credit *= WARMING
         latency.add(base, level, durations, n, began, credit, now)
-        incident = self.ledger.open.get("latency")
         if incident is None:
             strongest, needed = latency.strongest, latency.needed
             level.add(base, durations, n, now, strongest < SUSPICIOUS * needed)

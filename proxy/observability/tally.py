@@ -55,9 +55,10 @@ class Tally:
             return bucket - low
         if not 0 <= bucket < BUCKETS:
             raise IndexError("no such bucket")
-        first, end = max(0, bucket - SPARE), min(BUCKETS, bucket + SPARE + 1)
+        first, end = bucket - SPARE, bucket + SPARE + 1
         if row:
             first, end = min(first, low), max(end, low + len(row))
+        first, end = first if first > 0 else 0, end if end < BUCKETS else BUCKETS
         wide: array[Any] = array(row.typecode, bytes(row.itemsize * (end - first)))
         wide[low - first : low - first + len(row)] = row
         self.row, self.low = wide, first

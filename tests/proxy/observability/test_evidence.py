@@ -14,7 +14,6 @@ from proxy.observability.evidence import (
     SlowRun,
     failing_gain,
     share_gain,
-    weighed,
 )
 from proxy.observability.hypotheses import FIRST_SLOW, LOGS
 from proxy.observability.latency import CLIP_SLICES
@@ -37,7 +36,7 @@ def weigh(
     run: SlowRun, factor: float, n: int, seed: int, clip: float = NEEDED / CLIP_SLICES
 ) -> float:
     durations = slice_of(factor, n, seed)
-    run.add(weighed(BASE, durations, 0), durations, float(seed), clip, COSTS, 0.0)
+    run.add(BASE.weighed(durations, 0), durations, float(seed), clip, COSTS, 0.0)
     return run.evidence
 
 

@@ -34,22 +34,22 @@ def walk(level: Level, wander: float, minutes: int, seed: int = 1, drift: float 
 def test_a_calm_route_needs_the_least_slowdown() -> None:
     level = walk(Level(Situation(), 0.0), 0.03, 240)
     assert level.wander[0] == WANDER_MIN
-    assert level.least[0] == pytest.approx(RATIO_MIN, abs=0.08)
+    assert level.normal.least(0) == pytest.approx(RATIO_MIN, abs=0.08)
 
 
 @pytest.mark.parametrize("wander", [0.2, 0.3])
 def test_a_restless_route_must_be_slower_by_more_than_it_strays(wander: float) -> None:
     level = walk(Level(Situation(), 0.0), wander, 300)
     assert level.wander[0] == pytest.approx(wander, rel=0.35)
-    assert level.least[0] > exp(3 * level.wander[0])
-    assert level.costs[0][-1] < walk(Level(Situation(), 0.0), 0.03, 300).costs[0][5]
+    assert level.normal.least(0) > exp(3 * level.wander[0])
+    assert level.normal.costs(0)[-1] < walk(Level(Situation(), 0.0), 0.03, 300).normal.costs(0)[5]
 
 
 def test_a_route_nobody_knows_is_believed_to_be_like_the_others() -> None:
     shared = Situation()
-    calm = Level(shared, 0.0).least[0]
+    calm = Level(shared, 0.0).normal.least(0)
     walk(Level(shared, 0.0), 0.3, 300)
-    assert Level(shared, 0.0).least[0] > 1.3 * calm
+    assert Level(shared, 0.0).normal.least(0) > 1.3 * calm
 
 
 def test_the_level_follows_slowly_and_not_for_ever() -> None:

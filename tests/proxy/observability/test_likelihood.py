@@ -5,7 +5,6 @@ import random
 import pytest
 
 from proxy.observability.baseline import Baseline
-from proxy.observability.evidence import weighed
 from proxy.observability.hypotheses import (
     FIRST_SLOW,
     NEUTRAL,
@@ -51,7 +50,7 @@ def test_what_is_called_calm_no_slow_hypothesis_explains_better(humps: tuple[flo
             bucket_of(slower * rng.lognormvariate(rng.choice(humps), 0.3)): rng.randint(1, 3)
             for _ in range(rng.randint(1, 12))
         }
-        found = weighed(base, durations, level)
+        found = base.weighed(durations, level)
         if base.is_calm(durations, level):
             calm += 1
             assert found[NEUTRAL] >= max(found[FIRST_SLOW:])
@@ -62,10 +61,10 @@ def test_likelihoods_add_up_alike_in_whatever_order() -> None:
     base, rng = known_baseline(), random.Random(9)
     durations = {bucket_of(rng.lognormvariate(4.0, 0.9)): rng.randint(1, 900) for _ in range(80)}
     backwards = dict(reversed(list(durations.items())))
-    whole, bucket = weighed(base, durations, 2), next(iter(durations))
-    assert weighed(base, backwards, 2) == whole
-    first = weighed(base, {bucket: durations.pop(bucket)}, 2)
-    assert [a + b for a, b in zip(first, weighed(base, durations, 2), strict=True)] == whole
+    whole, bucket = base.weighed(durations, 2), next(iter(durations))
+    assert base.weighed(backwards, 2) == whole
+    first = base.weighed({bucket: durations.pop(bucket)}, 2)
+    assert [a + b for a, b in zip(first, base.weighed(durations, 2), strict=True)] == whole
 
 
 def test_a_fit_finds_a_factor_between_two_hypotheses() -> None:

@@ -1,0 +1,97 @@
+"""What is still normal of a route's level: how far it may stray, and the price of each hypothesis
+within. Pure.
+
+Made when first asked for: in most minutes of a quiet route nobody asks.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from math import exp, log
+from typing import Any
+
+from proxy.observability.evidence import RATIO_MIN
+from proxy.observability.hypotheses import FIRST_SLOW, GRID, LOG_GAMMA, LOGS, NEUTRAL
+
+STRAY_SIGMA = 3.4
+"""A route is slow when it strays so many times its usual wander; more while little is known."""
+DOUBT, DOUBT_WINDOWS = 1.8, 4.0
+
+
+class Normal:
+    """Of each time scale: what a run of that length must outdo."""
+
+    __slots__ = ("_at", "_costs", "_far", "_first_slow", "_least", "_margin", "_step")
+
+    def __init__(
+        self,
+        wander: Sequence[float],
+        step: Sequence[float],
+        weights: Sequence[float],
+        shared: float,
+        at: float,
+    ) -> None:
+        """Natural logs and what is known of them per scale; ``shared`` counts as windows of its
+        own, ``at`` is the level of now.
+        """
+        known = DOUBT_WINDOWS + shared
+        self._far = [
+            STRAY_SIGMA * w * (1.0 + DOUBT / (known + weight * w**4) ** 0.5)
+            for w, weight in zip(wander, weights, strict=True)
+        ]
+        self._step = step[:]
+        self._at = at
+        self._least: list[float] = []
+        self._first_slow: list[int] = []
+        self._costs: list[list[float] | None] = [None] * len(self._far)
+        self._margin = -1
+
+    def least(self, scale: int) -> float:
+        """The factor of the first hypothesis that is not normal."""
+        if not self._least:
+            self._least = [max(RATIO_MIN, exp(x)) for x in self._far]
+        return self._least[scale]
+
+    def first_slow(self, scale: int) -> int:
+        """The first hypothesis that is not normal."""
+        if not self._first_slow:
+            self._first_slow = [max(FIRST_SLOW, round(NEUTRAL + x / GRID)) for x in self._far]
+        return self._first_slow[scale]
+
+    @property
+    def tail_margin(self) -> int:
+        """In buckets: a route that strays far must be slower by more than it strays."""
+        if self._margin < 0:
+            self._margin = round(log(self.least(0) / RATIO_MIN) / LOG_GAMMA)
+        return self._margin
+
+    def costs(self, scale: int) -> list[float]:
+        """The price of each hypothesis that is normal."""
+        row = self._costs[scale]
+        if row is None:
+            at, step, first = self._at, self._step[scale], self.first_slow(scale)
+            free = bisect_right(LOGS, at)
+            row = [0.0] * min(free, first)
+            row += [0.5 * ((x - at) / step) ** 2 for x in LOGS[free:first]]
+            self._costs[scale] = row
+        return row
+
+    # --- moving ----------------------------------------------------------------------------------
+
+    def to_json(self) -> list[Any]:
+        scales = range(len(self._costs))
+        return [
+            [self.least(scale) for scale in scales],
+            [self.first_slow(scale) for scale in scales],
+            self.tail_margin,
+            [self.costs(scale) for scale in scales],
+        ]
+
+    def restore(self, data: Sequence[Any]) -> None:
+        """Raises ``TypeError`` or ``ValueError`` for what is none."""
+        least, first_slow, margin, costs = data
+        self._least = [float(x) for x in least]
+        self._first_slow = [int(k) for k in first_slow]
+        self._margin = int(margin)
+        self._costs = [[float(x) for x in row] for row in costs]
+        if [len(row) for row in costs] != self._first_slow or len(least) != len(self._far):
+            raise ValueError("a factor per scale, and a price per normal hypothesis")

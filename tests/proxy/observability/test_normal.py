@@ -1,0 +1,56 @@
+"""What is still normal: a price for each hypothesis within, and the same after a restart."""
+
+import json
+from math import exp
+
+import pytest
+
+from proxy.observability.evidence import RATIO_MIN
+from proxy.observability.hypotheses import FIRST_SLOW, LOGS
+from proxy.observability.normal import STRAY_SIGMA, Normal
+
+SCALES = 3
+
+
+def normal(wander: float, windows: float = 1e9, at: float = 0.0) -> Normal:
+    return Normal([wander] * SCALES, [0.7 * wander] * SCALES, [windows] * SCALES, 0.0, at)
+
+
+@pytest.mark.parametrize("scale", range(SCALES))
+def test_what_strays_far_must_be_slower_by_more_than_it_strays(scale: int) -> None:
+    calm, restless = normal(0.1), normal(0.4)
+    assert (calm.least(scale), calm.first_slow(scale)) == (RATIO_MIN, FIRST_SLOW)
+    assert calm.tail_margin == 0
+    assert restless.least(scale) == pytest.approx(exp(STRAY_SIGMA * 0.4), rel=0.01)
+    assert restless.first_slow(scale) > FIRST_SLOW
+    assert restless.tail_margin > 0
+
+
+def test_while_little_is_known_more_is_normal() -> None:
+    assert normal(0.3, windows=0.0).least(0) > 1.2 * normal(0.3).least(0)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.2])
+def test_a_level_is_paid_for_from_where_it_is_now(at: float) -> None:
+    made = normal(0.2, at=at)
+    costs = made.costs(1)
+    assert len(costs) == made.first_slow(1)
+    assert all(cost == 0.0 for cost, log in zip(costs, LOGS, strict=False) if log <= at)
+    assert costs == sorted(costs)
+    assert costs[-1] == pytest.approx(0.5 * ((LOGS[len(costs) - 1] - at) / 0.14) ** 2)
+
+
+def test_a_restart_changes_nothing_asked_or_not() -> None:
+    asked = normal(0.3, at=0.1)
+    asked.costs(0)
+    again = normal(0.1)
+    again.restore(json.loads(json.dumps(asked.to_json())))
+    assert again.to_json() == asked.to_json() == normal(0.3, at=0.1).to_json()
+
+
+@pytest.mark.parametrize("spoilt", [0, 1, 3])
+def test_rubbish_is_refused(spoilt: int) -> None:
+    row = normal(0.3).to_json()
+    row[spoilt] = row[spoilt][:-1]
+    with pytest.raises(ValueError, match="per"):
+        normal(0.3).restore(row)
