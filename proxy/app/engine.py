@@ -36,7 +36,7 @@ from proxy.healing.rules import RuleSet
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
 from proxy.observability.empties import EmptyLists, Overlooked
-from proxy.observability.flusher import Flusher
+from proxy.observability.flusher import Flusher, decode_row
 from proxy.observability.held import Held
 from proxy.observability.recorder import Recorder
 from proxy.store import incidents
@@ -130,12 +130,13 @@ class Engine:
         )
         rows = LogRows(service, self._recorder.log_id(0), lambda text: self._redactor.text(text))
         writer = LogWriter(self._database, rows, config.metrics.copy_rows)
-        self._held = Held(config.metrics.buffer_size)
+        self._held = Held(config.metrics.buffer_size, decode=decode_row)
         self._flusher = Flusher(
             Overlooked(self._recorder.buffer, EmptyLists(self._desk.silence).see),
             lambda: writer if self._database.pool is not None else None,
             self._held,
             rows=rows.rows,
+            kept=rows.kept,
             flush_s=config.metrics.flush_s,
             copy_rows=config.metrics.copy_rows,
             spill_at=config.metrics.buffer_size,

@@ -46,7 +46,7 @@ from proxy.log import setup
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
 from proxy.observability.empties import EmptyLists, Overlooked
-from proxy.observability.flusher import Flusher, decode_row, encode_row
+from proxy.observability.flusher import Flusher, decode_row
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.recorder import Recorder
 from proxy.observability.spool import Spool
@@ -138,7 +138,7 @@ class Worker:
         self._spool = Spool(
             self._files.spool / f"{self.name}.jsonl",
             config.metrics.spool_bytes,
-            encode=encode_row,
+            encode=list,
             decode=decode_row,
         )
         empties = EmptyLists(self._desk.silence)
@@ -147,6 +147,7 @@ class Worker:
             lambda: self._log_writer if self._database.pool is not None else None,
             self._spool,
             rows=self._log_rows.rows,
+            kept=self._log_rows.kept,
             flush_s=config.metrics.flush_s,
             copy_rows=config.metrics.copy_rows,
             spill_at=max(1, config.metrics.buffer_size // 2),

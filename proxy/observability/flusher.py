@@ -7,10 +7,10 @@ them. A batch that the database refuses goes to the spool on disk and is deliver
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from proxy.domain.waiting import Waiting, count_of, in_pieces
@@ -48,21 +48,20 @@ class Kept(Protocol):
     """Batches the database did not take, oldest first, within a bound: ``Spool`` or ``Held``."""
 
     def recover(self, orphans: Iterable[Path] = ()) -> int: ...
-    def put(self, rows: Iterable[Row]) -> bool: ...
+    def put(self, rows: Iterable[Any]) -> bool: ...
     def peek(self) -> list[Row] | None: ...
     def done(self) -> None: ...
 
 
-def encode_row(row: Row) -> list[object]:
-    return [str(row[0]), row[1].timestamp(), *row[2:]]
-
-
 def decode_row(item: Sequence[object]) -> Row:
+    """A row of what ``kept`` made of it."""
     return (UUID(str(item[0])), datetime.fromtimestamp(float(str(item[1])), UTC), *item[2:])
 
 
 class Flusher:
-    """Until ``writer`` answers with a database, exchanges wait in the buffer."""
+    """Until ``writer`` answers with a database, exchanges wait in the buffer. ``rows`` makes what
+    the writer takes a second time, ``kept`` what the spool takes.
+    """
 
     def __init__(
         self,
@@ -71,6 +70,7 @@ class Flusher:
         spool: Kept,
         *,
         rows: Callable[[Iterable[Waiting]], Iterable[Row]],
+        kept: Callable[[Iterable[Waiting]], Iterable[Any]],
         flush_s: float,
         copy_rows: int,
         spill_at: int,
@@ -79,6 +79,7 @@ class Flusher:
         self._writer = writer
         self._spool = spool
         self._rows = rows
+        self._kept = kept
         self.flush_s = flush_s
         self._copy_rows = copy_rows
         self._spill_at = spill_at
@@ -143,32 +144,38 @@ class Flusher:
             batch = self._buffer.drain(PIECES * self._copy_rows)
             left -= count_of(batch)
             if writer is None:
-                self._keep(batch)
+                await self._keep(batch)
             elif not await self._attempt_or_keep(writer, batch):
                 writer = None
 
-    def _keep(self, batch: Sequence[Waiting]) -> None:
-        for piece in self._pieces(batch):
-            self._spool.put(piece)
+    async def _keep(self, batch: Sequence[Waiting]) -> None:
+        """Requests have their turn between two pieces; cancelled, it keeps the rest at once."""
+        pieces = in_pieces(batch, self._copy_rows)
+        try:
+            for piece in pieces:
+                self._spool.put(self._kept(piece))
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._keep_now(pieces)
+            raise
 
-    def _pieces(self, batch: Sequence[Waiting]) -> Iterator[list[Row]]:
-        """As rows that may be written twice: dearer, so fewer at once."""
-        for piece in in_pieces(batch, self._copy_rows):
-            yield list(self._rows(piece))
+    def _keep_now(self, pieces: Iterable[Sequence[Waiting]]) -> None:
+        for piece in pieces:
+            self._spool.put(self._kept(piece))
 
     def _spill(self) -> None:
         while len(self._buffer):
-            self._keep(self._buffer.drain(self._copy_rows))
+            self._keep_now([self._buffer.drain(self._copy_rows)])
 
     async def _attempt_or_keep(self, writer: Writer, batch: Sequence[Waiting]) -> bool:
         """What was not stored, or of which that is not known, goes to disk."""
         try:
             stored = await self._attempt_new(writer, batch)
         except asyncio.CancelledError:
-            self._keep(batch)
+            self._keep_now(in_pieces(batch, self._copy_rows))
             raise
         if not stored:
-            self._keep(batch)
+            await self._keep(batch)
         return stored
 
     async def _attempt_new(self, writer: Writer, batch: Sequence[Waiting]) -> bool:
@@ -177,8 +184,8 @@ class Flusher:
         except Invalid:
             # one row spoils a COPY; row by row it is found, and the others are stored
             stored = True
-            for piece in self._pieces(batch):
-                stored = await self._attempt(writer, piece) and stored
+            for piece in in_pieces(batch, self._copy_rows):
+                stored = await self._attempt(writer, list(self._rows(piece))) and stored
             return stored
         except Exception as error:
             return self._failed(error, count_of(batch))

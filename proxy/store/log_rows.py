@@ -90,6 +90,47 @@ class LogRows:
         """The values, for a batch that may be written twice. Same ids and times as ``pack``."""
         return map(self.row, exchanges_of(waiting))
 
+    def kept(self, waiting: Iterable[Waiting]) -> Iterator[Any]:
+        """The same as JSON takes it, for what waits on disk: id as text, time in seconds."""
+        for some in waiting:
+            if isinstance(some, Answers):
+                at, ms, _, _, status, _, _, traces, _ = some.columns
+                for place, trace in enumerate(traces):
+                    key = (some.route, some.method, status[place], "answered")
+                    times = (at[place], ms[place])
+                    yield self._kept(some.first + place, times, key, None, trace)
+            else:
+                key = (some.route, some.method, some.status, some.outcome.name.lower())
+                times, error = (some.started_at, some.duration_ms), some.error
+                error = self._redacted(error) if error else None
+                yield self._kept(some.sequence, times, key, error, some.trace_id)
+
+    def _kept(
+        self,
+        sequence: int,
+        times: tuple[float, float],
+        key: tuple[str, str, int, str],
+        error: str | None,
+        trace: str | None,
+    ) -> list[Any]:
+        log_id = f"{self._first_id + sequence:032x}"
+        route, method, status, outcome = key
+        return [
+            f"{log_id[:8]}-{log_id[8:12]}-{log_id[12:16]}-{log_id[16:20]}-{log_id[20:]}",
+            _micros(times[0]) / 1e6,
+            self._service,
+            route,
+            method,
+            status,
+            times[1],
+            outcome,
+            error,
+            None,
+            trace or log_id,
+            None,
+            None,
+        ]
+
     def row(self, exchange: Exchange) -> Row:
         log_id, error = UUID(int=self._first_id + exchange.sequence), exchange.error
         return (

@@ -26,7 +26,7 @@ from proxy.domain.redact import Redactor
 from proxy.healing.rules import RuleSet
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
-from proxy.observability.flusher import Flusher, decode_row, encode_row
+from proxy.observability.flusher import Flusher, decode_row
 from proxy.observability.recorder import Recorder
 from proxy.observability.spool import Spool
 from proxy.store.log_rows import LogRows
@@ -129,8 +129,9 @@ async def main(dsn: str, data_dir: str, rounds: int) -> None:
     flusher = Flusher(
         recorder.buffer,
         lambda: writer,
-        Spool(Path(data_dir) / "probe", 1 << 26, encode=encode_row, decode=decode_row),
+        Spool(Path(data_dir) / "probe", 1 << 26, encode=list, decode=decode_row),
         rows=rows.rows,
+        kept=rows.kept,
         flush_s=config.metrics.flush_s,
         copy_rows=config.metrics.copy_rows,
         spill_at=ROWS,

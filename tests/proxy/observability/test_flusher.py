@@ -1,11 +1,16 @@
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from proxy.domain.exchange import Exchange, Outcome
+from proxy.domain.waiting import Answers
 from proxy.errors import Invalid
-from proxy.observability.flusher import PIECES, Flusher, decode_row, encode_row
+from proxy.observability.flusher import PIECES, Flusher, decode_row
 from proxy.observability.spool import Row, Spool
 from proxy.store.log_rows import LogRows
 from proxy.tasks import cancel, spawn
@@ -62,8 +67,9 @@ def build(tmp_path: Path, buffer: Buffer, table: Table | None, **settings: float
     return Flusher(
         buffer,
         lambda: table,
-        Spool(tmp_path / "spool", 1 << 20, encode=encode_row, decode=decode_row),
+        Spool(tmp_path / "spool", 1 << 20, encode=list, decode=decode_row),
         rows=ROWS.rows,
+        kept=ROWS.kept,
         flush_s=float(settings.get("flush_s", 3600)),
         copy_rows=int(settings.get("copy_rows", 500)),
         spill_at=int(settings.get("spill_at", 5000)),
@@ -177,10 +183,46 @@ async def test_stopping_without_a_database_leaves_everything_on_disk(tmp_path: P
     assert len(table.rows) == 2
 
 
-def test_a_row_survives_the_spool() -> None:
-    exchange = Exchange(1000.25, 5.0, "GET", b"/x", 502, Outcome.UPSTREAM_REFUSED, error="refused")
-    row = ROWS.row(exchange)
-    assert decode_row(encode_row(row)) == row
+@given(
+    at=st.floats(-2e9, 8e9),
+    sequence=st.integers(0, 1 << 40),
+    trace=st.one_of(st.none(), st.text(max_size=40)),
+    route=st.text(),
+)
+def test_a_row_survives_the_spool(at: float, sequence: int, trace: str | None, route: str) -> None:
+    refused = Exchange(at, 5.0, "GET", b"/x", 502, Outcome.UPSTREAM_REFUSED, error="refused")
+    refused.route, refused.sequence, refused.trace_id = route, sequence, trace
+    columns = ((at,) * 2, (5.25,) * 2, ("GET",) * 2, (b"/x",) * 2, (200, 201))
+    rest = ((0,) * 2, (9,) * 2, (trace, None), ("",) * 2)
+    waiting = [refused, Answers("GET", route, sequence, columns + rest)]
+    kept = json.loads(json.dumps(list(ROWS.kept(waiting))))
+    assert [decode_row(row) for row in kept] == list(ROWS.rows(waiting))
+
+
+async def test_requests_have_their_turn_while_rows_are_kept(tmp_path: Path) -> None:
+    buffer = Buffer()
+    flusher = build(tmp_path, buffer, None, copy_rows=10, spill_at=1)
+    buffer.fill(80)
+    task, turns = spawn(flusher.flush(), name="flush"), 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 8
+    assert build(tmp_path, buffer, None).recover() == 80
+
+
+async def test_a_stop_while_rows_are_kept_keeps_the_rest(tmp_path: Path) -> None:
+    buffer = Buffer()
+    flusher = build(tmp_path, buffer, None, copy_rows=10, spill_at=1)
+    buffer.fill(95)
+    task = spawn(flusher.run(), name="flusher")
+    flusher.wake()
+    for _ in range(6):
+        await asyncio.sleep(0)
+    later = build(tmp_path, buffer, None)
+    assert 0 < later.recover() < 80
+    await cancel(task)
+    assert later.recover() == 95
 
 
 async def test_a_flush_that_hangs_leaves_everything_on_disk(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from proxy.observability.held import Held
 
 
 def test_oldest_first_until_done_and_never_beyond_the_bound() -> None:
-    held = Held(5)
+    held = Held(5, decode=tuple)
     assert held.recover() == 0
     assert held.peek() is None
     assert held.put([(1,), (2,), (3,)])
