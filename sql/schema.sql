@@ -1146,7 +1146,11 @@ CREATE FUNCTION selfheal.open_incident(p_holder text, p_service text, p_route te
 declare
   known observability_anomalies;
   is_repeat boolean;
+  is_better boolean;
 begin
+  if p_metrics ? 'moving' then
+    p_metrics := p_metrics || jsonb_build_object('moving_at', now());
+  end if;
   -- two proxies that find the same incident in the same moment take turns
   perform pg_advisory_xact_lock(hashtextextended(concat_ws(e'\x1f', p_service, p_method, p_route, p_type), 319));
   select * into known from observability_anomalies a
@@ -1165,10 +1169,19 @@ begin
     update observability_anomalies a set
       occurrences = a.occurrences + is_repeat::int,
       severity = case when severity_rank(p_severity) > severity_rank(a.severity) then p_severity else a.severity end,
-      resolved = false, resolved_at = null
+      resolved = false, resolved_at = null,
+      -- what one proxy counts as part of another incident may be told by the next, or later
+      metrics = case when p_metrics ? 'part_of' then a.metrics else (a.metrics - 'part_of') || p_metrics end
     where a.id = known.id;
-    -- the figures and the sentence belong together: both of the worst report, or of the same reporter's newest
-    if is_repeat or p_ratio > known.ratio then
+    -- The figures and the sentence belong together: both of the worst report, or of the same reporter's newest. What is
+    -- told keeps its words before those of a part, and what speaks for most routes before those that speak for one.
+    is_better := case
+      when not known.metrics ? 'part_of' and p_metrics ? 'part_of' then false
+      when known.metrics ? 'part_of' and not p_metrics ? 'part_of' then true
+      when known.metrics ? 'moving' and not p_metrics ? 'moving' then is_repeat
+      else is_repeat or p_ratio > known.ratio
+    end;
+    if is_better then
       update observability_anomalies a set observed = p_observed, ratio = p_ratio, sigma = p_sigma,
         samples = p_samples, description = p_description
       where a.id = known.id;

@@ -37,6 +37,8 @@ class Anomaly:
     explanation: str
     head: "Anomaly | None" = None
     """The one that was told for this one, too: most routes moved with it, and this one did."""
+    moving: int = 0
+    """Of a head: so many routes move, and they are most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from proxy.domain.anomaly import Anomaly
-from proxy.observability.incident import IncidentEnd, OpenIncident, common_sentence, own_sentence
+from proxy.observability.incident import (
+    IncidentEnd,
+    OpenIncident,
+    as_part,
+    common_sentence,
+    own_sentence,
+)
 from proxy.observability.majority import (
     EARLIER_S,
     NEAR_S,
@@ -109,7 +115,7 @@ class Common:
         if not any(a.head is None and _is_near(a, found) for a in others):
             votes = self._votes(found, found, now)
             if votes.is_common:
-                incident.anomaly = found = replace(found, explanation=_words(found, votes))
+                incident.anomaly = found = _counted(found, votes)
                 self._begin(found)
         return found
 
@@ -145,14 +151,13 @@ class Common:
         return max([size_of(head), *(size_of(a) for a in told if a.onset >= head.onset - NEAR_S)])
 
     def _join(self, found: Anomaly, head: Anomaly, votes: Votes) -> Anomaly:
-        head = replace(head, explanation=_words(head, votes))
+        head = _counted(head, votes)
         incident = self._incident_of(head)
         if incident is not None:
             incident.occurrences += 1
             incident.anomaly = head
         self._begin(head)
-        part = f" It is part of what began on {name_of(head)}, with {len(votes.moving)} routes."
-        return replace(found, head=head, explanation=found.explanation + part)
+        return as_part(found, head)
 
     def _begin(self, head: Anomaly) -> None:
         known = self._groups.get(_key(head))
@@ -323,6 +328,7 @@ class Common:
         again = replace(
             one,
             head=None,
+            moving=0,
             detected_at=now,
             baseline=seen.usual,
             observed=seen.observed,
@@ -338,9 +344,12 @@ class Common:
         return alone if voice is not None and voice.gain >= LEFT_GAIN else None
 
 
-def _words(head: Anomaly, votes: Votes) -> str:
+def _counted(head: Anomaly, votes: Votes) -> Anomaly:
+    """In words that name the others."""
+    moving = len(votes.moving)
     others = [name for name in votes.moving if name != name_of(head)]
-    return common_sentence(head, votes.size, len(votes.moving), votes.decided, others)
+    words = common_sentence(head, votes.size, moving, votes.decided, others)
+    return replace(head, explanation=words, moving=moving)
 
 
 def _is_near(one: Anomaly, other: Anomaly) -> bool:

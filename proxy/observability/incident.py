@@ -1,7 +1,7 @@
 """An open incident and its end, and the sentence that explains it. Values and words only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from proxy.domain.anomaly import Anomaly, AnomalyKind
@@ -124,7 +124,7 @@ def error_sentence(
 NAMED_MAX = 12
 """So many routes stand in a sentence; each has its own row."""
 EVERYTHING = 0.9
-_ALSO, _FIRST = ", also ", " First "
+_ALSO, _FIRST, _PART = ", also ", " First ", " It is part of what began on "
 
 
 def common_sentence(
@@ -146,6 +146,13 @@ def common_sentence(
     # what was told of the first route alone, also when it has been counted up before
     first = head.explanation.rpartition(_FIRST)[2].removeprefix(since)
     return f"{since}{who} {what}: {moving} of {judged} routes{_ALSO}{named}.{_FIRST}{first}"
+
+
+def as_part(one: Anomaly, head: Anomaly) -> Anomaly:
+    """``one`` under ``head``, and in its sentence; under another than before as well."""
+    own = one.explanation.partition(_PART)[0]
+    words = f"{own}{_PART}{head.method} {head.route}, with {head.moving} routes."
+    return replace(one, head=head, explanation=words)
 
 
 def without_names(sentence: str) -> str:

@@ -20,6 +20,10 @@ METHOD_CHARS_MAX = 32
 TEXT_CHARS_MAX = 4000
 SILENT_AFTER = timedelta(minutes=5)
 """A sidecar that has not renewed for this long is gone, and what it alone saw is over."""
+MOVING_FOR, EARLIER = timedelta(minutes=3), timedelta(minutes=15)
+"""The rules of one proxy (``observability/common.py``): so long most routes move beyond the last
+that was told of them, and so long before the first one of them may seem to have begun.
+"""
 
 
 async def open_anomaly(
@@ -46,14 +50,42 @@ async def open_anomaly(
         _metrics(anomaly),
         holder,
     )
-    if anomaly.head is None:
-        # an incident that one proxy counts as part of another may be told by the next, or later
-        await conn.execute(sql("incidents.told"), anomaly_id)
     return anomaly_id
 
 
-def _metrics(anomaly: Anomaly) -> dict[str, str]:
-    metrics: dict[str, str] = {"kind": anomaly.kind}
+async def take_turns(conn: asyncpg.Connection, service: str, kind: AnomalyKind) -> None:
+    """Until the transaction ends this one alone opens incidents of the kind: the next sees them."""
+    await conn.execute(sql("incidents.take_turns"), service, STORED_TYPE[kind])
+
+
+async def same_cause(
+    conn: asyncpg.Connection, service: str, found: Anomaly, holder: str, least_size: float
+) -> Anomaly | None:
+    """What another holder told of most routes that move with it, while they do, and that explains
+    ``found``: at least ``least_size`` times slower, or failing by that share.
+    """
+    row = await conn.fetchrow(
+        sql("incidents.same_cause"),
+        service,
+        STORED_TYPE[found.kind],
+        clip(found.method, METHOD_CHARS_MAX),
+        clip(found.route, ROUTE_CHARS_MAX),
+        found.onset,
+        found.detected_at,
+        holder,
+        least_size,
+        MOVING_FOR,
+        EARLIER,
+    )
+    if row is None:
+        return None
+    return Anomaly(kind=found.kind, **{**dict(row), "severity": Severity(row["severity"])})
+
+
+def _metrics(anomaly: Anomaly) -> dict[str, str | int]:
+    metrics: dict[str, str | int] = {"kind": anomaly.kind}
+    if anomaly.moving:
+        metrics["moving"] = anomaly.moving
     if anomaly.head is not None:
         metrics["part_of"] = clip(f"{anomaly.head.method} {anomaly.head.route}", ROUTE_CHARS_MAX)
     return metrics

@@ -1,9 +1,23 @@
 -- name: open
 select open_incident($15, $1, $2, $3, $4, $5, $6, to_timestamp($7), to_timestamp($8), $9, $10, $11, $12, $13, $14::jsonb)
 
--- name: told
--- What was part of another incident has an alert of its own now.
-update observability_anomalies set metrics = metrics - 'part_of' where id = $1 and metrics ? 'part_of'
+-- name: take_turns
+-- Whoever opens an incident of a kind sees those that others opened before, and no two wait for each other's rows.
+select pg_advisory_xact_lock(hashtextextended(concat_ws(e'\x1f', $1::text, $2::text), 345))
+
+-- name: same_cause
+-- What another holder told of most routes, while they move; the first of them.
+select a.method, a.route, extract(epoch from a.onset)::float8 as onset, extract(epoch from a.detected_at)::float8 as detected_at,
+       a.baseline, a.observed, a.ratio, a.sigma, a.samples, a.severity, a.description as explanation,
+       (a.metrics->>'moving')::int as moving
+from observability_anomalies a
+where a.service = $1 and a.type = $2 and (a.method, a.route) <> ($3, $4) and not a.resolved
+  and a.metrics ? 'moving' and not a.metrics ? 'part_of'
+  and a.onset - $10::interval <= to_timestamp($5)
+  and (a.metrics->>'moving_at')::timestamptz + $9::interval >= to_timestamp($6)
+  and case a.type when 'latency_spike' then a.ratio else a.observed end >= $8::float8
+  and not exists (select from observability_anomaly_holders h where h.anomaly_id = a.id and h.holder = $7)
+order by a.detected_at, a.id limit 1
 
 -- name: close
 select close_incident($1, $2, $3)

@@ -138,6 +138,54 @@ async def test_parts_are_rows_and_one_job(proxy_pool: asyncpg.Pool) -> None:
     assert not rows["/z"].resolved
 
 
+async def test_two_proxies_that_tell_one_cause_make_one_alert(proxy_pool: asyncpg.Pool) -> None:
+    """Each tells a first of its own; the second becomes a part of the first, with all its parts,
+    until it is told again.
+    """
+    told: list[tuple[str, str]] = []
+
+    def book(holder: str) -> IncidentBook:
+        return IncidentBook(
+            "app",
+            holder,
+            lambda: acting(proxy_pool, AS_PROXY),
+            lambda anomaly, _: told.append((holder, anomaly.route)),
+        )
+
+    async def write(book: IncidentBook, *found: Anomaly) -> dict[str, str | None]:
+        for anomaly in found:
+            book.opened(anomaly)
+        async with asyncio.timeout(10):
+            await book.written()
+        async with acting(proxy_pool, AS_PROXY) as conn:
+            return {row.route: row.part_of for row in await incidents.list_anomalies(conn)}
+
+    now = datetime.now(UTC).timestamp()
+
+    def of_many(route: str) -> Anomaly:
+        return replace(incident(route), onset=now - 30, detected_at=now, moving=5)
+
+    one, other = book("a/worker-0"), book("a/worker-1")
+    running = [spawn(b.run(), name="incidents") for b in (one, other)]
+    await write(one, of_many("/first"))
+    second = of_many("/second")
+    part = replace(of_many("/part"), head=second, moving=0)
+    rows = await write(other, second, part)
+    assert rows == {"/first": None, "/second": "GET /first", "/part": "GET /first"}
+    assert told == [("a/worker-0", "/first")] + [("a/worker-1", "/first")] * 2
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        said = {row.route: row.description for row in await incidents.list_anomalies(conn)}
+    assert said["/second"] == "slow It is part of what began on GET /first, with 5 routes."
+
+    rows = await write(other, replace(of_many("/third"), moving=0))
+    assert rows["/third"] is None, "what it tells beside that is another cause"
+    rows = await write(other, replace(second, explanation="worse", moving=0))
+    assert rows["/second"] is None, "and so is what it tells again"
+    rows = await write(other, replace(part, head=None))
+    assert rows["/part"] is None
+    await cancel(*running)
+
+
 def test_the_job_of_a_part_outlives_a_database_that_stays_away() -> None:
     told: list[str] = []
     book = IncidentBook("app", "here", _never, lambda anomaly, _: told.append(anomaly.route))

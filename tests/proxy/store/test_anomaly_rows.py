@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import pytest
 
 from proxy.domain.anomaly import Anomaly, AnomalyKind
 from proxy.domain.failure import Category, Severity
@@ -162,3 +163,57 @@ async def test_a_part_that_is_told_after_all_is_part_of_nothing(proxy_pool: asyn
         await incidents.open_anomaly(conn, "app", part, B)
         (row,) = await incidents.list_anomalies(conn)
         assert row.part_of is None, "another proxy that counts it as a part takes nothing back"
+
+
+async def test_of_one_row_what_is_told_keeps_its_words(proxy_pool: asyncpg.Pool) -> None:
+    """One proxy counts as a part what another told, or the other way round; for most or for one."""
+    head = incident(route="/first")
+    for n, (reports, words) in enumerate(
+        [
+            ([("told", 2.0, 0, False), ("part", 3.0, 0, True)], "told"),
+            ([("part", 3.0, 0, True), ("told", 2.0, 0, False)], "told"),
+            ([("all", 2.0, 9, False), ("one", 3.0, 0, False)], "all"),
+            ([("one", 3.0, 0, False), ("all", 2.0, 9, False)], "one"),
+            ([("part", 3.0, 0, True), ("worse", 4.0, 0, True)], "worse"),
+        ]
+    ):
+        async with acting(proxy_pool, AS_PROXY) as conn:
+            for holder, (says, ratio, moving, is_part) in zip((A, B), reports, strict=True):
+                found = replace(
+                    incident(route=f"/{n}", ratio=ratio, says=says),
+                    moving=moving,
+                    head=head if is_part else None,
+                )
+                known = await incidents.open_anomaly(conn, "app", found, holder)
+            row = next(a for a in await incidents.list_anomalies(conn) if a.id == known)
+        assert row.description == words
+        assert row.part_of == ("GET /first" if reports[0][3] and reports[1][3] else None)
+
+
+async def test_what_another_told_of_most_routes_speaks_for_this_one(
+    proxy_pool: asyncpg.Pool,
+) -> None:
+    now = datetime.now(UTC).timestamp()
+    told = replace(incident(route="/first", onset=now - 60, ratio=3.0, says="everything"), moving=8)
+    late = replace(incident(route="/x", onset=now - 50), detected_at=now + 10)
+    ask: list[tuple[str, Anomaly, str, float]] = [
+        ("app", late, B, 2.9),
+        ("app", late, A, 2.9),
+        ("other", late, B, 2.9),
+        ("app", late, B, 3.1),
+        ("app", replace(late, kind="error_rate"), B, 2.9),
+        ("app", replace(late, route="/first"), B, 2.9),
+        ("app", replace(late, onset=now - 1000), B, 2.9),
+        ("app", replace(late, detected_at=now + 200), B, 2.9),
+    ]
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        await incidents.open_anomaly(conn, "app", replace(told, moving=0), A)
+        assert await incidents.same_cause(conn, *ask[0]) is None, "it speaks for itself alone"
+        known = await incidents.open_anomaly(conn, "app", told, A)
+        first, *others = [await incidents.same_cause(conn, *words) for words in ask]
+        assert first is not None
+        assert (first.route, first.explanation, first.moving) == ("/first", "everything", 8)
+        assert first.onset == pytest.approx(told.onset, abs=1e-3)
+        assert others == [None] * 7
+        await incidents.close_anomaly(conn, known, A, NOON)
+        assert await incidents.same_cause(conn, *ask[0]) is None, "it is over"
