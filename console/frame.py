@@ -128,3 +128,5 @@ LOADS: dict[Where, tuple[What, ...]] = {
     "alerts": ("alerts", "approvals"),
 }
 """What a screen needs when it opens."""
+COUNTS: dict[Where, tuple[What, ...]] = {"health": ("routes",), "jobs": ("jobs",)}
+"""What of a screen changes without an event, beside the score in every header."""

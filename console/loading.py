@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from console import state as world
 from console.deeds import number_of
 from console.format import STATUS_SAYS
+from console.frame import COUNTS
 from console.news import Failed, Got, What
 from console.wording import sentence
 from proxy.contract.words import CategoryWord
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CATEGORIES = get_args(CategoryWord)
 REFRESH_S = 0.25
+REREAD_S = 10.0
 JOBS_LOADED = 500
 AUDIT_LOADED = 500
 
@@ -32,16 +34,29 @@ class Loading:
         self._wake.set()
 
     async def run(self) -> None:
-        """Load what the stream calls out of date, at most every ``REFRESH_S``."""
+        """Load what the stream calls out of date, at most every ``REFRESH_S``, and every
+        ``REREAD_S`` what changes without an event: counts, rates and ages.
+        """
         app = self._app
         while True:
-            await self._wake.wait()
+            try:
+                await asyncio.wait_for(self._wake.wait(), REREAD_S)
+            except TimeoutError:
+                app.state = world.asked_again(app.state, self._counting())
             self._wake.clear()
             if app.paused:
                 continue
             due, app.state = world.taken_due(app.state)
             await asyncio.gather(*(self.load(what, shown) for what, shown in due))
             await asyncio.sleep(REFRESH_S)
+
+    def _counting(self) -> list[tuple[What, str]]:
+        pane = self._app.pane
+        parts: list[tuple[What, str]] = [("health", "")]
+        parts += [(what, "") for what in COUNTS.get(pane.where, ())]
+        if pane.where == "jobs" and self._app.jobs_pane.job_id:
+            parts.append(("job", self._app.jobs_pane.job_id))
+        return parts
 
     async def load(self, what: What, shown: str = "") -> None:
         app = self._app

@@ -9,7 +9,7 @@ from console import format as text
 from console.client import Client
 from console.output import as_json, note, say, table
 from console.proof import confidence_lines, evidence_lines, risk_lines, verdict_line
-from console.wording import bug_text, item_text, step_text
+from console.wording import bug_text, incident_text, item_text, step_text
 from proxy.clock import SystemClock
 from proxy.contract.ask import AskAnswer
 from proxy.contract.audit import AuditView
@@ -125,6 +125,8 @@ def _show_job(detail: JobDetail) -> None:
     say(f"  rule {job.rule}")
     for fact in job.evidence:
         say(f"    · {fact}")
+    for incident in detail.anomalies:
+        say(f"  {incident_text(incident)}")
     if job.summary:
         say(f"  summary: {job.summary}")
     for event in detail.events[:5]:

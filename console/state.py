@@ -5,6 +5,7 @@ Whether a deed may be sent is decided here as well: only with a live stream, fre
 console that may act.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
@@ -140,6 +141,13 @@ def _due(state: State, event: Event) -> State:
         # An approval is part of its patch's page; which one it is the event does not say.
         due.update(("patch", shown) for shown in state.patches)
     return replace(state, due=state.due | due)
+
+
+def asked_again(state: State, parts: Iterable[tuple[What, str]]) -> State:
+    """``parts`` are out of date, where somebody is there to be asked."""
+    if state.connection.kind != "live":
+        return state
+    return replace(state, due=state.due.union(parts))
 
 
 def taken_due(state: State) -> tuple[frozenset[tuple[What, str]], State]:

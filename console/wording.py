@@ -4,8 +4,9 @@ commands alike."""
 import re
 from typing import Any
 
-from console.format import count
+from console.format import clock_time, count
 from proxy.contract.alerts import AlertKind
+from proxy.contract.anomalies import AnomalyView
 from proxy.contract.approvals import ApprovalView
 from proxy.contract.audit import AuditView
 from proxy.contract.health import Health
@@ -23,6 +24,15 @@ def bug_text(job: JobView) -> str:
 def item_text(item: ApprovalView) -> str:
     """What is asked for, without patch, job and gate in front: they stand beside it."""
     return _ABOUT.sub("", item.summary, count=1)
+
+
+def incident_text(incident: AnomalyView) -> str:
+    """Its sentence, and whether it goes on."""
+    if not incident.resolved:
+        return f"{incident.description} It goes on."
+    if incident.resolved_at is None:
+        return f"{incident.description} It is over."
+    return f"{incident.description} It ended at {clock_time(incident.resolved_at)[:5]}."
 
 
 def step_text(entry: AuditView) -> str:

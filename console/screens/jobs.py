@@ -29,7 +29,7 @@ from console.screens.pane import Pane, waiting
 from console.state import SORTS, State, shown_jobs, waiting_rows
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
-from console.wording import bug_text, step_text, traffic_text
+from console.wording import bug_text, incident_text, step_text, traffic_text
 from proxy.clock import Clock
 from proxy.contract.jobs import FailureEvent, JobDetail, JobView
 
@@ -84,6 +84,8 @@ def job_lines(job: JobView, detail: JobDetail | None, clock: Clock) -> list[Line
 
 def _detail_lines(detail: JobDetail) -> list[Line]:
     lines: list[Line] = [[]]
+    for incident in detail.anomalies[:SAMPLES]:
+        lines += [[(incident_text(incident), "dim" if incident.resolved else "high")], []]
     for patch in detail.patches:
         lines.append(
             [(f"{patch.id}  ", "link"), (f"{patch.status}  ", ""), (patch.description, "dim")]

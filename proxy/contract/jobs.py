@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from proxy.contract.anomalies import AnomalyView
 from proxy.contract.audit import AuditView
 from proxy.contract.base import Answer, Request
 from proxy.contract.patches import PatchView
@@ -111,6 +112,8 @@ class FailureReport(Request):
 
 class JobDetail(Answer):
     job: JobView
+    anomalies: list[AnomalyView] = []
+    """The newest incidents it is tied to, with their sentences and ends."""
     events: list[FailureEvent] = []
     patches: list[PatchView] = []
     history: list[AuditView] = []

@@ -4,7 +4,7 @@ A holder is a worker that sees the incident now, ``sidecar/worker``. The row clo
 holder has seen the end, or when nobody renews any more (docs/detection.md).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -135,5 +135,15 @@ async def list_anomalies(
     limit: int = 100,
 ) -> list[StoredAnomaly]:
     """Newest first."""
-    rows = await conn.fetch(sql("incidents.list"), service, resolved, limit)
+    return _stored(await conn.fetch(sql("incidents.list"), service, resolved, limit))
+
+
+async def anomalies_of_job(
+    conn: asyncpg.Connection, job_id: int, limit: int
+) -> list[StoredAnomaly]:
+    """Those the job is tied to, newest first."""
+    return _stored(await conn.fetch(sql("incidents.of_job"), job_id, limit))
+
+
+def _stored(rows: Iterable[asyncpg.Record]) -> list[StoredAnomaly]:
     return [StoredAnomaly(**{**dict(row), "severity": Severity(row["severity"])}) for row in rows]

@@ -64,3 +64,9 @@ select id, service, type, method, route, severity, description, detected_at, ons
 from observability_anomalies
 where ($1::text is null or service = $1) and ($2::boolean is null or resolved = $2)
 order by detected_at desc, id limit $3
+
+-- name: of_job
+select a.id, a.service, a.type, a.method, a.route, a.severity, a.description, a.detected_at, a.onset, a.baseline, a.observed,
+       a.ratio, a.sigma, a.samples, a.occurrences, a.resolved, a.resolved_at, a.metrics->>'part_of' as part_of
+from self_healing_jobs j join observability_anomalies a on a.id = any (j.related_anomaly_ids)
+where j.id = $1 order by a.detected_at desc, a.id limit $2

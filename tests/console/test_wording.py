@@ -3,7 +3,14 @@
 from console.proof import against_lines
 from console.screens.approvals import detail_lines
 from console.screens.health import traffic_lines
-from console.wording import bug_text, in_words, item_text, step_text, traffic_text
+from console.wording import (
+    bug_text,
+    in_words,
+    incident_text,
+    item_text,
+    step_text,
+    traffic_text,
+)
 from tests.support import console_facts as facts
 from tests.support.console_server import proven
 
@@ -18,6 +25,16 @@ def test_an_item_is_named_without_what_stands_beside_it() -> None:
     item = facts.approval(5, summary="P-3 for J-7 at gate sandbox: Free: by e-mail")
     assert item_text(item) == "Free: by e-mail"
     assert item_text(facts.approval(5, summary="Send it: now")) == "Send it: now"
+
+
+def test_an_incident_says_whether_it_goes_on() -> None:
+    (incident,) = facts.anomalies()
+    said = "6.2% errors against 0.4% usual"
+    assert incident_text(incident) == f"{said} It goes on."
+    over = incident.model_copy(update={"resolved": True})
+    assert incident_text(over) == f"{said} It is over."
+    ended = over.model_copy(update={"resolved_at": facts.NOW})
+    assert incident_text(ended) == f"{said} It ended at {facts.NOW:%H:%M}."
 
 
 def test_a_step_says_from_where_to_where_and_why() -> None:

@@ -16,7 +16,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from proxy.contract.alerts import AcknowledgeRequest, AlertView
-from proxy.contract.anomalies import DeployRequest, DeployView
+from proxy.contract.anomalies import AnomalyView, DeployRequest, DeployView
 from proxy.contract.approvals import ApprovalDecision, ApprovalView
 from proxy.contract.ask import AskAnswer, AskRequest, Citation
 from proxy.contract.audit import AuditPage, AuditVerdict
@@ -61,6 +61,8 @@ class ConsoleServer:
     )
     items: dict[str, ApprovalView] = field(default_factory=dict)
     alerts: list[AlertView] = field(default_factory=list)
+    incidents: list[AnomalyView] = field(default_factory=list)
+    """Those of every job."""
     audit: list[Any] = field(default_factory=facts.audit)
     control: ControlView = field(default_factory=facts.control)
     proof_passes: bool = True
@@ -244,7 +246,11 @@ class ConsoleServer:
         patches = [patch for patch in self.patches.values() if patch.job_id == job.id]
         return _json(
             JobDetail(
-                job=job, events=[facts.failure_event()], patches=patches, history=facts.audit()
+                job=job,
+                anomalies=self.incidents,
+                events=[facts.failure_event()],
+                patches=patches,
+                history=facts.audit(),
             )
         )
 

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, field_validator
 
 from proxy.api.call import Call
-from proxy.api.present import audit_view, failure_event, job_view, patch_view
+from proxy.api.present import anomaly_view, audit_view, failure_event, job_view, patch_view
 from proxy.api.table import EVERY_ROLE, PEOPLE, WORKERS, Route
 from proxy.contract.base import Request, parse_id, show_id
 from proxy.contract.jobs import (
@@ -26,10 +26,12 @@ from proxy.domain.patch import PatchType
 from proxy.domain.redact import Redactor
 from proxy.errors import Invalid
 from proxy.store import audit as audit_store
+from proxy.store import incidents as incident_store
 from proxy.store import jobs as job_store
 from proxy.store import patches as patch_store
 from proxy.store.jobs import JobQuery, JobSort
 
+ANOMALIES_SHOWN = 5
 EVENTS_SHOWN = 20
 HISTORY_SHOWN = 50
 REPORT_BYTES_MAX = 1024 * 1024
@@ -100,12 +102,14 @@ async def get_job(call: Call) -> JobDetail:
     async with call.reading() as conn:
         job = await job_store.get_job(conn, call.number)
         events = await job_store.job_events(conn, job.id, EVENTS_SHOWN)
+        anomalies = await incident_store.anomalies_of_job(conn, job.id, ANOMALIES_SHOWN)
         patches = await patch_store.list_patches(conn, job.id)
         history = await audit_store.list_audit(
             conn, subject=show_id("J", job.id), limit=HISTORY_SHOWN
         )
     return JobDetail(
         job=job_view(job, [patch.id for patch in patches]),
+        anomalies=[anomaly_view(anomaly) for anomaly in anomalies],
         events=[failure_event(event, redacted=call.redacted) for event in events],
         patches=[patch_view(patch, redacted=call.redacted) for patch in patches],
         history=[] if call.redacted else [audit_view(entry) for entry in history],

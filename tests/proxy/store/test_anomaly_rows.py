@@ -217,3 +217,17 @@ async def test_what_another_told_of_most_routes_speaks_for_this_one(
         assert others == [None] * 7
         await incidents.close_anomaly(conn, known, A, NOON)
         assert await incidents.same_cause(conn, *ask[0]) is None, "it is over"
+
+
+async def test_a_job_knows_its_incidents_the_newest_first(proxy_pool: asyncpg.Pool) -> None:
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        for onset in (1000.0, 9000.0):
+            known = await incidents.open_anomaly(conn, "app", incident(onset=onset), A)
+            seen = replace(failure(), anomaly_id=known, occurred_at=datetime.now(UTC))
+            job = (await jobs.record_failure(conn, seen, classified("v1:0000000000000001"))).job
+            await incidents.close_anomaly(conn, known, A, NOON)
+        found = await incidents.anomalies_of_job(conn, job.id, 5)
+        assert [row.onset.timestamp() for row in found] == [9000.0, 1000.0]
+        assert all(row.resolved_at == NOON for row in found)
+        assert len(await incidents.anomalies_of_job(conn, job.id, 1)) == 1
+        assert await incidents.anomalies_of_job(conn, job.id + 1, 5) == []
