@@ -37,6 +37,7 @@ _NOTABLE = frozenset(
 )
 """Fields every head is asked about; found in one pass."""
 _NONE: list[bytes] = []
+_NO_OPTIONS: frozenset[bytes] = frozenset()
 _NAMES = re.compile(rb"([^:]+):[^\n]*\n")
 
 
@@ -73,12 +74,9 @@ class Head:
         self._read_connection()
 
     def _read_connection(self) -> None:
-        options: frozenset[bytes] = frozenset()
-        if values := self.values(b"connection"):
-            parts = b",".join(values).lower().split(b",")
-            options = frozenset([part.strip(b" \t") for part in parts])
-        self.connection = options
-        self.close = b"close" in options or (self.minor == 0 and b"keep-alive" not in options)
+        values = self.values(b"connection")
+        self.connection = named = options(values) if values else _NO_OPTIONS
+        self.close = b"close" in named or (self.minor == 0 and b"keep-alive" not in named)
 
     def values(self, name: bytes) -> list[bytes]:
         """The values of every field called ``name`` (lower case), without surrounding blanks. Not
@@ -90,6 +88,12 @@ class Head:
             return _NONE
         pairs = zip(self.names, self.lines, strict=True)
         return [value_of(line) for known, line in pairs if known == name]
+
+
+def options(values: list[bytes]) -> frozenset[bytes]:
+    """The members of a list-valued field, in lower case (RFC 9110 section 5.6.1)."""
+    parts = b",".join(values).lower().split(b",")
+    return frozenset([part.strip(b" \t") for part in parts])
 
 
 def value_of(line: bytes) -> bytes:

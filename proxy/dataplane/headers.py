@@ -58,13 +58,15 @@ def request_block(
 
 
 def _upgrading(names: list[bytes], lines: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """The two lines that make an upgrade stay, in their place and spelling; the first Connection
-    line names nothing else any more.
+    """The two lines that make an upgrade stay, in their place and spelling; neither names anything
+    else any more.
     """
     names, lines = names.copy(), lines.copy()
     connection, upgrade = names.index(b"connection"), names.index(b"upgrade")
     names[connection] = names[upgrade] = b""
     lines[connection] = lines[connection][: len(b"connection")] + b": Upgrade"
+    if value_of(lines[upgrade]).lower() != b"websocket":
+        lines[upgrade] = lines[upgrade][: len(b"upgrade")] + b": websocket"
     return names, lines
 
 

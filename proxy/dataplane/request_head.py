@@ -17,6 +17,7 @@ from proxy.dataplane.framing import (
     Head,
     for_the_judge,
     is_chunked,
+    options,
     plain_length,
     read_block,
 )
@@ -200,7 +201,8 @@ def _coding_status(codings: list[bytes]) -> int:
 
 def _read_wishes(request: RequestHead) -> None:
     """Expect and Upgrade; an HTTP/1.0 client can have neither (RFC 9110 sections 7.8 and
-    10.1.1).
+    10.1.1). WebSocket may be one of several protocols offered (RFC 6455 section 4.2.1); no other
+    goes on.
     """
     if request.minor == 0:
         return
@@ -211,8 +213,7 @@ def _read_wishes(request: RequestHead) -> None:
         request.is_websocket = (
             request.method == b"GET"
             and b"upgrade" in request.connection
-            and len(upgrades) == 1
-            and upgrades[0].lower() == b"websocket"
+            and b"websocket" in options(upgrades)
             and len(request.values(b"sec-websocket-key")) == 1
             and len(request.values(b"sec-websocket-version")) == 1
         )

@@ -263,6 +263,10 @@ CASES = [
         "blanks behind the values",
         b"Upgrade: websocket \r\nConnection:\tUpgrade \r\n" + _KEY_LINE + _VERSION,
     ),
+    _asked(
+        "offered among others",
+        b"Upgrade: websocket, h2c\r\nConnection: Upgrade\r\n" + _KEY_LINE + _VERSION,
+    ),
     _asked("length 0", b"Content-Length: 0\r\n" + _UPGRADE + _KEY_LINE + _VERSION),
     _asked(
         "another order", _VERSION + _KEY_LINE + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"

@@ -114,12 +114,31 @@ async def test_a_refusal_passes_and_the_connection_stays_http(status: int) -> No
 
 
 @pytest.mark.parametrize(
+    "offer",
+    [b"websocket, h2c", b"h2c,WebSocket", b"h2c\r\nUpgrade: websocket", b"websocket, websocket"],
+)
+async def test_of_several_protocols_offered_websocket_alone_goes_on(offer: bytes) -> None:
+    async with rig(echo) as r:
+        client = await r.connect()
+        await client.send(SHAKE.replace(b"websocket", offer, 1) + b"e")
+        assert b" 101 " in await client.reader.readuntil(b"\r\n\r\n")
+        assert await client.reader.readexactly(1) == b"e"
+        lines = r.upstream.peers[-1].raw.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        upgrades = [line for line in lines if line.startswith((b"Upgrade:", b"Connection:"))]
+        assert sorted(line.lower() for line in upgrades) == [
+            b"connection: upgrade",
+            b"upgrade: websocket",
+        ]
+        client.close()
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         SHAKE.replace(b"GET", b"POST"),
         SHAKE.replace(b"HTTP/1.1", b"HTTP/1.0"),
         SHAKE.replace(b"websocket", b"h2c"),
-        SHAKE.replace(b"websocket", b"websocket, h2c"),
+        SHAKE.replace(b"websocket", b"websocket/13, h2c"),
         SHAKE.replace(b"keep-alive, Upgrade", b"keep-alive"),
         SHAKE.replace(b"Sec-WebSocket-Key: " + KEY + b"\r\n", b""),
         SHAKE.replace(b"Sec-WebSocket-Version: 13\r\n", b""),
