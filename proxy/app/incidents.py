@@ -18,7 +18,7 @@ from uuid import UUID
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.failure import Severity
 from proxy.errors import Unavailable
-from proxy.observability.common import GROUPS_MAX, WORSE
+from proxy.observability.common import WORSE
 from proxy.observability.incident import IncidentEnd, as_part
 from proxy.observability.majority import size_of
 
@@ -61,8 +61,6 @@ class IncidentBook:
         self._idle = asyncio.Event()
         self._idle.set()
         self._ids: dict[Key, UUID] = {}
-        self._heads: dict[Key, Anomaly] = {}
-        """What was told here → what another proxy had told of the same cause."""
         self.dropped = 0
 
     def opened(self, anomaly: Anomaly) -> None:
@@ -117,10 +115,10 @@ class IncidentBook:
 
         if isinstance(item, Anomaly):
             linked: list[int] = []
-            told = item
+            key = _key(item)
             async with self._connect() as conn:
                 await incidents.take_turns(conn, self._service, item.kind)
-                item = await self._of_one_cause(conn, told)
+                item = await self._of_one_cause(conn, item)
                 stored = await incidents.open_anomaly(conn, self._service, item, self._holder)
                 if item.head is not None and _key(item.head) in self._ids:
                     # while it is open it counts its parts and names them
@@ -128,7 +126,7 @@ class IncidentBook:
                 if item.kind == "error_rate":
                     # its jobs are there already, made failing exchange by failing exchange
                     linked = await incidents.link_jobs(conn, stored)
-            self._remember(told, item.head, stored)
+            self._ids[key] = stored
             if item.severity is Severity.CRITICAL:
                 await self._raise(linked)
             if item.kind == "latency":
@@ -151,28 +149,13 @@ class IncidentBook:
         from proxy.store import incidents
 
         if item.head is not None:
-            head = self._heads.get(_key(item.head))
-        elif _key(item) in self._ids or self._speaks_elsewhere(item):
+            head = await incidents.head_of(conn, self._service, item.head)
+        elif _key(item) in self._ids:
             head = None
         else:
             least = size_of(item) / WORSE
             head = await incidents.same_cause(conn, self._service, item, self._holder, least)
         return item if head is None else as_part(item, head)
-
-    def _speaks_elsewhere(self, item: Anomaly) -> bool:
-        """What this proxy tells beside a cause that it shares is another, by its own judgement."""
-        return any(key[0] == item.kind and key in self._ids for key in self._heads)
-
-    def _remember(self, told: Anomaly, head: Anomaly | None, stored: UUID) -> None:
-        key = _key(told)
-        self._ids[key] = stored
-        if told.head is not None:
-            return
-        self._heads.pop(key, None)
-        if head is not None:
-            while len(self._heads) >= GROUPS_MAX:
-                del self._heads[next(iter(self._heads))]
-            self._heads[key] = head
 
     async def _raise(self, linked: list[int]) -> None:
         """A busy route of which half or more fails is critical, whatever one such failure is

@@ -62,7 +62,8 @@ async def same_cause(
     conn: asyncpg.Connection, service: str, found: Anomaly, holder: str, least_size: float
 ) -> Anomaly | None:
     """What another holder told of most routes that move with it, while they do, and that explains
-    ``found``: at least ``least_size`` times slower, or failing by that share.
+    ``found``: at least ``least_size`` times slower, or failing by that share. What the holder tells
+    beside a cause that it shares is another, by its own judgement.
     """
     row = await conn.fetchrow(
         sql("incidents.same_cause"),
@@ -77,9 +78,25 @@ async def same_cause(
         MOVING_FOR,
         EARLIER,
     )
+    return _told(found.kind, row)
+
+
+async def head_of(conn: asyncpg.Connection, service: str, head: Anomaly) -> Anomaly | None:
+    """What speaks for ``head``, where that was not told itself."""
+    row = await conn.fetchrow(
+        sql("incidents.head_of"),
+        service,
+        STORED_TYPE[head.kind],
+        clip(head.method, METHOD_CHARS_MAX),
+        clip(head.route, ROUTE_CHARS_MAX),
+    )
+    return _told(head.kind, row)
+
+
+def _told(kind: AnomalyKind, row: asyncpg.Record | None) -> Anomaly | None:
     if row is None:
         return None
-    return Anomaly(kind=found.kind, **{**dict(row), "severity": Severity(row["severity"])})
+    return Anomaly(kind=kind, **{**dict(row), "severity": Severity(row["severity"])})
 
 
 def _metrics(anomaly: Anomaly) -> dict[str, str | int]:

@@ -16,8 +16,20 @@ where a.service = $1 and a.type = $2 and (a.method, a.route) <> ($3, $4) and not
   and a.onset - $10::interval <= to_timestamp($5)
   and (a.metrics->>'moving_at')::timestamptz + $9::interval >= to_timestamp($6)
   and case a.type when 'latency_spike' then a.ratio else a.observed end >= $8::float8
-  and not exists (select from observability_anomaly_holders h where h.anomaly_id = a.id and h.holder = $7)
+  and not exists (
+    select from observability_anomaly_holders h join observability_anomalies mine on mine.id = h.anomaly_id
+    where h.holder = $7 and (mine.id = a.id
+      or (mine.service, mine.type, mine.metrics->>'part_of') = (a.service, a.type, concat_ws(' ', a.method, a.route))))
 order by a.detected_at, a.id limit 1
+
+-- name: head_of
+select a.method, a.route, extract(epoch from a.onset)::float8 as onset, extract(epoch from a.detected_at)::float8 as detected_at,
+       a.baseline, a.observed, a.ratio, a.sigma, a.samples, a.severity, a.description as explanation,
+       coalesce((a.metrics->>'moving')::int, 0) as moving
+from observability_anomalies part join observability_anomalies a on (a.service, a.type) = (part.service, part.type)
+  and concat_ws(' ', a.method, a.route) = part.metrics->>'part_of'
+where part.service = $1 and part.type = $2 and (part.method, part.route) = ($3, $4) and not part.resolved
+order by part.detected_at desc, a.detected_at desc limit 1
 
 -- name: close
 select close_incident($1, $2, $3)

@@ -177,6 +177,12 @@ async def test_two_proxies_that_tell_one_cause_make_one_alert(proxy_pool: asyncp
         said = {row.route: row.description for row in await incidents.list_anomalies(conn)}
     assert said["/second"] == "slow It is part of what began on GET /first, with 5 routes."
 
+    again = book("a/worker-1")
+    running.append(spawn(again.run(), name="incidents"))
+    rows = await write(again, replace(part, route="/after-a-restart"))
+    assert rows["/after-a-restart"] == "GET /first"
+    assert told[-1] == ("a/worker-1", "/first")
+
     rows = await write(other, replace(of_many("/third"), moving=0))
     assert rows["/third"] is None, "what it tells beside that is another cause"
     rows = await write(other, replace(second, explanation="worse", moving=0))
