@@ -27,6 +27,7 @@ from console.deeds import (
     plan_sandbox,
     traffic_words,
 )
+from console.keys import key_of
 from console.news import Got
 from console.screens.confirm import Confirmed, ConfirmScreen
 from console.sending import send_decision, send_deed
@@ -70,7 +71,8 @@ class Acting:
     def begin(self, plan: Plan | CannotDo, send: Send) -> None:
         """Ask what the plan's tier wants to be asked, then ``send``."""
         if isinstance(plan, CannotDo):
-            self._app.say(plan.why)
+            first = f"; {key_of(plan.first)} does that" if plan.first else ""
+            self._app.say(plan.why + first)
             return
         self._asking = True
         self._app.run_worker(self._confirm(plan, send), group="deed", exit_on_error=False)

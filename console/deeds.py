@@ -12,7 +12,7 @@ from typing import Literal
 from console.format import count, short_digest
 from console.news import What
 from console.proof import summary
-from console.wording import item_text
+from console.wording import in_words, item_text
 from proxy.contract.approvals import ApprovalView
 from proxy.contract.patches import PatchView
 
@@ -50,9 +50,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class CannotDo:
-    """An expected refusal is a value; ``why`` names the next step."""
+    """An expected refusal is a value. ``first``: the deed on ``subject`` that comes before, which
+    each surface names in its own words.
+    """
 
     why: str
+    first: Verb | None = None
+    subject: str = ""
 
 
 def new_key() -> str:
@@ -124,7 +128,9 @@ def plan_sandbox(patch: PatchView) -> Plan | CannotDo:
     if patch.status == "sandbox_running":
         return CannotDo(f"{patch.id} is in the sandbox already; wait for its outcome")
     if patch.status not in _TESTABLE:
-        return CannotDo(f"{patch.id} is {patch.status}; only a waiting patch runs in the sandbox")
+        return CannotDo(
+            f"{patch.id} is {in_words(patch.status)}; only a waiting patch runs in the sandbox"
+        )
     tier: Tier = 1 if patch.risk.level == "low" else 2
     lines = [*_about(patch)[:3], "runs in isolation; nothing outside the sandbox changes"]
     return _plan(patch, "sandbox", tier, f"SANDBOX {patch.id}", lines)
@@ -133,7 +139,7 @@ def plan_sandbox(patch: PatchView) -> Plan | CannotDo:
 def plan_approve(patch: PatchView, environment: str, unseen: int = 0) -> Plan | CannotDo:
     """Gate main. ``unseen``: hunks the screen has not shown; said in the question and recorded."""
     if patch.status != "sandbox_passed":
-        return CannotDo(_why_not_approve(patch))
+        return _not_yet(patch, "approve", "only a patch that passed the sandbox can be approved")
     gate = pending_gate(patch, "patch_main")
     if gate is None:
         return CannotDo(
@@ -147,18 +153,21 @@ def plan_approve(patch: PatchView, environment: str, unseen: int = 0) -> Plan | 
     return _plan(patch, "approve", tier, title, lines, number_of(gate.id))
 
 
-def _why_not_approve(patch: PatchView) -> str:
-    if patch.status in ("proposed", "sandbox_failed", "sandbox_running"):
-        return (
-            f"{patch.id} is {patch.status}: only a patch that passed the sandbox can be approved; "
-            f"run `selfheal sandbox {patch.id}`"
-        )
-    return f"{patch.id} is {patch.status} already; there is nothing to approve"
+def _not_yet(patch: PatchView, verb: Verb, rule: str) -> CannotDo:
+    """Too early, with what comes first, or too late."""
+    said = f"{patch.id} is {in_words(patch.status)}"
+    if patch.status == "sandbox_running":
+        return CannotDo(f"{said}: {rule}; wait for its outcome")
+    if patch.status in _TESTABLE:
+        first: Verb = "approve" if patch.status == "sandbox_passed" else "sandbox"
+        return CannotDo(f"{said}: {rule}", first, patch.id)
+    late = "it is on MAIN already" if patch.status in _DONE else f"there is nothing to {verb}"
+    return CannotDo(f"{said}; {late}")
 
 
 def plan_reject(patch: PatchView) -> Plan | CannotDo:
     if patch.status not in _LIVE:
-        return CannotDo(f"{patch.id} is {patch.status}; there is nothing to reject")
+        return CannotDo(f"{patch.id} is {in_words(patch.status)}; there is nothing to reject")
     gate = pending_gate(patch, "patch_main") or pending_gate(patch, "patch_sandbox")
     if gate is None and patch.approvals:
         gate = max(patch.approvals, key=lambda approval: number_of(approval.id))
@@ -175,12 +184,7 @@ def _undo(patch: PatchView) -> str:
 
 def plan_apply(patch: PatchView, environment: str, traffic: str = "") -> Plan | CannotDo:
     if patch.status != "approved":
-        hint = (
-            "approve it first" if patch.status == "sandbox_passed" else "it needs a proof and a yes"
-        )
-        if patch.status in _DONE:
-            hint = "it is on MAIN already"
-        return CannotDo(f"{patch.id} is {patch.status}; {hint}")
+        return _not_yet(patch, "apply", "it needs a proof and a yes")
     lines = _about(patch)
     if traffic:
         lines.append(traffic)
@@ -191,7 +195,9 @@ def plan_apply(patch: PatchView, environment: str, traffic: str = "") -> Plan | 
 def plan_break_glass(patch: PatchView, environment: str) -> Plan | CannotDo:
     """Past gate main without a proof. Always typed: nothing else here goes around the sandbox."""
     if patch.status not in _TESTABLE:
-        return CannotDo(f"{patch.id} is {patch.status}; only what waits at a gate needs it")
+        return CannotDo(
+            f"{patch.id} is {in_words(patch.status)}; only what waits at a gate needs it"
+        )
     lines = [
         *_about(patch),
         "✗ nothing proves this patch; everybody is told until somebody acknowledges",
@@ -203,7 +209,9 @@ def plan_break_glass(patch: PatchView, environment: str) -> Plan | CannotDo:
 
 def plan_rollback(patch: PatchView, environment: str) -> Plan | CannotDo:
     if patch.status not in _DONE:
-        return CannotDo(f"{patch.id} is {patch.status}; only an applied patch is rolled back")
+        return CannotDo(
+            f"{patch.id} is {in_words(patch.status)}; only an applied patch is rolled back"
+        )
     lines = [
         *_about(patch)[:2],
         f"MAIN now {short_digest(patch.applied_commit)}; returns to what stood at {_undo(patch)}",

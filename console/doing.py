@@ -83,8 +83,10 @@ def confirm(plan: Plan, yes_digest: str | None, *, asks: bool) -> tuple[str, boo
 
 
 def planned(plan: Plan | CannotDo) -> Plan:
+    """``Conflict`` where it cannot be done, with the command that comes first."""
     if isinstance(plan, CannotDo):
-        raise Conflict(plan.why, code="not_now")
+        first = f"; run `selfheal {plan.first} {plan.subject}`" if plan.first else ""
+        raise Conflict(plan.why + first, code="not_now")
     return plan
 
 

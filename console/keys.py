@@ -115,5 +115,10 @@ def keys_for(where: Where) -> list[Key]:
     return own + [key for key in KEYS if "everywhere" in key.where]
 
 
+def key_of(verb: str) -> str:
+    """The key of a deed, as shown."""
+    return next(key.shown for key in KEYS if key.action == f"deed('{verb}')")
+
+
 def footer(where: Where) -> list[Key]:
     return sorted((key for key in keys_for(where) if key.footer), key=lambda key: key.footer)

@@ -160,6 +160,11 @@ async def test_too_early_says_what_comes_first(server: ConsoleServer) -> None:
         await stage.review()
         await stage.press("A", "P", "Z")
         await stage.until(lambda: len(stage.toasts()) == 3)
+        assert [said.rpartition(": ")[2] for said in stage.toasts()] == [
+            "only a patch that passed the sandbox can be approved; S does that",
+            "it needs a proof and a yes; S does that",
+            "P-1 is proposed; only an applied patch is rolled back",
+        ]
         assert stage.sent() == []
         assert not isinstance(stage.app.screen, ConfirmScreen)
 

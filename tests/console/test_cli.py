@@ -270,13 +270,31 @@ async def test_a_stale_or_broken_digest_does_nothing(cli: Cli, server: ConsoleSe
     ("argv", "said"),
     [
         (["approve", "P-1"], "selfheal sandbox P-1"),
-        (["apply", "P-1"], "it needs a proof and a yes"),
+        (["apply", "P-1"], "it needs a proof and a yes; run `selfheal sandbox P-1`"),
         (["rollback", "P-1"], "only an applied patch"),
         (["approve", "A-9"], "there is no A-9"),
     ],
 )
 async def test_too_early_says_what_comes_first(cli: Cli, argv: list[str], said: str) -> None:
     code, _, err = await cli(*argv)
+    assert code == 1
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("sandbox_running", "wait for its outcome"),
+        ("sandbox_passed", "run `selfheal approve P-1`"),
+        ("superseded", "P-1 is superseded; there is nothing to apply"),
+        ("verified", "it is on MAIN already"),
+    ],
+)
+async def test_what_cannot_be_applied_says_why(
+    cli: Cli, server: ConsoleServer, status: str, said: str
+) -> None:
+    server.patches["P-1"] = facts.patch(1, status=status)
+    code, _, err = await cli("apply", "P-1")
     assert code == 1
     assert said in err
 
