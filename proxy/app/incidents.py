@@ -133,14 +133,18 @@ class IncidentBook:
                 # one cause, one job: a part is one more occurrence of the job of its head
                 self._on_stored(item.head or item, stored)
             return
-        known = self._ids.pop(_key(item.anomaly), None)
-        if known is None:
-            return
+        known = self._ids.get(_key(item.anomaly))
         ended = datetime.fromtimestamp(item.ended_at, UTC)
         async with self._connect() as conn:
+            if known is None:
+                # told before a restart: what the detector remembers, the rows know
+                known = await incidents.held(conn, self._service, item.anomaly, self._holder)
+            if known is None:
+                return
             if item.anomaly.kind == "error_rate":
                 await incidents.link_jobs(conn, known)
             await incidents.close_anomaly(conn, known, self._holder, ended)
+        self._ids.pop(_key(item.anomaly), None)
 
     async def _of_one_cause(self, conn: Any, item: Anomaly) -> Anomaly:
         """Under what another proxy told of most routes a moment ago, as one proxy has it. What was

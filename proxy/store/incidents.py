@@ -116,6 +116,21 @@ async def close_anomaly(
     return closed
 
 
+async def held(
+    conn: asyncpg.Connection, service: str, anomaly: Anomaly, holder: str
+) -> UUID | None:
+    """The open row on the route of ``anomaly`` that this holder sees."""
+    row: UUID | None = await conn.fetchval(
+        sql("incidents.held"),
+        service,
+        STORED_TYPE[anomaly.kind],
+        clip(anomaly.method, METHOD_CHARS_MAX),
+        clip(anomaly.route, ROUTE_CHARS_MAX),
+        holder,
+    )
+    return row
+
+
 async def link_jobs(conn: asyncpg.Connection, anomaly_id: UUID) -> list[int]:
     """Tie the open jobs that failed on its route since its onset to the incident → newly tied."""
     return [row["id"] for row in await conn.fetch(sql("incidents.link_jobs"), anomaly_id)]

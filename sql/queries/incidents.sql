@@ -31,6 +31,10 @@ from observability_anomalies part join observability_anomalies a on (a.service, 
 where part.service = $1 and part.type = $2 and (part.method, part.route) = ($3, $4) and not part.resolved
 order by part.detected_at desc, a.detected_at desc limit 1
 
+-- name: held
+select a.id from observability_anomalies a join observability_anomaly_holders h on h.anomaly_id = a.id
+where (a.service, a.type, a.method, a.route) = ($1, $2, $3, $4) and not a.resolved and h.holder = $5
+
 -- name: close
 select close_incident($1, $2, $3)
 

@@ -1,7 +1,7 @@
 """Incidents on their way to the database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -190,6 +190,26 @@ async def test_two_proxies_that_tell_one_cause_make_one_alert(proxy_pool: asyncp
     rows = await write(other, replace(part, head=None))
     assert rows["/part"] is None
     await cancel(*running)
+
+
+async def test_the_end_after_a_restart_closes_the_row(proxy_pool: asyncpg.Pool) -> None:
+    async def live_of_a_worker(do: Callable[[IncidentBook], None]) -> list[bool]:
+        book = IncidentBook(
+            "app", "here/worker-0", lambda: acting(proxy_pool, AS_PROXY), lambda anomaly, _: None
+        )
+        running = spawn(book.run(), name="incidents")
+        do(book)
+        async with asyncio.timeout(10):
+            await book.written()
+        await cancel(running)
+        async with acting(proxy_pool, AS_PROXY) as conn:
+            return [row.resolved for row in await incidents.list_anomalies(conn)]
+
+    slow = incident("/slow")
+    end = IncidentEnd(slow, 9.0, 8.0, 5, 3, "recovered")
+    assert await live_of_a_worker(lambda book: book.ended(end)) == [], "nobody told of it"
+    assert await live_of_a_worker(lambda book: book.opened(slow)) == [False]
+    assert await live_of_a_worker(lambda book: book.ended(end)) == [True]
 
 
 def test_the_job_of_a_part_outlives_a_database_that_stays_away() -> None:
