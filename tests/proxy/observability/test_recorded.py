@@ -2,12 +2,20 @@
 
 import gzip
 import io
+import random
 from typing import Any
 
 import pytest
 
 from proxy.errors import UsageError
-from proxy.observability.recorded import FORMATS, PARSERS, Format, lines_of
+from proxy.observability.recorded import (
+    FORMATS,
+    KNOWN_MAX,
+    PARSERS,
+    Format,
+    Parse,
+    lines_of,
+)
 
 ACCESS = '10.0.0.1 - - [23/Nov/2025:10:00:00 +0100] "GET /orders/7 HTTP/1.1" 200 512 "-" "curl"'
 OBJECT = '{"ts": %s, "route": %s, "method": "GET", "status": %s, "duration_ms": %s}'
@@ -71,3 +79,50 @@ def test_a_damaged_one_is_said_to_be(damage: Any) -> None:
 
 def test_each_format_has_its_parser() -> None:
     assert set(PARSERS) == set(FORMATS)
+
+
+def test_what_has_come_before_is_read_like_the_first_time() -> None:
+    rng = random.Random(3)
+    numbers = ["0", "7", "0.5", "12.125", "01", "1.", ".5", "-1", "1e3", "nan", "1_0", "NaN", '"1"']
+    numbers += [
+        "999999999999.999999999",
+        "99999999999.999999999",
+        "1234567890123",
+        "null",
+        "+1",
+        "  3",
+        "\u0663",
+    ]
+    middles = [
+        ' "route": "/a", "method": "GET", "status": 200, "duration_ms"',
+        '"route":"/\u00e9","method":"GET","status":500,"duration_ms"',
+        ' "route": "/\\u00e9", "method": "GET", "status": 200, "duration_ms"',
+        ' "route": "/a", "ts": 5, "method": "GET", "status": 200, "duration_ms"',
+        ' "route": "/a", "duration_ms": 5, "method": "GET", "status": 200, "bytes"',
+        ' "route": "/a", "method": "GET", "status": 200.0, "duration_ms"',
+        ' "route": ", \\"x\\": ", "method": "GET", "status": 200, "duration_ms"',
+        ' "route": "/a\n", "method": "GET", "status": 200, "duration_ms"',
+        ' "method": "GET", "status": 200, "duration_ms"',
+        ' "route": "/{id}", "method": "GET", "status": 200, "x": {"y": 2}, "duration_ms"',
+    ]
+    warm = PARSERS["jsonl"](lambda *_: None)
+    for _ in range(3000):
+        start, middle, end = rng.choice(numbers), rng.choice(middles), rng.choice(numbers)
+        line = f'{{"ts": {start},{middle}: {end}}}\n'.encode()
+        assert outcome(warm, line) == outcome(PARSERS["jsonl"](lambda *_: None), line)
+        assert outcome(warm, line) == outcome(warm, line.decode())
+
+
+def outcome(parse: Parse, line: str | bytes) -> Any:
+    try:
+        return parse(line)
+    except (ValueError, KeyError) as error:
+        return str(error)
+
+
+def test_texts_are_remembered_up_to_a_bound() -> None:
+    read = PARSERS["jsonl"](lambda *_: None)
+    for turn in range(2):
+        for route in range(KNOWN_MAX + 50):
+            line = (OBJECT % (turn, f'"/{route}"', 200, 3) + "\n").encode()
+            assert read(line) == (turn, f"/{route}", "GET", 200, 3.0)
