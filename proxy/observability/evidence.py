@@ -33,6 +33,8 @@ FORGET = 0.1
 """Of a count no more is kept."""
 ANEW = 1.5
 """What it costs a hypothesis to have begun later than the run."""
+FEW = 5
+"""Buckets that take less memory as they came than in a row."""
 STRETCHES_MAX = 4
 """Onsets told apart; of more the oldest are one."""
 Counts = tuple[int, int, int]
@@ -55,7 +57,7 @@ class Stretch:
 
     def add(self, durations: Mapping[int, int]) -> None:
         """Count one slice, that nobody changes any more."""
-        if self._first is None and self._tally is None:
+        if self._first is None and self._tally is None and len(durations) <= FEW:
             self._first = durations
         else:
             self._counted().add(durations)

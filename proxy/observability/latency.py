@@ -114,15 +114,6 @@ class LatencyWatch:
         """Every slice counts now."""
         return self.run.evidence > TENSE * self.needed
 
-    def is_idle(self, base: Baseline, level: Level, durations: Mapping[int, int]) -> bool:
-        """Nothing is suspected, and a slice of these would change nothing."""
-        return (
-            not self.run.slices
-            and not self.tail.total
-            and base.is_calm(durations, level.shift)
-            and max(durations) < base.tail_from + level.shift
-        )
-
     @property
     def strongest(self) -> float:
         slower, tail = self.run.evidence, self.tail.total
@@ -137,9 +128,9 @@ class LatencyWatch:
         began: float,
         credit: float,
         now: float,
-    ) -> None:
-        """Weigh one slice of ``n`` durations."""
-        run = self.run
+    ) -> float:
+        """Weigh one slice of ``n`` durations: the strongest evidence there is now."""
+        run, tail = self.run, self.tail
         # a calm slice begins no run
         if run.slices or not base.is_calm(durations, level.shift):
             found = base.weighed(durations, level.shift)
@@ -150,9 +141,10 @@ class LatencyWatch:
             clip = NEEDED * credit / CLIP_SLICES
             run.add(found, durations, began, clip, level.normal.costs(scale), level.recent)
         if base.total >= TAIL_KNOWN and (
-            self.tail.total or max(durations) >= base.tail_from + level.shift
+            tail.total or max(durations) >= base.tail_from + level.shift
         ):
             self._add_tail(base, level, durations, n, began, credit)
+        return run.evidence if run.evidence >= tail.total else tail.total
 
     def _add_tail(
         self,

@@ -46,7 +46,8 @@ class Lessons:
         self._windows = 0
         self._errors = _Errors(now)
 
-    def add_counts(self, requests: int, errors: int, runs: int, base: Baseline, now: float) -> None:
+    def add_counts(self, requests: int, errors: int, runs: int, base: Baseline, now: float) -> bool:
+        """Count a slice; False when it is surely too soon to learn of errors."""
         counted = self._errors
         fresh, minute = counted.fresh, counted.minute
         fresh[0] += requests
@@ -58,6 +59,7 @@ class Lessons:
         if now - counted.minute_since >= MINUTE_S:
             fresh[3] += scattered(minute[1], minute[0] * base.run_share)
             counted.minute, counted.minute_since = [0, 0], now
+        return now - counted.since >= LEARN_S
 
     def drop_durations(self) -> None:
         """An incident was told: what was lately seen is part of it."""

@@ -19,6 +19,7 @@ from proxy.observability.hypotheses import (
     SHIFT_FIRST,
     SHIFT_STEP,
     Row,
+    kept,
     likeliest,
     moved,
     nil,
@@ -170,19 +171,17 @@ class Level:
         self._vectors[window], self._n[window], self._from[window] = None, 0, now
         if window == 0:
             old = self._unfollowed
-            # by way of a list: an array made of what is still to be reckoned takes twice as long
-            self._unfollowed = array("d", vector if old is None else list(map(add, old, vector)))
+            self._unfollowed = kept(vector if old is None else map(add, old, vector))
             lately = [RECENT_KEEP * x + y for x, y in zip(self._lately, vector, strict=True)]
-            self._lately = array("d", lately)
+            self._lately = kept(lately)
         self._measure(window, vector, age, now)
         coarser = window + 1
         if coarser == len(SCALES_S):
             return
         if not self._n[coarser]:
-            self._vectors[coarser], self._from[coarser] = array("d", vector), now - age
+            self._vectors[coarser], self._from[coarser] = kept(vector), now - age
         else:
-            both = list(map(add, self._vectors[coarser] or vector, vector))
-            self._vectors[coarser] = array("d", both)
+            self._vectors[coarser] = kept(map(add, self._vectors[coarser] or vector, vector))
         self._n[coarser] += n
         if now - self._from[coarser] >= SCALES_S[coarser]:
             self._close(coarser, now)
@@ -315,7 +314,7 @@ class Level:
             return
         before = self.shift
         profile = [LEVEL_KEEP * p + w for p, w in zip(self._profile, window, strict=True)]
-        self._profile = array("d", profile)
+        self._profile = kept(profile)
         w = self.wander[1]
         seen = [
             p - 0.5 * (x / w) ** 2
@@ -327,10 +326,10 @@ class Level:
         self.shift = round(self.drift)
         if self.shift != before:
             by = (self.shift - before) / SHIFT_STEP
-            self._profile = array("d", moved(self._profile, by))
-            self._lately = array("d", moved(self._lately, by))
+            self._profile = kept(moved(self._profile, by))
+            self._lately = kept(moved(self._lately, by))
             self._recent -= (self.shift - before) * LOG_GAMMA
-            self._vectors = [None if v is None else array("d", moved(v, by)) for v in self._vectors]
+            self._vectors = [None if v is None else kept(moved(v, by)) for v in self._vectors]
 
     # --- moving ----------------------------------------------------------------------------------
 

@@ -150,7 +150,7 @@ class Series(Intake):
             self._learn_at_first(durations, requests, errors, runs, now)
         self.late, self._hot_from = due, BUCKETS
         if self.is_warm:
-            if not incidents and not latency.is_tense:
+            if not incidents and not (latency.run.slices and latency.is_tense):
                 self.late = now + LATE_S
             self._hot_from = self.baseline.p75 + self.level.shift
         return found
@@ -193,14 +193,13 @@ class Series(Intake):
         base, level, latency = self.baseline, self.level, self.latency
         n = sum(durations.values())
         incident = self.ledger.open.get("latency")
-        if incident is None and latency.is_idle(base, level, durations):
-            level.add(base, durations, n, now, True)
-            return None
         if self.situation.jolts.warms(began, now):
             credit *= WARMING
-        latency.add(base, level, durations, n, began, credit, now)
+        strongest, needed = (
+            latency.add(base, level, durations, n, began, credit, now),
+            latency.needed,
+        )
         if incident is None:
-            strongest, needed = latency.strongest, latency.needed
             level.add(base, durations, n, now, strongest < SUSPICIOUS * needed)
             if strongest < needed:
                 return None
@@ -295,8 +294,8 @@ class Series(Intake):
             if now - self._followed >= LEARN_S:
                 self._learn_durations(now)
         if "error_rate" not in incidents:
-            lessons.add_counts(requests, errors, runs, self.baseline, now)
-            if lessons.is_time_for_errors(self.baseline, now):
+            is_time = lessons.add_counts(requests, errors, runs, self.baseline, now)
+            if is_time and lessons.is_time_for_errors(self.baseline, now):
                 lessons.teach_errors(self.baseline, self._is_suspicious, now)
 
     def _learn_at_first(
