@@ -100,7 +100,12 @@ class BaselineKeeper:
         taken = self._detector.import_baselines(from_rows(rows), self._clock.time())
         await self._hear([s for s in said if s.id > known.get((s.method, s.route_path), 0)])
         if taken:
-            _log.info("baselines of %d routes taken over", taken)
+            _log.info("baselines of %s taken over", _routes(taken))
+        if taken < len(rows):
+            _log.warning(
+                "baselines of %s could not be taken over; what is usual there is learned anew",
+                _routes(len(rows) - taken),
+            )
 
     async def _exchange(self) -> None:
         """What waited first, so that what is stored afterwards holds nothing that is still to be
@@ -148,3 +153,7 @@ class BaselineKeeper:
             while some := list(islice(rows, A_TIME)):
                 await metrics.save_baselines(conn, some)
             await sharing.forget(conn, self._service)
+
+
+def _routes(number: int) -> str:
+    return "1 route" if number == 1 else f"{number} routes"

@@ -93,5 +93,7 @@ class Normal:
         self._first_slow = [int(k) for k in first_slow]
         self._margin = int(margin)
         self._costs = [[float(x) for x in row] for row in costs]
-        if [len(row) for row in costs] != self._first_slow or len(least) != len(self._far):
+        # where a route has strayed beyond the last hypothesis, all are normal
+        known = [min(first, len(LOGS)) for first in self._first_slow]
+        if [len(row) for row in costs] != known or len(least) != len(self._far):
             raise ValueError("a factor per scale, and a price per normal hypothesis")

@@ -148,3 +148,20 @@ async def test_rubbish_another_wrote_is_passed_over(proxy_pool: asyncpg.Pool) ->
         await sharing.exchange(conn, "other", "there/x", minute=1, told=told[:1], since=0)
     await one.keeper.step()
     assert one.detector.export_baselines()["routes"] == {}
+
+
+async def test_what_cannot_be_taken_over_is_said(
+    proxy_pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    one = Proxy("here", connector(proxy_pool), clock)
+    one.serve(300)
+    clock.advance(60)
+    await one.keeper.step()
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        await conn.execute(
+            "update observability_route_baselines set counts = jsonb_set(counts, '{route}', '{}')"
+        )
+    late = Proxy("late", connector(proxy_pool), clock)
+    await late.keeper.load()
+    assert "baselines of 1 route could not be taken over" in caplog.text
