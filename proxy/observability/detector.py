@@ -7,6 +7,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
+from math import inf
 from typing import Any
 
 from proxy.config import Detector as DetectorSettings
@@ -190,11 +191,10 @@ class MLDetector:
         for second in passed:
             for series in wheel.pop(second):
                 series.is_queued = False
-                if not series.is_waiting:
-                    continue
-                if series.ripe_at <= now:
+                ripe_at = series.ripe_at
+                if ripe_at <= now:
                     due.append(series)
-                else:
+                elif ripe_at < inf:
                     self._queue(series)
         return due
 

@@ -52,10 +52,10 @@ RECOVERY_SLICES = 3.0
 STILL_MAX = 0.95
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Slice:
     """``runs`` of ``errors`` that came without a good answer between them, after ``before`` good
-    ones; times in seconds.
+    ones; times in seconds. Nobody changes it: frozen, it would take four times as long to make.
     """
 
     requests: int
@@ -145,16 +145,18 @@ class FailureWatch:
             level.add(requests, errors, runs, gain, cap, most, seen.began, seen.first_error)
             if level.total > strongest:
                 strongest = level.total
+            if not errors:
+                continue
             if level.hits >= ERRORS_FEW and level.total >= (
                 ERRORS_NEEDED if least >= OUTAGE else scattered + _chances(base, to)
             ):
                 crossed = level
-            if errors and level.total > self._peak and least < OUTAGE:
+            if level.total > self._peak and least < OUTAGE:
                 self._rise(level)
         self.strongest = strongest
         if self._peak and not strongest:
             self.pass_by()
-        return crossed if errors else None
+        return crossed
 
     def _rise(self, level: ShareSum) -> None:
         """Remember how far it came; a blip is none, it is too short to be told."""

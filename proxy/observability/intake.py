@@ -209,7 +209,9 @@ class Intake:
 
     @property
     def ripe_at(self) -> float:
-        """When the slice is weighed though no request comes any more."""
+        """When the slice is weighed though no request comes any more; never while it is empty."""
+        if not self._requests:
+            return inf
         score = self._hot_score
         is_hot = score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests
         return self.due if is_hot else self.late
