@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from proxy.domain.anomaly import Anomaly
-from proxy.domain.exchange import APP_OUTCOMES, Exchange, Outcome, Plain
+from proxy.domain.exchange import APP_OUTCOMES, Exchange, Outcome, Plain, exchange_of
 from proxy.domain.waiting import Answers
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
@@ -41,6 +41,12 @@ counts, too.
 """
 WAITING_MAX = 8 * HANDFUL
 """The same of all routes."""
+FEW = 6
+"""Fewer are no handful: to count them together would cost more than to count them."""
+OPEN_MAX = 32
+"""Routes whose answers wait: with each one that is counted a slice may be due and a table be made
+anew, and all may at the same tick. One more, and the first is counted.
+"""
 
 _NONE: dict[bytes, Known] = {}
 
@@ -187,6 +193,8 @@ class Recorder:
                 share = known.share
             rows = share.rows
             if not rows:
+                if len(self._open) >= OPEN_MAX:
+                    self._take_in(next(iter(self._open)))
                 self._open[share] = None
             rows.append(plain)
 
@@ -226,7 +234,31 @@ class Recorder:
             share.rows = []
             del self._open[share]
             self._waiting -= len(rows)
-            self._count(share, tuple(zip(*rows, strict=True)))
+            if len(rows) < FEW:
+                self._count_few(share, rows)
+            else:
+                self._count(share, tuple(zip(*rows, strict=True)))
+
+    def _count_few(self, share: Share, rows: list[Any]) -> None:
+        """The same, one by one."""
+        for plain in rows:
+            self.sequence += 1
+            one = exchange_of(plain, share.route, self.sequence)
+            try:
+                now = one.started_at + one.duration_ms / 1000.0
+                if now > self._now:
+                    self._now = now
+                bucket = bucket_of(one.duration_ms)
+                self._minutes.add(bucket, one.status, False, now)
+                anomaly = self.detector.count(share.series, bucket, one.status, False, now)
+                if anomaly is not None:
+                    self._tell_anomaly(anomaly)
+            except Exception:
+                self._fault("settle")
+            try:
+                self.buffer.record(one)
+            except Exception:
+                self._fault("settle")
 
     def _count(self, share: Share, columns: tuple[tuple[Any, ...], ...]) -> None:
         """Never raises; what cannot be counted is stored nevertheless."""

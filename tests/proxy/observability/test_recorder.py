@@ -14,7 +14,7 @@ from proxy.domain.exchange import Capture, Exchange, Outcome
 from proxy.domain.waiting import exchanges_of
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.incident import IncidentEnd
-from proxy.observability.recorder import HANDFUL, WAITING_MAX, Recorder
+from proxy.observability.recorder import HANDFUL, OPEN_MAX, WAITING_MAX, Recorder
 from proxy.observability.snapshot import merge_snapshots
 
 
@@ -287,6 +287,27 @@ def test_answers_of_many_routes_wait_for_a_handful_each_and_not_without_bound() 
         answered(recorder, 1400.0 + n, b"/shop/%s" % (b"abcdefghijklmnopq"[n % 17 : n % 17 + 1]))
     assert buffer.recorded >= WAITING_MAX
     assert recorder.snapshot()["sequence"] == 2 * HANDFUL + WAITING_MAX == buffer.recorded
+
+
+def test_of_many_more_routes_than_may_wait_the_first_are_counted() -> None:
+    recorder = Recorder(id_base=1)
+    for n in range(2 * OPEN_MAX):
+        for at in range(1 + n % 9):
+            recorder.fresh.append(
+                (1000.0 + at, 5.0, "GET", b"/a/%s" % _word(n), 200, 0, 5, None, "")
+            )
+    total = len(recorder.fresh)
+    recorder.settle()
+    waiting = sum(1 + n % 9 for n in range(OPEN_MAX, 2 * OPEN_MAX))
+    assert recorder.buffer.recorded == total - waiting
+    counted = {route: row["requests"] for (_, route), row in by_route(recorder).items()}
+    assert sum(counted.values()) == total
+    assert len(rows_of(recorder)) == total
+    assert recorder.faults == 0
+
+
+def _word(n: int) -> bytes:
+    return bytes([97 + n % 20]) + b"/" + bytes([97 + n // 20])
 
 
 def test_what_waits_under_a_name_that_ends_is_counted_under_it() -> None:
