@@ -16,11 +16,11 @@ from pydantic import BaseModel, ValidationError
 from console.carrying import Call, Carrier, OneByOne, TooLong, Unanswered, Unreached
 from proxy.contract.alerts import AcknowledgeRequest, AlertList, AlertView
 from proxy.contract.anomalies import AnomalyList, AnomalyView, DeployRequest, DeployView
-from proxy.contract.approvals import ApprovalDecision, ApprovalList, ApprovalRequest, ApprovalView
+from proxy.contract.approvals import ApprovalDecision, ApprovalList, ApprovalView
 from proxy.contract.ask import AskAnswer, AskRequest
 from proxy.contract.audit import AuditPage, AuditVerdict
 from proxy.contract.base import API_PREFIX, CHANGE_HEADER
-from proxy.contract.control import ControlRequest, ControlView
+from proxy.contract.control import ControlView
 from proxy.contract.health import Health, RouteList, RouteStats
 from proxy.contract.jobs import (
     FailureReport,
@@ -228,9 +228,6 @@ class Client:
     async def approvals(self, status: str | None = None) -> list[ApprovalView]:
         return (await self._get("/approvals", ApprovalList, {"status": status})).approvals
 
-    async def request_approval(self, item: ApprovalRequest) -> ApprovalView:
-        return _parse(ApprovalView, _inside(await self._post("/approvals", item), "approval"))
-
     async def decide(self, number: int, decision: ApprovalDecision) -> Outcome:
         answer = await self._post(f"/approvals/{number}/decision", decision)
         if isinstance(answer, dict) and "ok" in answer and "patch" in answer:
@@ -262,10 +259,6 @@ class Client:
 
     async def control(self) -> ControlView:
         return await self._get("/control", ControlView)
-
-    async def change_control(self, edit: ControlRequest) -> ControlView:
-        body = edit.model_dump(mode="json", exclude_none=True)
-        return _parse(ControlView, await self._call("PUT", "/control", body=body))
 
     async def ask(self, text: str) -> AskAnswer:
         answer = await self._post("/ask", AskRequest(text=text), timeout_s=ASK_TIMEOUT_S)

@@ -16,7 +16,6 @@ from proxy.config import Config, parse_address
 from proxy.contract.base import CHANGE_HEADER
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _HOST = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?$")
 

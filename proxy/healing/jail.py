@@ -32,7 +32,6 @@ HOME = "/tmp/home"
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/certs", "/etc/ssl/openssl.cnf")
-_OWN_MOUNTS = ("/", "/tmp", "/dev", "/proc", "/etc")  # made above, with modes of their own
 _TOOLS = ("node", "npm", "npx", "deno", "bun", "ruby", "bundle", "php", "go", "java", "dotnet")
 _INSTALL = "install bubblewrap (Debian: apt-get install bubblewrap)"
 

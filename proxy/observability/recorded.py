@@ -16,7 +16,6 @@ from proxy.errors import UsageError
 from proxy.observability.routes import RouteTable
 
 Format = Literal["jsonl", "nginx", "apache"]
-FORMATS: tuple[Format, ...] = ("jsonl", "nginx", "apache")
 GZIP_MAGIC = b"\x1f\x8b"
 JSON_BLANKS = " \t\r\n"
 FIELDS = "ts, route, method, status and duration_ms"

@@ -5,8 +5,6 @@ Postgres keeps its SCRAM verifier only.
 """
 
 import re
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -22,13 +20,6 @@ from proxy.store.statements import sql
 
 MEMBER_ROLES = ("founder", "admin", "agent", "viewer")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    name: str
-    role: str
-    created_at: datetime
 
 
 async def add_member(
@@ -109,13 +100,6 @@ async def remove_member(installer_conn: asyncpg.Connection, name: str) -> None:
                 )
             await installer_conn.fetchval(sql("members.drop_login"), name)
             await installer_conn.execute(sql("migrate.leave_owner"))
-
-
-async def list_members(conn: asyncpg.Connection) -> list[Member]:
-    """Oldest first; needs the role proxy, admin or founder."""
-    return [
-        Member(r["name"], r["role"], r["created_at"]) for r in await conn.fetch(sql("members.list"))
-    ]
 
 
 async def connect_member(

@@ -9,7 +9,6 @@ import pytest
 
 from proxy.errors import UsageError
 from proxy.observability.recorded import (
-    FORMATS,
     KNOWN_MAX,
     PARSERS,
     Format,
@@ -75,10 +74,6 @@ def test_a_damaged_one_is_said_to_be(damage: Any) -> None:
     packed = gzip.compress("".join(f"{n} {ACCESS}" for n in range(100)).encode())
     with pytest.raises(UsageError, match="damaged or cut off"):
         list(lines_of(file(damage(packed))))
-
-
-def test_each_format_has_its_parser() -> None:
-    assert set(PARSERS) == set(FORMATS)
 
 
 def test_what_has_come_before_is_read_like_the_first_time() -> None:

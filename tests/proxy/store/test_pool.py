@@ -9,6 +9,7 @@ from proxy.domain.approval import Actor
 from proxy.errors import Conflict, Invalid, NotPermitted, Unavailable
 from proxy.store import control, members
 from proxy.store.pool import AS_PROXY, acting, connect, open_pool
+from proxy.store.statements import sql
 from tests.support.postgres import TestDatabase
 
 WHO = "select current_setting('role') as role, acting_name() as name, claim('origin') as origin"
@@ -96,7 +97,7 @@ async def test_members_come_authenticate_and_go(database: TestDatabase) -> None:
             await members.add_member(installer, bad, "admin")
     with pytest.raises(Invalid):
         await members.add_member(installer, "mallory", "owner")
-    listed = {m.name: m.role for m in await members.list_members(installer)}
+    listed = {row["name"]: row["role"] for row in await installer.fetch(sql("members.list"))}
     assert listed == {"ada": "founder", "bob": "admin", "bot": "agent", "vera": "viewer"} | {
         "eve": "admin"
     }
