@@ -9,29 +9,24 @@ import hashlib
 import logging
 import os
 from collections import deque
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from proxy.app.client_key import keyed
 from proxy.app.database import Database, LogWriter
 from proxy.app.deploys import DeployWatch
-from proxy.app.failures import FailureDesk, Reader
+from proxy.app.failures import FailureDesk
 from proxy.app.incidents import IncidentBook, name_of
+from proxy.app.reading import reading
 from proxy.app.sharing import BaselineKeeper
 from proxy.clock import SystemClock
 from proxy.config import Config
 from proxy.domain.deploy import Deploy
 from proxy.domain.exchange import Exchange
-from proxy.domain.failure import Failure
 from proxy.domain.peers import Trust, visitor
 from proxy.domain.redact import Redactor
 from proxy.errors import SelfHealError
-from proxy.healing.classifier import ErrorClassifier
-from proxy.healing.extract import failure_from_exchange
 from proxy.healing.intake import Intake
-from proxy.healing.live_rules import LiveRules
 from proxy.healing.rules import RuleSet
 from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
@@ -141,21 +136,16 @@ class Engine:
             copy_rows=config.metrics.copy_rows,
             spill_at=config.metrics.buffer_size,
         )
-        classifier = ErrorClassifier(RuleSet.load())
-        self._rules = LiveRules(classifier, config.healing.rules, self._desk.forget)
         self._intake = Intake(connect, clock=self._clock, settings=config.healing)
-        self._desk.open(Reader(self._read, classifier, self._intake, self._hash_client))
-
-    def _read(self, exchange: Exchange, log_id: UUID) -> Failure:
-        failure = failure_from_exchange(
-            exchange,
-            service=self._config.app.service,
-            environment=self._config.app.environment,
-            log_id=log_id,
-            occurred_at=datetime.fromtimestamp(exchange.started_at, UTC),
-            redactor=self._redactor,
+        reader, self._rules = reading(
+            config,
+            self._desk,
+            RuleSet.load(),
+            self._intake,
+            lambda: self._redactor,
+            self._hash_client,
         )
-        return replace(failure, client=self._hash_client(exchange.client))
+        self._desk.open(reader)
 
     async def _finish(self, flushing: "asyncio.Task[None]") -> None:
         """What was measured and what failed goes to the database if it is there."""

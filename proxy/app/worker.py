@@ -13,8 +13,7 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -24,7 +23,7 @@ from proxy.app.channel import Channel, Message
 from proxy.app.client_key import client_hasher
 from proxy.app.database import Database, LogWriter
 from proxy.app.deploys import DeployWatch
-from proxy.app.failures import FailureDesk, Reader
+from proxy.app.failures import FailureDesk
 from proxy.app.incidents import IncidentBook, sidecar_name
 from proxy.app.sharing import BaselineKeeper
 from proxy.app.status_link import Report, Reporter
@@ -36,7 +35,6 @@ from proxy.dataplane.tls import Pem
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.deploy import Deploy
 from proxy.domain.exchange import Exchange
-from proxy.domain.failure import Failure
 from proxy.domain.peers import Trust, visitor
 from proxy.domain.redact import Redactor
 from proxy.domain.surroundings import Surroundings
@@ -262,10 +260,8 @@ class Worker:
     async def _open_rooms(self) -> None:
         """Import and read rules beside the traffic; what failed meanwhile waits at the desk."""
         await asyncio.to_thread(_import_heavy)
-        from proxy.healing.classifier import ErrorClassifier
-        from proxy.healing.extract import failure_from_exchange
+        from proxy.app.reading import reading
         from proxy.healing.intake import Intake
-        from proxy.healing.live_rules import LiveRules
         from proxy.healing.rules import RuleSet
         from proxy.healing.shelf import decode_entry, encode_entry
 
@@ -288,22 +284,12 @@ class Worker:
         self._intake = intake
         self._delivering = spawn(intake.run(), name="intake")
 
-        def read(exchange: Exchange, log_id: UUID) -> Failure:
-            failure = failure_from_exchange(
-                exchange,
-                service=self.config.app.service,
-                environment=self.config.app.environment,
-                log_id=log_id,
-                occurred_at=datetime.fromtimestamp(exchange.started_at, UTC),
-                redactor=self._redactor,
-            )
-            return replace(failure, client=self._hash_client(exchange.client))
-
-        classifier = ErrorClassifier(rules)
-        self._rules = LiveRules(classifier, self.config.healing.rules, self._desk.forget)
+        reader, self._rules = reading(
+            self.config, self._desk, rules, intake, lambda: self._redactor, self._hash_client
+        )
         await self._rules.look()
         self._watching = spawn(self._rules.run(), name="rules")
-        self._desk.open(Reader(read, classifier, intake, self._hash_client))
+        self._desk.open(reader)
         heap.settle()
 
     def _orphans(self, kind: str) -> list[Path]:
@@ -462,7 +448,7 @@ def _import_heavy() -> None:
         "proxy.healing.classifier",
         "proxy.healing.extract",
         "proxy.healing.intake",
-        "proxy.healing.live_rules",
+        "proxy.app.reading",
         "proxy.ingest.app",
         "proxy.store.pool",
         "proxy.store.metrics",
