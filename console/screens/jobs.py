@@ -85,7 +85,9 @@ def job_lines(job: JobView, detail: JobDetail | None, clock: Clock) -> list[Line
 def _detail_lines(detail: JobDetail) -> list[Line]:
     lines: list[Line] = [[]]
     for incident in detail.anomalies[:SAMPLES]:
-        lines += [[(incident_text(incident), "dim" if incident.resolved else "high")], []]
+        lines.append([(incident_text(incident), "dim" if incident.resolved else "high")])
+    if detail.anomalies and detail.patches:
+        lines.append([])
     for patch in detail.patches:
         lines.append(
             [(f"{patch.id}  ", "link"), (f"{patch.status}  ", ""), (patch.description, "dim")]

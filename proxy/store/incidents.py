@@ -173,7 +173,7 @@ async def list_anomalies(
 async def anomalies_of_job(
     conn: asyncpg.Connection, job_id: int, limit: int
 ) -> list[StoredAnomaly]:
-    """Those the job is tied to, newest first."""
+    """Those the job is tied to: what was told, the newest first, then the parts of it."""
     return _stored(await conn.fetch(sql("incidents.of_job"), job_id, limit))
 
 

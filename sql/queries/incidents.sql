@@ -82,7 +82,8 @@ where ($1::text is null or service = $1) and ($2::boolean is null or resolved = 
 order by detected_at desc, id limit $3
 
 -- name: of_job
+-- What was told first, then what it speaks for.
 select a.id, a.service, a.type, a.method, a.route, a.severity, a.description, a.detected_at, a.onset, a.baseline, a.observed,
        a.ratio, a.sigma, a.samples, a.occurrences, a.resolved, a.resolved_at, a.metrics->>'part_of' as part_of
 from self_healing_jobs j join observability_anomalies a on a.id = any (j.related_anomaly_ids)
-where j.id = $1 order by a.detected_at desc, a.id limit $2
+where j.id = $1 order by a.metrics ? 'part_of', a.detected_at desc, a.id limit $2

@@ -229,5 +229,10 @@ async def test_a_job_knows_its_incidents_the_newest_first(proxy_pool: asyncpg.Po
         found = await incidents.anomalies_of_job(conn, job.id, 5)
         assert [row.onset.timestamp() for row in found] == [9000.0, 1000.0]
         assert all(row.resolved_at == NOON for row in found)
-        assert len(await incidents.anomalies_of_job(conn, job.id, 1)) == 1
+        await conn.execute(
+            'update observability_anomalies set metrics = metrics || \'{"part_of": "GET /y"}\''
+            " where onset = to_timestamp(9000)"
+        )
+        [told] = await incidents.anomalies_of_job(conn, job.id, 1)
+        assert told.part_of is None, "what was told comes before its parts"
         assert await incidents.anomalies_of_job(conn, job.id + 1, 5) == []
