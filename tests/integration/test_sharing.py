@@ -63,7 +63,7 @@ def test_two_sidecars_learn_together(tmp_path: Path, upstream: str, database: Te
     assert together > 0.2 * len(statuses)
     with run_sidecar(tmp_path, upstream, *where, data_dir=tmp_path / "other") as two:
         two.wait_for_database()
-        until(lambda: "baselines of 1 routes taken over" in two.log(), what="the baselines")
+        until(lambda: "baselines of 1 route taken over" in two.log(), what="the baselines")
         with visited(two) as statuses:
             threading.Event().wait(SLICE_S)
         assert two.stop() == 0
