@@ -7,13 +7,14 @@ told what to learn.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import log, sqrt
 from typing import Any
 
 from proxy.observability.delta import Delta
 from proxy.observability.hypotheses import LOG_GAMMA, SHIFT_FIRST, SHIFT_STEP
+from proxy.observability.kinds import joined, kinds_from, none_yet
 from proxy.observability.likelihood import SPAN, Table
 from proxy.observability.sketch import BUCKETS, VALUES, bucket_of
 from proxy.observability.tally import FADING, Tally
@@ -54,6 +55,7 @@ class Baseline(Table):
     __slots__ = (
         "counts_step",
         "errors",
+        "kinds",
         "p25",
         "p50",
         "p75",
@@ -79,6 +81,8 @@ class Baseline(Table):
         self.errors = 0.0
         self.runs = 0.0
         self.scatter = 0.0
+        self.kinds = none_yet()
+        """Its runs of errors by kind."""
         self.step: int | None = None
         self.counts_step: int | None = None
         self.p25 = self.p50 = self.p75 = self.p95 = self.p99 = 0
@@ -98,6 +102,7 @@ class Baseline(Table):
         requests: float,
         errors: float,
         runs: float | None = None,
+        kinds: Sequence[float] = (),
     ) -> None:
         """``runs`` of errors without a good answer between them; unknown: each came alone."""
         runs = errors if runs is None else runs
@@ -105,8 +110,9 @@ class Baseline(Table):
         self.requests += requests
         self.errors += errors
         self.runs += runs
+        self.kinds = joined(self.kinds, kinds)
         if self.unshared is not None:
-            self._note(self.unshared, durations, requests, errors, runs)
+            self._note(self.unshared, durations, requests, errors, runs, kinds)
 
     def _put(self, durations: Mapping[int, float]) -> None:
         self.weights.add(durations)
@@ -114,14 +120,19 @@ class Baseline(Table):
             self.total += weight
 
     def learn_counts(
-        self, requests: float, errors: float, runs: float, scatter: float = 0.0
+        self,
+        requests: float,
+        errors: float,
+        runs: float,
+        scatter: float = 0.0,
+        kinds: Sequence[float] = (),
     ) -> None:
         """One window's requests and errors, and by how much they scatter around the usual, as a
         whole and (``scatter``) from minute to minute.
         """
         expected = requests * self.runs / self.requests if self.requests else 0.0
         extra = scattered(runs, expected) + scatter
-        self.learn({}, requests, errors, runs)
+        self.learn({}, requests, errors, runs, kinds)
         self.scatter += extra
         if self.unshared is not None:
             self.unshared.scatter += extra
@@ -155,6 +166,7 @@ class Baseline(Table):
             self.errors *= rare
             self.runs *= rare
             self.scatter *= rare
+            self.kinds = joined(self.kinds, (), rare)
 
     def replace(self, durations: Mapping[int, float]) -> None:
         """A new level became normal: forget the old durations, keep the error history."""
@@ -171,13 +183,14 @@ class Baseline(Table):
         requests: float,
         errors: float,
         runs: float,
+        kinds: Sequence[float],
     ) -> None:
         if durations:
             step = self.step or 0
             delta.add_durations(durations, step, _faded(delta.step, step, LATENCY_HALF_LIFE_S))
         step = self.counts_step or 0
         faded = _faded(delta.counts_step, step, ERROR_HALF_LIFE_S)
-        delta.add_counts(requests, errors, runs, step, faded)
+        delta.add_counts(requests, errors, runs, kinds, step, faded)
 
     def hear_counts(self, delta: Delta, now: float) -> None:
         """Another process's requests and errors, as if they had been learned here."""
@@ -187,6 +200,7 @@ class Baseline(Table):
         self.errors += delta.errors * faded
         self.runs += delta.runs * faded
         self.scatter += delta.scatter * faded
+        self.kinds = joined(delta.kinds, self.kinds, faded)
 
     def hear_durations(self, delta: Delta, now: float) -> None:
         """The same for durations; the table is not made anew."""
@@ -276,6 +290,7 @@ class Baseline(Table):
             "errors": self.errors,
             "runs": self.runs,
             "scatter": self.scatter,
+            "kinds": self.kinds.tolist(),
         }
 
     @classmethod
@@ -291,6 +306,7 @@ class Baseline(Table):
         errors = float(data["errors"])
         made.learn(durations, float(data["requests"]), errors, float(data.get("runs", errors)))
         made.scatter = float(data.get("scatter", 0.0))
+        made.kinds = kinds_from(data)
         return made
 
     def add(self, other: "Baseline") -> None:
@@ -307,6 +323,7 @@ class Baseline(Table):
         self.errors += other.errors
         self.runs += other.runs
         self.scatter += other.scatter
+        self.kinds = joined(self.kinds, other.kinds)
 
 
 FADE_STOPS_AT = 150.0

@@ -3,9 +3,10 @@
 Durations and counts fade at different moments (``baseline.py``), so each has its own step.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from proxy.observability.kinds import joined, kinds_from, none_yet
 from proxy.observability.tally import FADING, Tally
 
 COUNT_MAX = 1e15
@@ -15,7 +16,16 @@ COUNT_MAX = 1e15
 class Delta:
     """``step`` and ``counts_step``: the fading step that durations and counts stand at."""
 
-    __slots__ = ("counts_step", "durations", "errors", "requests", "runs", "scatter", "step")
+    __slots__ = (
+        "counts_step",
+        "durations",
+        "errors",
+        "kinds",
+        "requests",
+        "runs",
+        "scatter",
+        "step",
+    )
 
     def __init__(self) -> None:
         self.step = 0
@@ -25,6 +35,7 @@ class Delta:
         self.errors = 0.0
         self.runs = 0.0
         self.scatter = 0.0
+        self.kinds = none_yet()
 
     def __bool__(self) -> bool:
         return bool(self.durations) or self.requests > 0.0
@@ -37,13 +48,20 @@ class Delta:
         self.durations.add(durations)
 
     def add_counts(
-        self, requests: float, errors: float, runs: float, step: int, faded: float
+        self,
+        requests: float,
+        errors: float,
+        runs: float,
+        kinds: Sequence[float],
+        step: int,
+        faded: float,
     ) -> None:
         self.counts_step = step
         self.requests = self.requests * faded + requests
         self.errors = self.errors * faded + errors
         self.runs = self.runs * faded + runs
         self.scatter = self.scatter * faded
+        self.kinds = joined(self.kinds, kinds, faded)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -51,6 +69,7 @@ class Delta:
             "durations": self.durations.to_json(),
             "counts_step": self.counts_step,
             "counts": [self.requests, self.errors, self.runs, self.scatter],
+            "kinds": self.kinds.tolist(),
         }
 
     @classmethod
@@ -63,6 +82,7 @@ class Delta:
         made.durations = Tally.from_json(data["durations"], FADING)
         counts = [float(x) for x in data["counts"]]
         made.requests, made.errors, made.runs, made.scatter = counts
+        made.kinds = kinds_from(data)
         durations = made.durations.counts()
         # NaN fails the comparison, too
         if not all(0.0 <= x < COUNT_MAX for x in [*counts[:3], *durations.values()]):

@@ -12,6 +12,7 @@ from proxy.observability.evidence import (
     ShareSum,
     failing_gain,
 )
+from proxy.observability.kinds import KEPT_MAX, NOTHING_KNOWN, kinds_seen, strangeness
 
 LEVELS = ((0.004, 3.3), (0.012, 2.9), (0.03, 2.5), (0.1, 2.2), (0.5, 1.6))
 """Least error share an incident is weighed against, and how many slices it must last."""
@@ -23,6 +24,10 @@ ERRORS_MIN, ERRORS_FEW = 4, 3
 the second, when they are beyond doubt.
 """
 ALL_FAIL, MANY_FAIL = 0.75, 0.25
+STRANGE = 1.5
+"""An outage of a kind so unusual here (natural log of the odds) needs one less: three in a row come
+by chance, but then they are of the usual kind.
+"""
 DOUBTS_MAX = 20
 """A hundred failures within seconds are no hundred doubts about a route that nobody knows."""
 RUNS_MIN = 3
@@ -65,6 +70,8 @@ class Slice:
     began: float
     first_error: float
     last_error: float
+    kinds: bytes = b""
+    """Of what kind each run's first error is (``kinds.py``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ class FailureWatch:
         "_passed",
         "_passed_at",
         "_peak",
+        "kinds",
         "levels",
         "ratio",
         "ratio_floor",
@@ -99,6 +107,8 @@ class FailureWatch:
         self.ratio = ratio
         self.ratio_floor = ratio_floor
         self.levels = [ShareSum() for _ in LEVELS]
+        self.kinds = b""
+        """Of the runs since something is suspected."""
         self.strongest = 0.0
         self._last_error = 0.0
         self._back = 0.0
@@ -112,10 +122,16 @@ class FailureWatch:
         return needed if needed > ERRORS_NEEDED else ERRORS_NEEDED
 
     def add(
-        self, base: Baseline, seen: Slice, credit: float, *, is_jolt: bool = False
+        self,
+        base: Baseline,
+        seen: Slice,
+        credit: float,
+        app_kinds: Sequence[float] = NOTHING_KNOWN,
+        *,
+        is_jolt: bool = False,
     ) -> ShareSum | None:
         """Weigh one slice; the highest level it proves, if any. A jolt of the whole app proves
-        nothing but an outage.
+        nothing but an outage. ``app_kinds`` are the usual ones of all routes.
         """
         if not seen.errors and not self.strongest:
             return None
@@ -125,6 +141,12 @@ class FailureWatch:
         usual, clumps = base.error_share, base.clumping
         runs_known, requests_known = base.believed_runs, base.believed_requests
         company = base.company if errors else 1.0
+        if not self.strongest:
+            self.kinds = b""
+        strange = 0.0
+        if seen.kinds:
+            strange = strangeness(self.kinds, seen.kinds, base.kinds, app_kinds)
+            self.kinds = (self.kinds + seen.kinds)[-KEPT_MAX:]
         scattered, strongest = self.needed, 0.0
         most = SUM_MAX * (scattered + CHANCES_MOST)
         crossed: ShareSum | None = None
@@ -137,10 +159,11 @@ class FailureWatch:
             to = least if least > raised else raised if raised < TO_MAX else TO_MAX
             if least >= OUTAGE:
                 known = (runs_known, requests_known, min(level.hits, DOUBTS_MAX))
-                gain = failing_gain(requests, errors, errors, to, company, known)
+                gain = strange + failing_gain(requests, errors, errors, to, company, known)
             else:
                 known = (runs_known, requests_known + level.requests, level.runs)
-                gain = failing_gain(requests, errors, runs, to, company, known) / clumps
+                gain = failing_gain(requests, errors, runs, to, company, known)
+                gain = (gain + strange) / clumps
             cap = ERRORS_NEEDED * credit / slices
             level.add(requests, errors, runs, gain, cap, most, seen.began, seen.first_error)
             if level.total > strongest:
@@ -169,7 +192,13 @@ class FailureWatch:
             self._passed, self._passed_at = self._peak, self._last_error
         self._peak = 0.0
 
-    def verdict(self, base: Baseline, run: ShareSum, now: float) -> Failing | None:
+    def verdict(
+        self,
+        base: Baseline,
+        run: ShareSum,
+        now: float,
+        app_kinds: Sequence[float] = NOTHING_KNOWN,
+    ) -> Failing | None:
         """What may be told of the run that crossed, if anything."""
         usual = base.error_share
         if run.first_hit is None:
@@ -180,10 +209,15 @@ class FailureWatch:
         span = self._last_error - run.first_hit
         if span < (OUTAGE_SPAN_S if observed >= ALL_FAIL else ERRORS_SPAN_S):
             return None
+        kinds = self.kinds[-run.runs :] if run.runs else b""
+        strange = strangeness(b"", kinds, base.kinds, app_kinds)
         if observed >= ALL_FAIL:
-            if run.hits < ERRORS_MIN + min(2, run.runs - 1):
+            least = ERRORS_FEW if strange >= STRANGE else ERRORS_MIN
+            if run.hits < least + min(2, run.runs - 1):
                 return None
-        elif _may_be_blip(base, run) or not _is_sure(base, run, observed, self.needed):
+        elif _may_be_blip(base, run, strange) or not _is_sure(
+            base, run, observed, self.needed, strange
+        ):
             return None
         return Failing(
             run.first_hit,
@@ -224,7 +258,8 @@ class FailureWatch:
     def to_json(self) -> list[Any]:
         levels = [level.to_json() for level in self.levels]
         passing = [self._peak, self._passed, self._passed_at]
-        return [levels, self.strongest, self._last_error, self._back, passing]
+        kinds = list(self.kinds)
+        return [levels, self.strongest, self._last_error, self._back, passing, kinds]
 
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError`` or ``ValueError`` for what is no watch."""
@@ -237,22 +272,25 @@ class FailureWatch:
         self._back = float(back)
         peak, passed, at = passing[0] if passing else (0.0, 0.0, 0.0)
         self._peak, self._passed, self._passed_at = float(peak), float(passed), float(at)
+        self.kinds = kinds_seen(passing[1] if len(passing) > 1 else [])
 
 
-def _may_be_blip(base: Baseline, run: ShareSum) -> bool:
+def _may_be_blip(base: Baseline, run: ShareSum, strange: float) -> bool:
     requests, hits, runs = run.apart
     if not hits:
         return True
     known = (base.believed_runs, base.believed_requests, 0)
     gain = failing_gain(requests, hits, runs, min(hits / requests, OUTAGE), base.company, known)
+    gain += strange * runs / max(1, run.runs)
     return gain / base.clumping < APART_NEEDED
 
 
-def _is_sure(base: Baseline, run: ShareSum, observed: float, needed: float) -> bool:
+def _is_sure(base: Baseline, run: ShareSum, observed: float, needed: float, strange: float) -> bool:
     """A stumble of three and one more by chance prove nothing while much still works."""
     to = min(observed, OUTAGE)
     known = (base.believed_runs, base.believed_requests, 0)
-    gain = failing_gain(run.requests, run.hits, run.runs, to, base.company, known) / base.clumping
+    gain = failing_gain(run.requests, run.hits, run.runs, to, base.company, known)
+    gain = (gain + strange) / base.clumping
     is_few = run.hits < ERRORS_MIN or (run.runs <= RUNS_MIN and observed < MANY_FAIL)
     needed += _chances(base, to)
     return run.runs >= RUNS_MIN and gain >= max(needed, BEYOND_DOUBT if is_few else 0.0)

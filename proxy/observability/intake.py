@@ -9,6 +9,7 @@ from math import inf
 
 from proxy.observability.evidence import SLICE_S
 from proxy.observability.handful import Handful
+from proxy.observability.kinds import COUNTED_MAX, kind_of
 from proxy.observability.sketch import BUCKETS, ENDS, counts_in, lanes_of
 
 LATE_S = 30.0
@@ -31,6 +32,7 @@ class Intake:
         "_began",
         "_cool_at",
         "_counts",
+        "_error_kinds",
         "_error_runs",
         "_errors",
         "_failed_last",
@@ -59,6 +61,8 @@ class Intake:
         self._requests = 0
         self._errors = 0
         self._error_runs = 0
+        self._error_kinds = b""
+        """Of what kind each run's first error is."""
         self._first_error = self._last_error = now
         self._failed_last = False
         self._began = now
@@ -74,6 +78,9 @@ class Intake:
             self._errors += 1
             if not self._failed_last:
                 self._error_runs += 1
+                if self._error_runs <= COUNTED_MAX:
+                    kind = kind_of(status)
+                    self._error_kinds += bytes((kind,))
                 self._failed_last = True
             if self._errors == 1:
                 self._first_error, self._before_error = now, self._requests - 1
@@ -219,6 +226,7 @@ class Intake:
     def discard(self) -> None:
         self._counts, self._lanes = {}, 0
         self._requests = self._errors = self._error_runs = 0
+        self._error_kinds = b""
         self._hot_score = 0
 
 

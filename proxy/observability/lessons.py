@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from proxy.observability.baseline import Baseline, scattered
+from proxy.observability.kinds import KEPT_MAX, by_kind, kinds_seen
 from proxy.observability.tally import Tally
 
 LEARN_S = 300.0
@@ -23,13 +24,24 @@ MINUTE_S = 60.0
 
 
 class _Errors:
-    """Requests, errors, runs of errors, and by how much the minutes' runs scatter."""
+    """Requests, errors, runs of errors, and by how much the minutes' runs scatter; of what kinds
+    the runs are.
+    """
 
-    __slots__ = ("fresh", "minute", "minute_since", "since", "waiting")
+    __slots__ = (
+        "fresh",
+        "fresh_kinds",
+        "minute",
+        "minute_since",
+        "since",
+        "waiting",
+        "waiting_kinds",
+    )
 
     def __init__(self, now: float) -> None:
         self.fresh: list[float] = [0.0, 0.0, 0.0, 0.0]
         self.waiting: list[float] = [0.0, 0.0, 0.0, 0.0]
+        self.fresh_kinds = self.waiting_kinds = b""
         self.since = now
         self.minute = [0, 0]
         self.minute_since = now
@@ -46,7 +58,15 @@ class Lessons:
         self._windows = 0
         self._errors = _Errors(now)
 
-    def add_counts(self, requests: int, errors: int, runs: int, base: Baseline, now: float) -> bool:
+    def add_counts(
+        self,
+        requests: int,
+        errors: int,
+        runs: int,
+        base: Baseline,
+        now: float,
+        kinds: bytes = b"",
+    ) -> bool:
         """Count a slice; False when it is surely too soon to learn of errors."""
         counted = self._errors
         fresh, minute = counted.fresh, counted.minute
@@ -56,6 +76,7 @@ class Lessons:
             fresh[1] += errors
             fresh[2] += runs
             minute[1] += runs
+            counted.fresh_kinds = (counted.fresh_kinds + kinds)[:KEPT_MAX]
         if now - counted.minute_since >= MINUTE_S:
             fresh[3] += scattered(minute[1], minute[0] * base.run_share)
             counted.minute, counted.minute_since = [0, 0], now
@@ -95,13 +116,18 @@ class Lessons:
         age = now - self._errors.since
         return age >= ERRORS_LEARN_S or (age >= LEARN_S and base.requests < ERRORS_KNOWN)
 
-    def teach_errors(self, base: Baseline, is_suspicious: bool, now: float) -> None:
+    def teach_errors(self, base: Baseline, is_suspicious: bool, now: float) -> list[float]:
+        """Learn the window before the last; how many of its runs were of each kind."""
         errors = self._errors
         if is_suspicious and now - errors.since < ERRORS_HOLD_MAX_S:
-            return
+            return []
         base.fade_counts_to(now)
-        base.learn_counts(*errors.waiting)
+        kinds = by_kind(errors.waiting_kinds)
+        requests, failed, runs, scatter = errors.waiting
+        base.learn_counts(requests, failed, runs, scatter, kinds)
+        errors.waiting_kinds, errors.fresh_kinds = errors.fresh_kinds, b""
         errors.waiting, errors.fresh, errors.since = errors.fresh, [0.0, 0.0, 0.0, 0.0], now
+        return kinds
 
     # --- moving ----------------------------------------------------------------------------------
 
@@ -114,14 +140,18 @@ class Lessons:
             errors.fresh,
             errors.waiting,
             [errors.since, errors.minute_since, *errors.minute],
+            [list(errors.fresh_kinds), list(errors.waiting_kinds)],
         ]
 
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what are no lessons."""
-        fresh, waiting, windows, seen, held, errors = data
+        fresh, waiting, windows, seen, held, errors, *kinds = data
         self.fresh, self._waiting = Tally.from_json(fresh), Tally.from_json(waiting)
         self._windows = int(windows)
-        # what an earlier version wrote knows no minutes
+        # what an earlier version wrote knows no kinds, or no minutes
+        fresh_kinds, waiting_kinds = kinds[0] if kinds else ([], [])
+        self._errors.fresh_kinds = kinds_seen(fresh_kinds)
+        self._errors.waiting_kinds = kinds_seen(waiting_kinds)
         since, minute_since, requests, runs = (
             errors if isinstance(errors, list) else (errors, errors, 0, 0)
         )

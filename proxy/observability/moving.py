@@ -9,6 +9,7 @@ from typing import Any
 
 from proxy.observability.baseline import Baseline, join_durations
 from proxy.observability.delta import Delta
+from proxy.observability.kinds import kinds_seen
 from proxy.observability.series import WARM_UP_REQUESTS, Series
 from proxy.observability.tally import Tally
 
@@ -56,6 +57,7 @@ def export(series: Series) -> dict[str, Any]:
         "state": {
             **{name: getattr(series, name) for name in _PLAIN},
             "_durations": {str(b): n for b, n in series._durations.items()},
+            "_error_kinds": list(series._error_kinds),
             "_level_counts": series._level_counts.to_json(),
             **{name: getattr(series, name).to_json() for name in _PARTS},
         },
@@ -94,6 +96,8 @@ def restore(series: Series, row: Mapping[str, Any], now: float) -> None:
     for name in _PLAIN:
         setattr(series, name, type(getattr(series, name))(state[name]))
     series._durations = {int(b): int(n) for b, n in state["_durations"].items()}
+    # what an earlier version wrote knows no kinds
+    series._error_kinds = kinds_seen(state.get("_error_kinds", []))
     series._level_counts = Tally.from_json(state["_level_counts"])
     for name in _PARTS:
         getattr(series, name).restore(state[name])

@@ -14,6 +14,7 @@ from proxy.observability.evidence import CREDIT_MAX, ERRORS_NEEDED, SLICE_S
 from proxy.observability.failures import OUTAGE, Failing, FailureWatch, Slice
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.intake import LATE_S, Intake
+from proxy.observability.kinds import by_kind
 from proxy.observability.latency import LatencyWatch, Slow
 from proxy.observability.ledger import Ledger
 from proxy.observability.lessons import HOLD_MAX_S, LEARN_S, Lessons
@@ -108,7 +109,7 @@ class Series(Intake):
         durations, requests, errors = self._durations, self._requests, self._errors
         if not requests:
             return None
-        runs, began = self._error_runs, self._began
+        runs, kinds, began = self._error_runs, self._error_kinds, self._began
         elapsed = now - self.weighed
         if elapsed < 0.0:
             self._turn_back(now)
@@ -138,6 +139,7 @@ class Series(Intake):
                 began,
                 self._first_error,
                 self._last_error,
+                kinds,
             )
             found = self._weigh_errors(seen, credit if credit > 1.0 else 1.0, now, ends)
             if self._is_suspicious and "error_rate" not in incidents:
@@ -145,9 +147,9 @@ class Series(Intake):
         if self.is_warm:
             if durations:
                 found = self._weigh_latency(durations, began, credit, now, ends) or found
-            self._learn(durations, requests, errors, runs, now, ends)
+            self._learn(durations, requests, errors, runs, kinds, now, ends)
         else:
-            self._learn_at_first(durations, requests, errors, runs, now)
+            self._learn_at_first(durations, requests, errors, runs, kinds, now)
         self.late, self._hot_from = due, BUCKETS
         if self.is_warm:
             if not incidents and not (latency.run.slices and latency.is_tense):
@@ -174,12 +176,13 @@ class Series(Intake):
             if told is not None:
                 return told
         is_jolt = seen.errors > 0 and self.situation.jolts.covers(seen.last_error)
-        crossed = self.failures.add(self.baseline, seen, credit, is_jolt=is_jolt)
+        app_kinds = self.situation.kinds.counts
+        crossed = self.failures.add(self.baseline, seen, credit, app_kinds, is_jolt=is_jolt)
         if crossed is None:
             return None
         if incident is not None and not self.failures.is_worse(crossed, incident.anomaly.observed):
             return None
-        found = self.failures.verdict(self.baseline, crossed, now)
+        found = self.failures.verdict(self.baseline, crossed, now, app_kinds)
         return None if found is None else self._tell_failing(found, now)
 
     def _weigh_latency(
@@ -283,6 +286,7 @@ class Series(Intake):
         requests: int,
         errors: int,
         runs: int,
+        kinds: bytes,
         now: float,
         ends: list[IncidentEnd],
     ) -> None:
@@ -294,12 +298,19 @@ class Series(Intake):
             if now - self._followed >= LEARN_S:
                 self._learn_durations(now)
         if "error_rate" not in incidents:
-            is_time = lessons.add_counts(requests, errors, runs, self.baseline, now)
+            is_time = lessons.add_counts(requests, errors, runs, self.baseline, now, kinds)
             if is_time and lessons.is_time_for_errors(self.baseline, now):
-                lessons.teach_errors(self.baseline, self._is_suspicious, now)
+                learned = lessons.teach_errors(self.baseline, self._is_suspicious, now)
+                self.situation.kinds.learn(learned, now)
 
     def _learn_at_first(
-        self, durations: Mapping[int, int], requests: int, errors: int, runs: int, now: float
+        self,
+        durations: Mapping[int, int],
+        requests: int,
+        errors: int,
+        runs: int,
+        kinds: bytes,
+        now: float,
     ) -> None:
         """What a route shows before it is judged is learned at once."""
         base = self.baseline
@@ -307,9 +318,11 @@ class Series(Intake):
         if 2 * errors > requests and (self._is_suspicious or "error_rate" in self.ledger.open):
             # what fails from its first request on must not become usual by that
             base.learn(durations, 0, 0)
-            self.lessons.add_counts(requests, errors, runs, base, now)
+            self.lessons.add_counts(requests, errors, runs, base, now, kinds)
         else:
-            base.learn(durations, requests, errors, runs)
+            learned = by_kind(kinds)
+            base.learn(durations, requests, errors, runs, learned)
+            self.situation.kinds.learn(learned, now)
         if now - self.first_seen >= WARM_UP_S and base.total >= WARM_UP_REQUESTS:
             self.warm(now)
 

@@ -4,9 +4,11 @@ wander.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from proxy.observability.habits import ALL_HABITS_MAX, Habits
 from proxy.observability.jolt import Jolts
+from proxy.observability.kinds import UsualKinds
 
 DEPLOY_S = 1800.0
 """An incident that begins so soon after a release is shown beside it."""
@@ -25,6 +27,7 @@ class Situation:
     version: str = ""
     habits: Habits = field(default_factory=lambda: Habits(ALL_HABITS_MAX))
     jolts: Jolts = field(default_factory=Jolts)
+    kinds: UsualKinds = field(default_factory=UsualKinds)
     strayed: float = WANDER_PRIOR * WANDER**2
     minutes: float = WANDER_PRIOR
 
@@ -45,12 +48,17 @@ class Situation:
     def wander(self) -> float:
         return float(max(0.0, self.strayed / max(1e-9, self.minutes)) ** 0.5)
 
-    def to_json(self) -> list[float]:
-        """The service's wander and its last jolt; every route's export carries them."""
-        return [self.strayed, self.minutes, *self.jolts.to_json()]
+    def to_json(self) -> list[Any]:
+        """The service's wander, its last jolt and its kinds of failures; every route's export
+        carries them.
+        """
+        return [self.strayed, self.minutes, self.jolts.to_json(), self.kinds.to_json()]
 
-    def restore(self, data: Sequence[float]) -> None:
+    def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError`` or ``ValueError`` for what is no situation."""
-        strayed, minutes, *jolt = data
+        strayed, minutes, *rest = data
+        # an earlier version wrote the jolt's times one after another, and no kinds
+        jolt, kinds = rest if rest and isinstance(rest[0], list) else (rest, [])
+        self.kinds.restore(kinds)
         self.jolts.restore(jolt)
         self.strayed, self.minutes = float(strayed), float(minutes)

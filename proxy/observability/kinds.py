@@ -1,0 +1,119 @@
+"""Of what kind is a failure, and is that kind usual here? Pure.
+
+Stray errors of an app are mostly of one kind (an exception it did not expect: 500); what broke
+beside it answers with another (502, 503, 504). Two failures of a kind that hardly ever comes say
+more than two of the usual kind.
+"""
+
+from array import array
+from collections.abc import Mapping, Sequence
+from math import log
+from typing import Any
+
+STATUSES = (500, 502, 503, 504)
+KINDS = len(STATUSES) + 1
+"""Each of these, and all others."""
+OF_ANY, ANY = 0.5, 1.0 / 8.0
+"""An incident may be of any kind, or of the app's usual ones, before one of its failures is known.
+"""
+ONE_KIND = 1.0
+"""An incident has one kind: each next run of it is of that kind, a belief that weighs like so many
+runs.
+"""
+ALIKE, ALIKE_KNOWN = 6.0, 20.0
+"""Routes of one app fail alike: a belief that weighs like so many runs, half as many while so many
+are known in all.
+"""
+APP_STEP_S, APP_HALF_LIFE_S = 300.0, 86_400.0
+COUNTED_MAX = 20
+"""Of the runs of one slice no more are told apart."""
+KEPT_MAX = 60
+"""Of those that wait to be learned, and the last that are suspected."""
+
+_PLACES = {status: place for place, status in enumerate(STATUSES)}
+
+
+def kind_of(status: int) -> int:
+    return _PLACES.get(status, KINDS - 1)
+
+
+def none_yet() -> "array[float]":
+    return array("f", bytes(4 * KINDS))
+
+
+NOTHING_KNOWN: Sequence[float] = (0.0,) * KINDS
+
+
+def kinds_seen(data: Sequence[int]) -> bytes:
+    """Those of runs that were stored. Raises ``TypeError`` or ``ValueError`` for what is none."""
+    if not all(0 <= kind < KINDS for kind in data):
+        raise ValueError("no such kind")
+    return bytes(data)
+
+
+def by_kind(kinds: bytes) -> list[float]:
+    """How many of each kind; empty when there are none."""
+    return [float(kinds.count(kind)) for kind in range(KINDS)] if kinds else []
+
+
+def joined(kinds: "array[float]", more: Sequence[float], keep: float = 1.0) -> "array[float]":
+    """What is left of these and what came since, which may be empty."""
+    if not more and keep >= 1.0:
+        return kinds
+    return array("f", [keep * k + m for k, m in zip(kinds, more or none_yet(), strict=True)])
+
+
+def kinds_from(data: Mapping[str, Any]) -> "array[float]":
+    """Those of something stored or told; an earlier version knew none. Raises ``TypeError`` or
+    ``ValueError`` for what is none.
+    """
+    kinds = [float(k) for k in data.get("kinds", none_yet())]
+    if len(kinds) != KINDS or not all(0.0 <= k < 1e15 for k in kinds):
+        raise ValueError("one count per kind")
+    return array("f", kinds)
+
+
+class UsualKinds:
+    """Of which kinds the runs of errors of all routes are. They fade at fixed moments, so it does
+    not matter which route told first.
+    """
+
+    __slots__ = ("counts", "step")
+
+    def __init__(self) -> None:
+        self.counts = none_yet()
+        self.step = 0
+
+    def learn(self, kinds: Sequence[float], now: float) -> None:
+        if not any(kinds):
+            return
+        step = int(now // APP_STEP_S)
+        steps = max(0, step - self.step)
+        self.counts = joined(self.counts, kinds, 0.5 ** (steps * APP_STEP_S / APP_HALF_LIFE_S))
+        self.step += steps
+
+    def to_json(self) -> list[float]:
+        return [float(self.step), *self.counts]
+
+    def restore(self, data: Sequence[float]) -> None:
+        """Raises ``TypeError`` or ``ValueError`` for what are none; nothing is none yet."""
+        step, *kinds = data or (0, *none_yet())
+        self.counts, self.step = kinds_from({"kinds": kinds}), int(step)
+
+
+def strangeness(before: bytes, seen: bytes, own: Sequence[float], app: Sequence[float]) -> float:
+    """How much likelier (natural log) runs of these kinds, after those ``before``, are in an
+    incident than they are usual here, by the route's own history and the app's.
+    """
+    known = sum(app)
+    weight = ONE_KIND + ALIKE * known / (known + ALIKE_KNOWN)
+    usual_runs = sum(own) + weight
+    found = 0.0
+    for kind in seen:
+        alike = (app[kind] + ONE_KIND * ANY) / (known + ONE_KIND)
+        same, runs = before.count(kind), len(before)
+        likely = same + ONE_KIND * (OF_ANY * ANY + (1.0 - OF_ANY) * alike)
+        usual = same + own[kind] + weight * alike
+        found += log(likely / (runs + ONE_KIND) * (usual_runs + runs) / usual)
+        before += bytes((kind,))
+    return found

@@ -1,0 +1,197 @@
+"""Kinds of failures: one that hardly ever comes here proves more than the usual one."""
+
+import json
+import random
+
+import pytest
+
+from proxy.domain.anomaly import Anomaly
+from proxy.observability.baseline import Baseline
+from proxy.observability.delta import Delta
+from proxy.observability.detector import MLDetector
+from proxy.observability.failures import FailureWatch, Slice
+from proxy.observability.kinds import (
+    KINDS,
+    NOTHING_KNOWN,
+    UsualKinds,
+    by_kind,
+    kind_of,
+    strangeness,
+)
+
+STRAY, GATEWAY = kind_of(500), kind_of(503)
+
+
+def usual(stray: int, gateway: int = 0) -> list[float]:
+    return by_kind(bytes([STRAY] * stray + [GATEWAY] * gateway)) or list(NOTHING_KNOWN)
+
+
+def proved(kind: int, runs: int, own: list[float], app: list[float]) -> float:
+    return strangeness(b"", bytes([kind] * runs), own, app)
+
+
+@pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 507, 599, 0])
+def test_a_kind_is_its_status(status: int) -> None:
+    alike = [s for s in (500, 502, 503, 504, 501) if kind_of(s) == kind_of(status)]
+    assert 0 <= kind_of(status) < KINDS
+    assert alike == [status if status in (500, 502, 503, 504) else 501]
+
+
+def test_what_all_routes_show_does_not_depend_on_which_told_first() -> None:
+    told = [(usual(3), 100.0), (usual(0, 2), 200.0), (usual(7), 250.0)]
+    one, other = UsualKinds(), UsualKinds()
+    for kinds, now in told:
+        one.learn(kinds, now)
+    for kinds, now in reversed(told):
+        other.learn(kinds, now)
+    assert one.to_json() == other.to_json()
+    one.learn(usual(0, 1), 86_400.0)
+    assert one.counts[STRAY] == pytest.approx(5.0)
+    moved = UsualKinds()
+    moved.restore(json.loads(json.dumps(one.to_json())))
+    assert moved.to_json() == one.to_json()
+
+
+def test_a_kind_never_seen_where_all_is_known_proves_much_and_the_usual_one_costs_little() -> None:
+    app = usual(300)
+    assert proved(GATEWAY, 1, usual(10), app) > 2.5
+    assert proved(GATEWAY, 3, usual(10), app) > 5.0
+    assert -1.5 < proved(STRAY, 5, usual(10), app) < -0.5
+
+
+def test_where_nothing_is_known_no_kind_proves_anything() -> None:
+    nothing = list(NOTHING_KNOWN)
+    for kind in (STRAY, GATEWAY):
+        assert proved(kind, 5, nothing, nothing) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_routes_own_kind_is_usual_there_whatever_the_others_show() -> None:
+    assert proved(GATEWAY, 3, usual(0, 30), usual(300)) < 0.5
+
+
+def test_kinds_in_turn_are_no_incident_of_one_kind() -> None:
+    mixed = strangeness(b"", bytes([STRAY, GATEWAY] * 2), usual(10), usual(300))
+    assert mixed < proved(GATEWAY, 4, usual(10), usual(300)) - 2.0
+
+
+def outage_told_after(kind: int, *, ratio: float = 5.0) -> int:
+    """Failures of a quiet route in a row, one in ten seconds, until they are told."""
+    base = Baseline()
+    base.learn({}, 5_000, 4, 4, usual(4))
+    failures = FailureWatch(ratio, 3.0)
+    for n in range(10):
+        at = 10.0 * n
+        # one run, so only its first failure is of a kind
+        kinds = b"" if n else bytes((kind,))
+        seen = Slice(1, 1, 0 if n else 1, 0, at, at, at, kinds)
+        crossed = failures.add(base, seen, 1.0, usual(300))
+        if crossed is not None and failures.verdict(base, crossed, at, usual(300)) is not None:
+            return n + 1
+    return 0
+
+
+def test_an_outage_of_an_unusual_kind_is_told_one_failure_sooner() -> None:
+    assert outage_told_after(GATEWAY) == 3
+    assert outage_told_after(STRAY) == 4
+
+
+def test_scattered_failures_of_an_unusual_kind_are_told_sooner() -> None:
+    def told_after(kind: int) -> int:
+        base = Baseline()
+        base.learn({}, 20_000, 20, 20, usual(20))
+        failures = FailureWatch(5.0, 3.0)
+        for n in range(60):
+            at, hit = 10.0 * n, n % 4 == 0
+            seen = Slice(12, hit, hit, 0, at, at + 5.0, at + 5.0, bytes((kind,)) * hit)
+            crossed = failures.add(base, seen, 1.0, usual(300))
+            if (
+                crossed is not None
+                and failures.verdict(base, crossed, at + 9.0, usual(300)) is not None
+            ):
+                return n
+        return 60
+
+    assert told_after(GATEWAY) < told_after(STRAY) < 60
+
+
+def test_counts_by_kind_add_fade_and_move() -> None:
+    one, other = Baseline(), Baseline()
+    one.fade_to(0.0)
+    one.learn({}, 100, 3, 3, usual(2, 1))
+    other.fade_to(0.0)
+    other.learn({}, 100, 1, 1, usual(0, 1))
+    one.add(other)
+    assert one.kinds[STRAY], one.kinds[GATEWAY] == (2.0, 2.0)
+    again = Baseline.from_json(json.loads(json.dumps(one.to_json())))
+    assert again.kinds == one.kinds
+    again.fade_to(86_400.0)
+    assert again.kinds[STRAY] == pytest.approx(1.0, rel=0.01)
+    # an earlier version knew no kinds
+    old = one.to_json()
+    del old["kinds"]
+    assert sum(Baseline.from_json(old).kinds) == 0.0
+
+
+@pytest.mark.parametrize("kinds", [[1.0], ["x"] * KINDS, [-1.0] * KINDS, [float("nan")] * KINDS, 7])
+def test_what_are_no_kinds_is_refused(kinds: object) -> None:
+    base = Baseline().to_json()
+    with pytest.raises((ValueError, TypeError)):
+        Baseline.from_json({**base, "kinds": kinds})
+    with pytest.raises((ValueError, TypeError)):
+        Delta.from_json({**Delta().to_json(), "kinds": kinds})
+
+
+def test_what_one_process_tells_another_is_known_by_kind() -> None:
+    told, heard = Baseline(), Baseline()
+    told.unshared = Delta()
+    told.learn({}, 100, 3, 3, usual(2, 1))
+    heard.hear_counts(Delta.from_json(json.loads(json.dumps(told.unshared.to_json()))), 0.0)
+    assert heard.kinds == told.kinds
+
+
+def stray_day(detector: MLDetector, rng: random.Random) -> float:
+    """Four routes for six hours; one request of two hundred fails with 500."""
+    now = 0.0
+    while now < 21_600.0:
+        now += rng.expovariate(0.5)
+        route = f"/r{rng.randrange(4)}"
+        failed = rng.random() < 0.005
+        ms = rng.lognormvariate(3.7, 0.3)
+        detector.observe("GET", route, 500 if failed else 200, ms, now, failed)
+        detector.tick(now)
+    return now
+
+
+def down(detector: MLDetector, status: int, now: float) -> int:
+    """A quiet route fails once in ten seconds: how many failures until it is told."""
+    for n in range(8):
+        at = now + 10.0 * n
+        found = detector.observe("GET", "/r1", status, 40.0, at, True)
+        if isinstance(found, Anomaly):
+            return n + 1
+    return 0
+
+
+@pytest.mark.parametrize(("status", "failures"), [(503, 3), (500, 4)])
+def test_the_detector_learns_what_is_usual_from_all_routes_and_keeps_it(
+    status: int, failures: int
+) -> None:
+    detector = MLDetector()
+    now = stray_day(detector, random.Random(5)) + 60.0
+    restarted = MLDetector()
+    restarted.import_baselines(json.loads(json.dumps(detector.export_baselines())), now)
+    assert restarted.situation.kinds.to_json() == detector.situation.kinds.to_json()
+    assert sum(detector.situation.kinds.counts) > 20
+    assert down(detector, status, now) == down(restarted, status, now) == failures
+
+
+def test_a_sum_that_begins_in_the_middle_of_a_run_is_weighed_without_its_kind() -> None:
+    base = Baseline()
+    base.learn({}, 20_000, 20, 20, usual(20))
+    failures = FailureWatch(5.0, 3.0)
+    for n in range(20):
+        at, hits = 10.0 * n, 3 if n % 2 else 0
+        crossed = failures.add(base, Slice(6, hits, 0, 0, at, at + 5.0, at + 5.0), 1.0, usual(300))
+        if crossed is not None:
+            failures.verdict(base, crossed, at + 9.0, usual(300))
+    assert failures.strongest > 0.0
