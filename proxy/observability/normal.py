@@ -4,6 +4,7 @@ within. Pure.
 Made when first asked for: in most minutes of a quiet route nobody asks.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from math import exp, log
@@ -42,7 +43,7 @@ class Normal:
         self._at = at
         self._least: list[float] = []
         self._first_slow: list[int] = []
-        self._costs: list[list[float] | None] = [None] * len(self._far)
+        self._costs: list[array[float] | None] = [None] * len(self._far)
         self._margin = -1
 
     def least(self, scale: int) -> float:
@@ -64,15 +65,15 @@ class Normal:
             self._margin = round(log(self.least(0) / RATIO_MIN) / LOG_GAMMA)
         return self._margin
 
-    def costs(self, scale: int) -> list[float]:
+    def costs(self, scale: int) -> "array[float]":
         """The price of each hypothesis that is normal."""
         row = self._costs[scale]
         if row is None:
             at, step, first = self._at, self._step[scale], self.first_slow(scale)
             free = bisect_right(LOGS, at)
-            row = [0.0] * min(free, first)
-            row += [0.5 * ((x - at) / step) ** 2 for x in LOGS[free:first]]
-            self._costs[scale] = row
+            prices = [0.0] * min(free, first)
+            prices += [0.5 * ((x - at) / step) ** 2 for x in LOGS[free:first]]
+            row = self._costs[scale] = array("d", prices)
         return row
 
     # --- moving ----------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ class Normal:
             [self.least(scale) for scale in scales],
             [self.first_slow(scale) for scale in scales],
             self.tail_margin,
-            [self.costs(scale) for scale in scales],
+            [self.costs(scale).tolist() for scale in scales],
         ]
 
     def restore(self, data: Sequence[Any]) -> None:
@@ -92,7 +93,7 @@ class Normal:
         self._least = [float(x) for x in least]
         self._first_slow = [int(k) for k in first_slow]
         self._margin = int(margin)
-        self._costs = [[float(x) for x in row] for row in costs]
+        self._costs = [array("d", row) for row in costs]
         # where a route has strayed beyond the last hypothesis, all are normal
         known = [min(first, len(LOGS)) for first in self._first_slow]
         if [len(row) for row in costs] != known or len(least) != len(self._far):

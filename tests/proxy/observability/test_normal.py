@@ -36,7 +36,7 @@ def test_a_level_is_paid_for_from_where_it_is_now(at: float) -> None:
     costs = made.costs(1)
     assert len(costs) == made.first_slow(1)
     assert all(cost == 0.0 for cost, log in zip(costs, LOGS, strict=False) if log <= at)
-    assert costs == sorted(costs)
+    assert list(costs) == sorted(costs)
     assert costs[-1] == pytest.approx(0.5 * ((LOGS[len(costs) - 1] - at) / 0.14) ** 2)
 
 
