@@ -128,7 +128,11 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
                 # without a length the end of the connection is the end (RFC 9112 section 6.3)
                 break
             raise Unanswered("the connection ended before the answer did")
-        ear.parser.feed_data(chunk)
+        try:
+            ear.parser.feed_data(chunk)
+        except httptools.HttpParserUpgrade:
+            # no answer of ours: what follows is another protocol
+            return ear.status, b""
         if ear.size > ANSWER_BYTES_MAX:
             raise TooLong
     return ear.status, b"".join(ear.parts)

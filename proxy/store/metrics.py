@@ -45,17 +45,6 @@ class Baseline:
     counts: dict[str, Any] = field(default_factory=dict)
 
 
-async def copy_logs(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """One binary COPY of rows in the order of ``LOG_COLUMNS`` → how many.
-
-    The caller keeps batches small (``metrics.copy_rows``) and texts free of NUL
-    (``store.text.clip``).
-    """
-    if rows:
-        await conn.copy_records_to_table("observability_logs", records=rows, columns=LOG_COLUMNS)
-    return len(rows)
-
-
 async def copy_packed_logs(conn: asyncpg.Connection, pieces: Iterable[bytes]) -> None:
     """One COPY of what ``log_rows.LogRows.copy`` makes; others have their turn between two pieces.
     Raises when nothing was stored, or when that is not known.
@@ -72,8 +61,9 @@ async def _in_turns(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
 
 
 async def copy_logs_idempotent(conn: asyncpg.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Replay of a spool → rows really added; those that are there already (same id, same time) stay
-    as they are.
+    """Replay of a spool: rows in the order of ``LOG_COLUMNS``, texts free of NUL
+    (``store.text.clip``) → rows really added; those that are there already (same id, same time)
+    stay as they are.
     """
     if not rows:
         return 0

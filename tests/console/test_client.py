@@ -176,6 +176,7 @@ async def _serve(answer: bytes) -> tuple[asyncio.Server, str]:
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n", "does not answer"),
         (b"", "does not answer"),
         (b"HTTP/1.1 500 X\r\ncontent-length: 2\r\n\r\nxx", "answered 500"),
+        (b"HTTP/1.1 101 S\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nx", "answered 101"),
         (b"HTTP/1.1 302 F\r\nlocation: /x\r\ncontent-length: 2\r\n\r\n{}", "answered 302"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{", "does not answer"),
         (b"SSH-2.0-OpenSSH_9.9\r\n", "does not answer"),

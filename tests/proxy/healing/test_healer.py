@@ -137,7 +137,9 @@ class House:
         now = datetime.now(UTC) + timedelta(milliseconds=5)
         row: list[Any] = [uuid.uuid4(), now, "app", "/price/{name}", "GET", 200, 1.0, "answered"]
         async with self.as_sidecar() as conn:
-            await metrics.copy_logs(conn, [tuple(row + [None] * (_ROW_FIELDS - len(row)))])
+            await metrics.copy_logs_idempotent(
+                conn, [tuple(row + [None] * (_ROW_FIELDS - len(row)))]
+            )
 
     async def to_approved(self, job: Job) -> Patch:
         patch = await self.attach(job)

@@ -39,8 +39,7 @@ def row(at: datetime = NOON, **changes: Any) -> tuple[Any, ...]:
 async def test_copy_and_replay_lose_nothing_and_double_nothing(proxy_pool: asyncpg.Pool) -> None:
     rows = [row(NOON + timedelta(seconds=n)) for n in range(1200)]
     async with acting(proxy_pool, AS_PROXY) as conn:
-        assert await metrics.copy_logs(conn, rows[:700]) == 700
-        assert await metrics.copy_logs(conn, []) == 0
+        assert await metrics.copy_logs_idempotent(conn, rows[:700]) == 700
     for expected in (500, 0):
         async with acting(proxy_pool, AS_PROXY) as conn:
             assert await metrics.copy_logs_idempotent(conn, rows) == expected
@@ -53,11 +52,11 @@ async def test_copy_and_replay_lose_nothing_and_double_nothing(proxy_pool: async
 async def test_partitions_come_and_go_and_early_rows_move_in(proxy_pool: asyncpg.Pool) -> None:
     day = date(2026, 3, 1)
     async with acting(proxy_pool, AS_PROXY) as conn:
-        await metrics.copy_logs(conn, [row(), row(NOON + timedelta(days=9))])
+        await metrics.copy_logs_idempotent(conn, [row(), row(NOON + timedelta(days=9))])
         made = await metrics.ensure_partitions(conn, day, 2)
         assert made == [f"observability_logs_2026030{n}" for n in (1, 2, 3)]
         assert await metrics.ensure_partitions(conn, day, 2) == []
-        await metrics.copy_logs(conn, [row(NOON + timedelta(days=1))])
+        await metrics.copy_logs_idempotent(conn, [row(NOON + timedelta(days=1))])
     async with acting(proxy_pool, AS_PROXY) as conn:
         where = await conn.fetch(
             "select tableoid::regclass::text from observability_logs order by created_at"
@@ -129,7 +128,7 @@ async def test_only_the_sidecar_writes_what_was_measured(database: TestDatabase)
     for role in ("founder", "admin", "agent", "viewer"):
         conn = await database.connect_as(role)
         for attack in (
-            lambda inside: metrics.copy_logs(inside, [row()]),
+            lambda inside: metrics.copy_logs_idempotent(inside, [row()]),
             lambda inside: metrics.drop_partitions(inside, date(2030, 1, 1)),
             lambda inside: inside.execute("delete from observability_logs"),
         ):
