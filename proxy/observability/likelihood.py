@@ -18,17 +18,15 @@ FEW_ROWS, FEW_ALIKE = 5, 6
 DUST = 1e-10
 """What differences of sums leave where there is nothing; a logarithm costs more than all else."""
 
-_PAD_LOW = SHIFT_FIRST + SHIFT_STEP * SHIFTS + SHIFT_STEP
-_PAD_HIGH = -SHIFT_FIRST + SHIFT_STEP
-_TABLE = _PAD_LOW + BUCKETS + _PAD_HIGH
 SPAN = SHIFT_STEP * SHIFTS
+_SLOWEST = SHIFT_FIRST + SPAN - SHIFT_STEP
+"""How many buckets lower the slowest hypothesis reads, as the fastest does -``SHIFT_FIRST`` higher.
+"""
+_USUAL = SHIFT_STEP * NEUTRAL
+"""Where "as usual" reads, from where the fastest hypothesis does."""
 _FLOOR = FLOOR_SHARE / BUCKETS
 _LOG_FLOOR = log(_FLOOR)
-_NOTHING = array("f", (_LOG_FLOOR,)) * _TABLE
-_FIRST_AT = _TABLE - 1 - _PAD_LOW + SHIFT_FIRST
-"""Where the fastest hypothesis reads of bucket 0."""
-_USUAL_AT = _FIRST_AT + SHIFT_STEP * NEUTRAL
-"""Where "as usual" reads of bucket 0."""
+_NOTHING = array("f", (_LOG_FLOOR,)) * (BUCKETS + _SLOWEST - SHIFT_FIRST)
 
 
 class Table:
@@ -36,10 +34,15 @@ class Table:
     look-up less for every slice.
     """
 
-    __slots__ = ("_first", "_peaks", "_table", "top")
+    __slots__ = ("_end", "_first", "_peaks", "_table", "top")
 
     def __init__(self) -> None:
         self._table: array[float] = array("f")
+        """What ``top`` reads comes first. Reversed, so that growing shifts are growing positions
+        and one slice reads them all.
+        """
+        self._end = 0
+        """Where the shortest duration reads that is told from shorter ones."""
         self._peaks = array("f", (0.0,))
         self._first = 0
         self.top = BUCKETS
@@ -55,27 +58,30 @@ class Table:
         smooth = _box(list(map(sub, sums[2 * radius + 1 :], sums)), 2)
         scale = (1.0 - FLOOR_SHARE) / (sum(smooth) or 1.0)
         found = [log(w * scale + _FLOOR) if w > DUST else _LOG_FLOOR for w in smooth]
-        table = _NOTHING[:]
-        # reversed, so that growing shifts are growing positions and one slice reads them all
-        end = _TABLE - (_PAD_LOW + start)
-        table[end - len(found) : end] = array("f", found[::-1])
+        # from here on down no hypothesis makes it likelier than anything at all
+        bottom = max(0, start + SHIFT_FIRST - 1)
+        self._end = self.top - bottom
+        table = _NOTHING[: self._end + _SLOWEST - SHIFT_FIRST + 1]
+        held = found[: self.top - SHIFT_FIRST + 1 - start]
+        place = self.top - SHIFT_FIRST + 1 - start - len(held)
+        table[place : place + len(held)] = array("f", held[::-1])
         self._table = table
         self._first, self._peaks = start + SHIFT_STEP * (FIRST_SLOW - NEUTRAL), _peaks(found)
 
     def likelihoods(self, bucket: int) -> "array[float]":
         """log P(bucket) under each of the ``SHIFTS`` hypotheses, from fastest to slowest."""
-        if bucket > self.top:
-            bucket = self.top
-        elif bucket < 0:
-            bucket = 0
-        start = _FIRST_AT - bucket
+        start = self.top - bucket
+        if start < 0:
+            start = 0
+        elif start > self._end:
+            start = self._end
         return self._table[start : start + SPAN : SHIFT_STEP]
 
     def weighed(self, durations: Mapping[int, int], level: int) -> list[float]:
         """The log-likelihood of a slice under each hypothesis of slowness; durations are not empty.
         ``level`` is in buckets.
         """
-        table, top = self._table, self.top
+        table, end, top = self._table, self._end, self.top + level
         if len(durations) == 1:
             # one request, or some that took alike: half of the slices of a quiet route
             for bucket, count in durations.items():
@@ -84,8 +90,8 @@ class Table:
         rows: list[Sequence[float]] = []
         for bucket, count in durations.items():
             # what ``likelihoods`` does: a call for each costs as much as all else
-            at = bucket - level
-            start = _FIRST_AT - (top if at > top else at if at > 0 else 0)
+            start = top - bucket
+            start = 0 if start < 0 else end if start > end else start
             row = table[start : start + SPAN : SHIFT_STEP]
             if count == 1:
                 rows.append(row)
@@ -116,7 +122,7 @@ class Table:
             block = (at - first) // SHIFT_STEP
             # faster than that nothing is known: every slow one makes of it what is least
             if block >= 0:
-                usual = table[_USUAL_AT - at]
+                usual = table[top - at + _USUAL]
                 margin += count * (usual - peaks[block if block < last else last])
         return margin >= 0.0
 
@@ -126,8 +132,8 @@ class Table:
         """
         found = [0.0] * (last - first + 1)
         for bucket, count in counts.items():
-            start = _TABLE - 1 - (_PAD_LOW + max(0, min(self.top, bucket - level)))
-            row = self._table[start + first : start + last + 1]
+            usual = _USUAL + max(0, min(self._end, self.top + level - bucket))
+            row = self._table[usual + first : usual + last + 1]
             found = [x + count * y for x, y in zip(found, row, strict=True)]
         return found
 

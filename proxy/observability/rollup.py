@@ -194,7 +194,7 @@ class Minutes:
         try:
             durations.row[at] += 1
         except OverflowError:
-            durations.widen()[at] += 1
+            durations.widen(durations.row[at] + 1)[at] += 1
         if 400 <= status < 500:
             minute.client_errors += 1
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from proxy.observability.sketch import BUCKETS
 
-WHOLE, WIDE, FADING, PASSING = "H", "I", "d", "f"
-"""What is counted: requests, beyond 65,535 in a bucket in a wider row, weights that fade, or such
-weights of minutes, to seven digits.
-"""
+WHOLE, FADING, PASSING = "B", "d", "f"
+"""What is counted: requests, weights that fade, or such weights of minutes, to seven digits."""
+MANY, MOST = "H", "I"
+"""Wider rows of requests, for a bucket that holds more than 255 or 65,535."""
+_MANY_MAX = 0xFFFF
 SPARE = 8
 """Buckets made beside a new one: a row is not widened for each of its neighbours."""
 
@@ -45,7 +46,7 @@ class Tally:
             try:
                 row[at] += count
             except OverflowError:
-                row = self.widen()
+                row = self.widen(row[at] + count)
                 row[at] += count
 
     def place(self, bucket: int) -> int:
@@ -64,17 +65,17 @@ class Tally:
         self.row, self.low = wide, first
         return bucket - first
 
-    def widen(self) -> "array[Any]":
-        """A row that holds more than 65,535 each."""
-        self.row = array(WIDE, self.row)
+    def widen(self, most: int) -> "array[Any]":
+        """A row in which so many fit in one bucket; of more a wider one still."""
+        self.row = array(MANY if most <= _MANY_MAX else MOST, self.row)
         return self.row
 
     def clear(self) -> None:
         self.row, self.low = self.row[:0], 0
 
     def empty(self) -> None:
-        """The same, but the row stays as wide: as much will come again."""
-        self.row = array(WHOLE, bytes(2 * len(self.row)))
+        """The same, but the row has as many buckets: as many will come again."""
+        self.row = array(WHOLE, bytes(len(self.row)))
 
     def scale(self, factor: float) -> None:
         """Multiply every count, which must be one that fades."""

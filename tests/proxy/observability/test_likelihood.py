@@ -37,6 +37,24 @@ def test_far_slower_than_any_hypothesis_counts_as_the_slowest() -> None:
         assert len(base.likelihoods(odd)) == SHIFTS
 
 
+@pytest.mark.parametrize("lowest", [0, 3, 140, BUCKETS - 8])
+@pytest.mark.parametrize("width", [1, 60])
+def test_of_whatever_width_it_knows_each_bucket_at_each_shift(lowest: int, width: int) -> None:
+    base, last = Baseline(), min(BUCKETS - 1, lowest + width - 1)
+    base.learn({bucket: 7.0 + bucket % 5 for bucket in range(lowest, last + 1)}, 500, 0)
+    base.rebuild()
+    rows = [list(base.likelihoods(bucket)) for bucket in range(base.top + 1)]
+    for faster, slower in zip(rows, rows[SHIFT_STEP:], strict=False):
+        assert faster[:-1] == slower[1:]
+    usual = [row[NEUTRAL] for row in rows]
+    likeliest = usual.index(max(usual))
+    assert lowest - 3 <= likeliest <= last + 3
+    assert len({*rows[max(0, lowest - 40)][FIRST_SLOW:]}) == 1
+    assert list(base.likelihoods(-5)) == rows[0]
+    assert list(base.likelihoods(BUCKETS + 50)) == rows[-1]
+    assert base.fit({likeliest: 1}, 0, SHIFT_FIRST, 100)[::SHIFT_STEP] == rows[likeliest]
+
+
 @pytest.mark.parametrize("humps", [(4.0,), (2.0, 5.0), (6.0, 3.0, 4.5)])
 def test_what_is_called_calm_no_slow_hypothesis_explains_better(humps: tuple[float, ...]) -> None:
     rng = random.Random(len(humps))
