@@ -22,7 +22,7 @@ from proxy.domain.anomaly import Anomaly
 from proxy.domain.exchange import Exchange
 from proxy.domain.failure import Classification, Failure
 from proxy.observability.empties import Silence
-from proxy.observability.incident import without_names
+from proxy.observability.sentences import without_names
 
 _log = logging.getLogger("selfheal.failures")
 

@@ -19,8 +19,9 @@ from proxy.domain.anomaly import Anomaly
 from proxy.domain.failure import Severity
 from proxy.errors import Unavailable
 from proxy.observability.common import WORSE
-from proxy.observability.incident import IncidentEnd, as_part
+from proxy.observability.incident import IncidentEnd
 from proxy.observability.majority import size_of
+from proxy.observability.sentences import as_part
 
 _log = logging.getLogger("selfheal.incidents")
 

@@ -19,11 +19,15 @@ class AnomalyView(Answer):
     severity: SeverityWord
     description: str
     onset: datetime | None = None
-    baseline: float | None = None
-    observed: float | None = None
-    ratio: float | None = None
+    baseline: float | None = Field(
+        None,
+        description="What was weighed as usual: ms, or a share of requests (0-1). A share holds the"
+        " belief about a route that is not known yet; what was measured stands in `description`.",
+    )
+    observed: float | None = Field(None, description="ms, or a share of requests (0-1).")
+    ratio: float | None = Field(None, description="`observed` by `baseline`.")
     sigma: float | None = None
-    samples: int | None = None
+    samples: int | None = Field(None, description="Requests since the onset, when it was told.")
     occurrences: int = 1
     resolved: bool = False
     resolved_at: datetime | None = None

@@ -19,6 +19,8 @@ STORED_TYPE: dict[AnomalyKind, str] = {
 @dataclass(frozen=True, slots=True)
 class Anomaly:
     """``baseline`` and ``observed`` are milliseconds for latency, shares (0-1) for error_rate.
+    ``baseline`` is what was weighed as usual, a belief included; ``explanation`` says what was
+    measured.
 
     ``onset`` and ``detected_at`` are seconds since the epoch, or seconds of recorded traffic.
     """

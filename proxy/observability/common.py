@@ -11,13 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from proxy.domain.anomaly import Anomaly
-from proxy.observability.incident import (
-    IncidentEnd,
-    OpenIncident,
-    as_part,
-    common_sentence,
-    own_sentence,
-)
+from proxy.observability.incident import IncidentEnd, OpenIncident
 from proxy.observability.majority import (
     EARLIER_S,
     NEAR_S,
@@ -31,6 +25,7 @@ from proxy.observability.majority import (
     size_of,
     surely,
 )
+from proxy.observability.sentences import as_part, common_sentence, own_sentence
 from proxy.observability.series import Series
 from proxy.observability.vote import Voice, failing, lately, slower
 

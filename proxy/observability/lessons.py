@@ -93,6 +93,12 @@ class Lessons:
     def seen(self) -> float:
         return self.fresh.total + self._waiting.total
 
+    @property
+    def counted(self) -> tuple[float, float]:
+        """Requests and errors that are not learned yet."""
+        fresh, waiting = self._errors.fresh, self._errors.waiting
+        return fresh[0] + waiting[0], fresh[1] + waiting[1]
+
     def latest(self) -> dict[int, float]:
         """What was seen in the last windows, taken out."""
         latest = self._waiting

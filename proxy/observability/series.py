@@ -20,6 +20,7 @@ from proxy.observability.ledger import Ledger
 from proxy.observability.lessons import HOLD_MAX_S, LEARN_S, Lessons
 from proxy.observability.level import Level
 from proxy.observability.rollup import Minutes
+from proxy.observability.sentences import Known
 from proxy.observability.situation import Situation
 from proxy.observability.sketch import BUCKETS
 from proxy.observability.tally import Tally
@@ -183,7 +184,7 @@ class Series(Intake):
         if incident is not None and not self.failures.is_worse(crossed, incident.anomaly.observed):
             return None
         found = self.failures.verdict(self.baseline, crossed, now, app_kinds)
-        return None if found is None else self._tell_failing(found, now)
+        return None if found is None else self._tell_failing(found, seen, now)
 
     def _weigh_latency(
         self,
@@ -225,15 +226,28 @@ class Series(Intake):
 
     # --- telling ---------------------------------------------------------------------------------
 
-    def _tell_failing(self, found: Failing, now: float) -> Anomaly | None:
+    def _tell_failing(self, found: Failing, last: Slice, now: float) -> Anomaly | None:
         words = self.situation.words(found.since)
-        anomaly = failing_anomaly(self.method, self.route, found, now, words)
+        known = self._known_before(found, last)
+        anomaly = failing_anomaly(self.method, self.route, found, known, now, words)
         self.lessons.drop_counts(now)
         return self.ledger.report(anomaly, found.errors, now)
 
+    def _known_before(self, found: Failing, last: Slice) -> Known:
+        """What was learned and what waits for it, without what is told now. Its ``last`` slice is
+        not in it yet; an incident that is told again never was.
+        """
+        requests, errors = self.lessons.counted
+        requests, errors = self.baseline.requests + requests, self.baseline.errors + errors
+        if "error_rate" not in self.ledger.open:
+            requests -= found.requests - last.requests
+            errors -= found.errors - last.errors
+        return Known(max(0.0, requests), max(0.0, errors))
+
     def _tell_slow(self, found: Slow, now: float) -> Anomaly | None:
         words = self.situation.words(found.since)
-        anomaly = slow_anomaly(self.method, self.route, found, now, words)
+        known = Known(self.baseline.total)
+        anomaly = slow_anomaly(self.method, self.route, found, known, now, words)
         self._level_counts.clear()
         self._level_from = now
         self.lessons.drop_durations()

@@ -2,11 +2,14 @@
 
 from proxy.domain.anomaly import Anomaly
 from proxy.observability.failures import Failing
-from proxy.observability.incident import error_sentence, latency_sentence, severity_of
+from proxy.observability.incident import severity_of
 from proxy.observability.latency import Slow
+from proxy.observability.sentences import Known, error_sentence, latency_sentence
 
 
-def failing_anomaly(method: str, route: str, found: Failing, now: float, words: str) -> Anomaly:
+def failing_anomaly(
+    method: str, route: str, found: Failing, known: Known, now: float, words: str
+) -> Anomaly:
     """``words`` end the sentence: the release before it, if there was one."""
     ratio = found.observed / found.usual
     sentence = error_sentence(
@@ -14,10 +17,10 @@ def failing_anomaly(method: str, route: str, found: Failing, now: float, words: 
         route,
         found.since,
         found.observed,
-        found.usual,
         found.sigma,
         found.requests,
         found.errors,
+        known,
     )
     return Anomaly(
         kind="error_rate",
@@ -35,7 +38,9 @@ def failing_anomaly(method: str, route: str, found: Failing, now: float, words: 
     )
 
 
-def slow_anomaly(method: str, route: str, found: Slow, now: float, words: str) -> Anomaly:
+def slow_anomaly(
+    method: str, route: str, found: Slow, known: Known, now: float, words: str
+) -> Anomaly:
     """The same for durations, in ms."""
     ratio = found.observed / found.baseline
     per_minute = 60.0 * found.samples / max(10.0, now - found.since)
@@ -48,6 +53,7 @@ def slow_anomaly(method: str, route: str, found: Slow, now: float, words: str) -
         found.sigma,
         found.samples,
         found.what,
+        known,
     )
     return Anomaly(
         kind="latency",

@@ -138,7 +138,10 @@ def test_an_anomaly_is_a_failure_with_its_budget() -> None:
     assert (failure.anomaly_id, failure.environment) == (UUID(int=9), "staging")
 
 
-OWN = "Since 14:03 GET /x takes 412 ms instead of 100 ms (4.1x, 6.0 sigma over 57 requests)."
+OWN = (
+    "Since 14:03 GET /x takes 412 ms instead of 100 ms "
+    "(4.1x, 6.0 sigma over 57 requests, about 1,204 before)."
+)
 CROWD = (
     "Since 14:03 everything takes 3.0 times as long: 4 of 4 routes, also GET /db/timeout, GET /y."
 )
@@ -165,7 +168,8 @@ def test_a_route_that_is_slow_is_one_job_however_it_is_told() -> None:
     assert failures[0].response_excerpt == OWN
     assert failures[4].response_excerpt == (
         "Since 14:03 everything takes 3.0 times as long: 4 of 4 routes. "
-        "First GET /x takes 412 ms instead of 100 ms (4.1x, 6.0 sigma over 57 requests)."
+        "First GET /x takes 412 ms instead of 100 ms "
+        "(4.1x, 6.0 sigma over 57 requests, about 1,204 before)."
     )
 
 

@@ -11,7 +11,8 @@ from proxy.config import Detector as Settings
 from proxy.domain.anomaly import Anomaly
 from proxy.observability.common import GROUPS_MAX
 from proxy.observability.detector import MLDetector
-from proxy.observability.incident import NAMED_MAX, IncidentEnd, common_sentence
+from proxy.observability.incident import IncidentEnd
+from proxy.observability.sentences import NAMED_MAX, common_sentence
 from tests.support.campaign import IS_WHOLE, SEED, TIMEOUT_S
 from tests.support.common_days import COMMON_KINDS
 from tests.support.observability import judge, play
