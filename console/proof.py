@@ -97,16 +97,22 @@ def summary(patch: PatchView) -> str:
 
 
 def risk_lines(risk: RiskView) -> list[Line]:
+    """The level, and what it is made of: the heaviest of the reasons is the score."""
     look = {"critical": "crit", "high": "high", "medium": "medium"}.get(risk.level, "ok")
     head: Line = [("risk ", "dim"), (f"{risk.level} ({risk.score}/100)", look)]
+    if risk.reasons:
+        head.append((", the heaviest of:", "dim"))
     return [head, *([("  · " + reason, "")] for reason in risk.reasons)]
 
 
 def confidence_lines(confidence: ConfidenceView) -> list[Line]:
-    said = "not stated" if confidence.score is None else f"{confidence.score:.2f}"
+    """Whose number it is, and its terms: nobody claims it."""
+    if confidence.score is None:
+        return [[("confidence ", "dim"), ("none yet: the sandbox run makes it", "dim")]]
+    terms = confidence.reasons or ["its terms were not kept by the version that computed it"]
     return [
-        [("confidence ", "dim"), (said, "")],
-        *([("  · " + reason, "")] for reason in confidence.reasons),
+        [("confidence ", "dim"), (f"{confidence.score:.2f}", ""), (", by the sandbox run:", "dim")],
+        *([("  · " + term, "")] for term in terms),
     ]
 
 

@@ -401,6 +401,7 @@ CREATE TABLE selfheal.self_healing_patches (
     created_by text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    confidence_reasons text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT self_healing_patches_check CHECK (((patch_type = 'manual'::text) OR (num_nonnulls(ai_diff_proposal, sql_migration) > 0))),
     CONSTRAINT self_healing_patches_check1 CHECK (((evidence IS NULL) = (evidence_digest IS NULL))),
     CONSTRAINT self_healing_patches_confidence_score_check CHECK (((confidence_score >= (0)::double precision) AND (confidence_score <= (1)::double precision))),
@@ -2154,7 +2155,8 @@ CREATE VIEW selfheal.patches AS
     applied_commit,
     previous_commit,
     created_by,
-    created_at
+    created_at,
+    confidence_reasons
    FROM selfheal.self_healing_patches
   WHERE ( SELECT selfheal.may_act() AS may_act);
 ALTER VIEW selfheal.patches OWNER TO sh_owner;
@@ -2622,6 +2624,7 @@ GRANT UPDATE(previous_commit) ON TABLE selfheal.self_healing_patches TO sh_proxy
 GRANT SELECT(created_by) ON TABLE selfheal.self_healing_patches TO sh_agent;
 GRANT SELECT(created_at) ON TABLE selfheal.self_healing_patches TO sh_agent;
 GRANT UPDATE(updated_at) ON TABLE selfheal.self_healing_patches TO sh_proxy;
+GRANT UPDATE(confidence_reasons) ON TABLE selfheal.self_healing_patches TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.close_incident(p_anomaly uuid, p_holder text, p_at timestamp with time zone) TO sh_proxy;
 REVOKE ALL ON FUNCTION selfheal.decision_intact() FROM PUBLIC;

@@ -148,20 +148,15 @@ def patch_view(
             level=patch.risk.level.value,
             reasons=[one_line(reason) for reason in patch.risk.reasons],
         ),
-        confidence=_confidence(patch),
+        confidence=ConfidenceView(
+            score=patch.confidence_score,
+            reasons=[one_line(reason) for reason in patch.confidence_reasons],
+        ),
         evidence=None if brief else _evidence(patch, redacted=redacted),
         approvals=[approval_view(approval) for approval in approvals],
         sandbox_branch=patch.sandbox_branch,
         applied_commit=patch.applied_commit,
         previous_commit=patch.previous_commit,
-    )
-
-
-def _confidence(patch: Patch) -> ConfidenceView:
-    reasons = patch.payload.get("confidence_reasons")
-    return ConfidenceView(
-        score=patch.confidence_score,
-        reasons=[one_line(str(r)) for r in reasons] if isinstance(reasons, list) else [],
     )
 
 

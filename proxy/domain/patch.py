@@ -126,6 +126,7 @@ class Patch:
     payload: dict[str, Any] = field(default_factory=dict)
     risk: Risk = field(default_factory=lambda: Risk(0, Severity.LOW))
     confidence_score: float | None = None
+    confidence_reasons: tuple[str, ...] = ()
     evidence: dict[str, Any] | None = None
     evidence_digest: str | None = None
     sandbox_branch: str | None = None

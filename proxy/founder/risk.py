@@ -12,6 +12,7 @@ from proxy.domain.failure import Category, Severity
 from proxy.domain.patch import PatchType, Risk, risk_level
 
 REASONS_MAX = 12
+FILES_NAMED = 5
 LEVEL_FLOORS = {Severity.LOW: 0, Severity.MEDIUM: 20, Severity.HIGH: 40, Severity.CRITICAL: 70}
 """The lowest score of each level."""
 
@@ -96,13 +97,37 @@ _SHARES: tuple[tuple[float, int], ...] = ((0.5, 40), (0.2, 20), (0.05, 10))
 
 
 def assess(change: Change) -> Risk:
-    """The highest of all considerations, and every reason worth at least ten points, heaviest
-    first.
+    """The highest of all considerations. Its reasons: that one and every other worth at least ten
+    points, heaviest first, and last what was looked at, so that a low score shows why it is low.
     """
     weighed = sorted(set(_considerations(change)), key=lambda w: (-w[0], w[1]))
-    score = weighed[0][0] if weighed else 0
-    reasons = tuple(f"{reason} ({points})" for points, reason in weighed if points >= 10)
-    return Risk(score, risk_level(score), reasons[:REASONS_MAX])
+    score = weighed[0][0]
+    heavy = [w for w in weighed if w[0] >= 10] or weighed[:1]
+    reasons = [f"{reason} ({points})" for points, reason in heavy[: REASONS_MAX - 1]]
+    return Risk(score, risk_level(score), (*reasons, _looked_at(change)))
+
+
+def _looked_at(change: Change) -> str:
+    named = ", ".join(change.files[:FILES_NAMED])
+    more = len(change.files) - FILES_NAMED
+    spoken = len(statements(change.sql))
+    share = change.traffic_share
+    return ", ".join(
+        (
+            f"looked at: {_counted(len(change.files), 'file')}"
+            + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else ""),
+            _counted(change.lines, "changed line"),
+            f"{_counted(spoken, 'SQL statement')}" if spoken else "no SQL",
+            f"a bug of kind {change.category}",
+            "the route's traffic is not known"
+            if share is None
+            else f"{share:.0%} of the traffic passes here",
+        )
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def raised(risk: Risk, score: int, reason: str) -> Risk:
@@ -110,7 +135,9 @@ def raised(risk: Risk, score: int, reason: str) -> Risk:
     if score <= risk.score:
         return risk
     score = min(score, 100)
-    return Risk(score, risk_level(score), (f"{reason} ({score})", *risk.reasons)[:REASONS_MAX])
+    *reasons, looked_at = risk.reasons or ("looked at: nothing yet",)
+    reasons = [f"{reason} ({score})", *reasons][: REASONS_MAX - 1]
+    return Risk(score, risk_level(score), (*reasons, looked_at))
 
 
 def _considerations(change: Change) -> Iterator[Weighed]:

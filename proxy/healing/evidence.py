@@ -224,20 +224,28 @@ def _against(seen: Seen, reproduced: bool, worse: bool) -> list[str]:
 
 
 def confidence(evidence: SandboxEvidence) -> tuple[float, list[str]]:
-    """0-1, computed and never asked of a model: applies < tests pass < reproduced and fixed.
+    """0-0.9, computed and never asked of a model: applies < tests pass < reproduced and fixed. The
+    reasons are all the terms, those that gave nothing as well.
 
     Capped when the failure was not reproduced, no test ran or the patch edits tests: passing tests
     is no proof (7.8 % of plausible patches fail the full developer tests, arXiv 2503.15223).
     """
     if not evidence.applies:
         return 0.0, ["it does not apply"]
-    score, reasons = 0.2, ["it applies"]
-    if evidence.tests_after.ok:
-        score, reasons = score + 0.2, [*reasons, "the tests pass with it"]
-    if evidence.reproduced:
-        score, reasons = score + 0.15, [*reasons, "the failure was reproduced before it"]
-    if evidence.fixed:
-        score, reasons = score + 0.35, [*reasons, "the failing request works with it"]
+    before, after, tests = evidence.replay_before, evidence.replay_after, evidence.tests_after
+    terms = (
+        (0.2, True, "it applies", ""),
+        (0.2, bool(tests.ok), "the tests pass with it",
+         "the tests fail with it" if tests.ran else "no tests ran"),
+        (0.15, evidence.reproduced, f"without it the failure came back{_told(before)}",
+         "without it the failure did not come back"),
+        (0.35, evidence.fixed, f"with it the failing request works{_told(after)}",
+         "no failing request is known to work with it"),
+    )  # fmt: skip
+    score, reasons = 0.0, []
+    for worth, holds, said, said_not in terms:
+        score += worth if holds else 0.0
+        reasons.append(f"{said} (+{worth:.2f})" if holds else f"{said_not} (+0 of {worth:.2f})")
     caps = (
         (not evidence.reproduced, 0.4, "the failure was not reproduced"),
         (evidence.reproduced and not evidence.fixed, 0.2, "the request still fails"),
@@ -247,5 +255,10 @@ def confidence(evidence: SandboxEvidence) -> tuple[float, list[str]]:
     )
     for holds, cap, reason in caps:
         if holds and score > cap:
-            score, reasons = cap, [*reasons, f"capped at {cap}: {reason}"]
+            score, reasons = cap, [*reasons, f"at most {cap:.2f}, because {reason}"]
     return round(score, 2), reasons
+
+
+def _told(run: ReplayRun) -> str:
+    took = "" if run.duration_ms is None else f" in {run.duration_ms:.0f} ms"
+    return "" if run.status is None else f": {run.status}{took}"

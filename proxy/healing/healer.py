@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 import asyncpg
 
@@ -24,22 +24,17 @@ from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import LIVE_PATCH_STATUSES, Patch, PatchStatus
 from proxy.domain.redact import Redactor
 from proxy.errors import (
-    ConfigError,
     Conflict,
-    Invalid,
-    NotFound,
-    NotPermitted,
     SelfHealError,
     Unavailable,
 )
 from proxy.founder.approvals import FounderApprovalEngine
-from proxy.founder.signed import check_before_apply
 from proxy.healing import plan
-from proxy.healing.applier import Applied, Applier
-from proxy.healing.evidence import confidence
+from proxy.healing.applier import Applier
+from proxy.healing.deeds import NO_REPO, Deeds
 from proxy.healing.gitrepo import GitRepo, sandbox_home
 from proxy.healing.plan import Control, Order, Step, next_step
-from proxy.healing.replay import DatabaseCopies, Rehearsal, request_of
+from proxy.healing.replay import DatabaseCopies, Rehearsal
 from proxy.healing.sandbox import Sandbox
 from proxy.healing.service import SelfHealingService
 from proxy.store import approvals, jobs, patches, watch
@@ -55,7 +50,6 @@ HOUSEKEEPING_S = 10.0
 STEPS_MAX = 12
 """Steps of one patch in a row; more would mean that a step changes nothing."""
 NOT_WEIGHED = ("not weighed yet",)
-NO_REPO = "repo.path is not set; name the app's git checkout with --repo"
 POLICY = Actor("policy", "proxy", "sidecar", interactive=False)
 _ACTIVE = frozenset(
     {
@@ -105,8 +99,7 @@ class Healer:
         self._housekept: float | None = None
         self._held: set[int] = set()
         """Requests the policy was asked about and left to a person."""
-        self._handed_over: set[int] = set()
-        """Orders whose branch waits for a pull request (branch mode)."""
+        self._deeds = Deeds(as_sidecar, service)
         self._fresh: Config | None = None
         self._configure(config)
 
@@ -117,13 +110,12 @@ class Healer:
             approval_days=config.founder.approval_days,
             auto_approve_sandbox=lambda: config.founder.auto_approve_sandbox,
         )
-        self._sandbox: Sandbox | None = None
-        self._applier: Applier | None = None
-        repo = None
+        self._deeds.signers = config.founder.signers
+        self._deeds.sandbox = self._deeds.applier = repo = None
         if config.repo.path:
             home = sandbox_home(self._data_dir)
             repo = GitRepo(Path(config.repo.path), home, main=config.repo.main)
-            self._sandbox = Sandbox(
+            self._deeds.sandbox = Sandbox(
                 repo,
                 config.repo,
                 self._judge,
@@ -131,7 +123,7 @@ class Healer:
                 rehearsal=self._given_rehearsal or _rehearsal(config),
                 clock=self._clock,
             )
-            self._applier = Applier(repo, config.repo, clock=self._clock)
+            self._deeds.applier = Applier(repo, config.repo, clock=self._clock)
         self._service.configure(config, repo)
 
     def reload(self, config: Config) -> None:
@@ -251,9 +243,8 @@ class Healer:
         return seen
 
     async def _no_sandbox(self) -> str | None:
-        if self._sandbox is None:
-            return NO_REPO
-        return await asyncio.to_thread(self._sandbox.unavailable)
+        sandbox = self._deeds.sandbox
+        return NO_REPO if sandbox is None else await asyncio.to_thread(sandbox.unavailable)
 
     # --- acting -----------------------------------------------------------------------------
 
@@ -292,11 +283,11 @@ class Healer:
             case plan.AnswerByPolicy(approval_id):
                 return await self._answer_by_policy(approval_id, case)
             case plan.RunSandbox(order_id):
-                await self._run_sandbox(case, order_id, step.resumed)
+                await self._deeds.run_sandbox(case.patch, case.job, order_id, resumed=step.resumed)
             case plan.Apply(order_id):
-                return await self._apply(case, order_id)
+                return await self._deeds.apply(case.patch, order_id)
             case plan.RollBack(order_id):
-                await self._roll_back(case, order_id)
+                await self._deeds.roll_back(case.patch, order_id)
             case plan.FinishOrder(order_id, ok, reason):
                 async with self._as_sidecar() as conn:
                     await approvals.finish_deed(conn, order_id, ok, {"message": reason})
@@ -330,116 +321,8 @@ class Healer:
             return False
         return True
 
-    async def _run_sandbox(self, case: Case, order_id: int | None, resumed: bool) -> None:
-        patch = case.patch
-        if not resumed:
-            async with self._as_sidecar() as conn:
-                patch = await patches.step_patch(
-                    conn, patch.id, patch.status, PatchStatus.SANDBOX_RUNNING
-                )
-        failure = await self._failure_of(case.job)
-        try:
-            if self._sandbox is None:
-                raise Unavailable(NO_REPO)
-            seen = await self._sandbox.run(patch, case.job, failure)
-        except Exception as error:
-            # whatever it was: left running it would be run again every two seconds
-            if not isinstance(error, SelfHealError | OSError):
-                _log.exception("P-%d: the run broke off", patch.id)
-            async with self._as_sidecar() as conn:
-                await patches.step_patch(
-                    conn, patch.id, patch.status, PatchStatus.SANDBOX_FAILED, reason=str(error)
-                )
-                await self._service.settle_job(conn, patch.job_id)
-                await _finish(conn, order_id, False, {"message": str(error)})
-            return
-        score, reasons = confidence(seen)
-        outcome = PatchStatus.SANDBOX_PASSED if seen.passed else PatchStatus.SANDBOX_FAILED
-        async with self._as_sidecar() as conn:
-            await patches.step_patch(
-                conn,
-                patch.id,
-                patch.status,
-                outcome,
-                evidence=seen.model_dump(mode="json"),
-                sandbox_branch=seen.branch,
-                confidence_score=score,
-                reason=seen.verdict,
-            )
-            await self._service.settle_job(conn, patch.job_id)
-            told = {"message": seen.verdict, "passed": seen.passed, "confidence": reasons}
-            await _finish(conn, order_id, True, told)
-
-    async def _failure_of(self, job: Job) -> Failure | None:
-        """The newest kept failure whose request can be replayed, else the newest."""
-        async with self._as_sidecar() as conn:
-            events = await jobs.job_events(conn, job.id)
-        failures = [event.failure for event in events]
-        whole = (f for f in failures if (sent := request_of(f)) is not None and not sent.truncated)
-        return next(whole, failures[0] if failures else None)
-
     def _judge(self, failure: Failure) -> Signature | None:
         return self._service.classify(failure).signature
-
-    async def _apply(self, case: Case, order_id: int) -> bool:
-        patch = case.patch
-        try:
-            if self._applier is None:
-                raise NotFound(NO_REPO)
-            if order_id in self._handed_over:
-                # the deed stays open until somebody has merged the branch
-                commit = str((patch.evidence or {}).get("head_commit") or "")
-                if not commit or not await self._applier.on_main(commit):
-                    return False
-                done = Applied(patch.base_commit or "", commit, True, "the branch was merged")
-            else:
-                async with self._as_sidecar() as conn:
-                    await check_before_apply(conn, self._config.founder.signers, patch)
-                done = await self._applier.apply(patch)
-        except (ConfigError, Conflict, Invalid, NotFound, NotPermitted) as error:
-            await self._refuse(order_id, error)
-            return True
-        if not done.moved:
-            self._handed_over.add(order_id)
-            return False
-        async with self._as_sidecar() as conn:
-            await self._service.settle_job(conn, patch.job_id)
-            await patches.step_patch(
-                conn,
-                patch.id,
-                patch.status,
-                PatchStatus.APPLIED,
-                applied_commit=done.commit,
-                previous_commit=done.previous_commit,
-                reason=done.message,
-            )
-            job = await jobs.get_job(conn, patch.job_id)
-            if job.status is JobStatus.APPROVED:
-                await jobs.step_job(conn, job.id, JobStatus.APPLIED, old=job.status)
-            await _finish(conn, order_id, True, _told(done))
-        return True
-
-    async def _roll_back(self, case: Case, order_id: int) -> None:
-        try:
-            if self._applier is None:
-                raise NotFound(NO_REPO)
-            done = await self._applier.rollback(case.patch)
-        except (Conflict, Invalid, NotFound, NotPermitted) as error:
-            await self._refuse(order_id, error)
-            return
-        async with self._as_sidecar() as conn:
-            await patches.step_patch(
-                conn, case.patch.id, case.patch.status, PatchStatus.ROLLED_BACK, reason=done.message
-            )
-            job = await jobs.get_job(conn, case.job.id)
-            if job.status in (JobStatus.APPLIED, JobStatus.RESOLVED):
-                await jobs.step_job(conn, job.id, JobStatus.OPEN, old=job.status)
-            await _finish(conn, order_id, True, _told(done))
-
-    async def _refuse(self, order_id: int, error: SelfHealError) -> None:
-        code = getattr(error, "code", "refused")
-        async with self._as_sidecar() as conn:
-            await _finish(conn, order_id, False, {"message": str(error), "code": code})
 
     async def _verify(self, case: Case) -> None:
         async with self._as_sidecar() as conn:
@@ -474,19 +357,3 @@ def _may_run(patch: Patch) -> bool:
         PatchStatus.SANDBOX_PASSED,
         PatchStatus.SANDBOX_FAILED,
     )
-
-
-def _told(done: Applied) -> dict[str, Any]:
-    return {
-        "message": done.message,
-        "commit": done.commit,
-        "previous_commit": done.previous_commit,
-        "after_apply": None if done.after is None else done.after.model_dump(mode="json"),
-    }
-
-
-async def _finish(
-    conn: asyncpg.Connection, order_id: int | None, ok: bool, result: dict[str, Any]
-) -> None:
-    if order_id is not None:
-        await approvals.finish_deed(conn, order_id, ok, result)

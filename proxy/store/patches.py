@@ -113,6 +113,7 @@ async def step_patch(
     applied_commit: str | None = None,
     previous_commit: str | None = None,
     confidence_score: float | None = None,
+    confidence_reasons: Sequence[str] | None = None,
     risk: Risk | None = None,
     reason: str | None = None,
 ) -> Patch:
@@ -141,6 +142,7 @@ async def step_patch(
         applied_commit,
         previous_commit,
         confidence_score,
+        confidence_reasons,
         risk,
     )
     if all(value is None for value in given):
@@ -168,6 +170,7 @@ async def step_patch(
             None if risk is None else risk.level.value,
             None if risk is None else [storable(r) for r in risk.reasons],
             clip(reason, REASON_CHARS_MAX),
+            None if confidence_reasons is None else [storable(r) for r in confidence_reasons],
         )
     patch = await get_patch(conn, patch_id)
     if done is None:
@@ -207,6 +210,7 @@ def _patch(row: asyncpg.Record) -> Patch:
         payload=row["ai_patch_payload"],
         risk=Risk(row["risk_score"], Severity(row["risk_level"]), tuple(row["risk_reasons"])),
         confidence_score=row["confidence_score"],
+        confidence_reasons=tuple(row["confidence_reasons"]),
         evidence=None if row["evidence"] is None else json.loads(row["evidence"]),
         evidence_digest=row["evidence_digest"],
         sandbox_branch=row["sandbox_branch"],

@@ -31,7 +31,8 @@ update self_healing_patches set
   risk_score = coalesce($10, risk_score),
   risk_level = coalesce($11, risk_level),
   risk_reasons = coalesce($12, risk_reasons),
-  status_reason = coalesce($13, status_reason)
+  status_reason = coalesce($13, status_reason),
+  confidence_reasons = coalesce($14, confidence_reasons)
 where id = $1 and status = $2
 returning id
 

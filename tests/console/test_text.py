@@ -21,10 +21,10 @@ from console.deeds import (
 from console.difftext import FILE_LINES_MAX, draw, fold, parse_diff
 from console.frame import foot, header
 from console.keys import KEYS, Where
-from console.proof import evidence_lines, summary
+from console.proof import confidence_lines, evidence_lines, risk_lines, summary
 from console.state import State
 from proxy.clock import ManualClock
-from proxy.contract.patches import RiskView
+from proxy.contract.patches import ConfidenceView, RiskView
 from tests.support import console_facts as facts
 from tests.support.console_server import proven
 
@@ -214,3 +214,20 @@ def test_no_two_keys_mean_two_things_on_one_screen() -> None:
     assert acting == set("SARPZBMXKx")
     taken = {name for key in KEYS for name in key.keys.split(",")}
     assert not taken & {"ctrl+s", "ctrl+z", "ctrl+b", "ctrl+a", "y,n"}
+
+
+def test_a_risk_and_a_confidence_stand_with_what_they_are_made_of() -> None:
+    shown = [text.plain(line) for line in risk_lines(facts.patch().risk)]
+    assert shown[0] == "risk low (5/100), the heaviest of:"
+    assert shown[1] == "  · any change can be wrong (5)"
+    assert shown[2].startswith("  · looked at: 2 files (")
+    terms = ["it applies (+0.20)", "no tests ran (+0 of 0.20)"]
+    made = [text.plain(line) for line in confidence_lines(ConfidenceView(score=0.2, reasons=terms))]
+    assert made == ["confidence 0.20, by the sandbox run:", *(f"  · {term}" for term in terms)]
+
+
+def test_a_number_without_its_terms_says_so() -> None:
+    (before,) = confidence_lines(ConfidenceView())
+    assert text.plain(before) == "confidence none yet: the sandbox run makes it"
+    _, old = confidence_lines(ConfidenceView(score=0.9))
+    assert "not kept" in text.plain(old)

@@ -158,6 +158,12 @@ def evidence(passed: bool = True, **changes: Any) -> SandboxEvidence:
     return SandboxEvidence.model_validate(facts | changes)
 
 
+LOOKED_AT = (
+    "looked at: 2 files (app/checkout.py, tests/test_checkout.py), 7 changed lines, no SQL, "
+    "a bug of kind API_SCHEMA, 3% of the traffic passes here"
+)
+
+
 def patch(number: int = 1, **changes: Any) -> PatchView:
     facts: dict[str, Any] = {
         "id": f"P-{number}",
@@ -172,8 +178,12 @@ def patch(number: int = 1, **changes: Any) -> PatchView:
         "base_commit": "77b0e2" + "0" * 34,
         "diff": DIFF,
         "files_changed": ["app/checkout.py", "tests/test_checkout.py"],
-        "risk": RiskView(score=12, level="low", reasons=["touches one module", "tests included"]),
-        "confidence": ConfidenceView(score=0.82, reasons=["the frame lies in the changed lines"]),
+        "risk": RiskView(
+            score=5,
+            level="low",
+            reasons=["any change can be wrong (5)", LOOKED_AT],
+        ),
+        "confidence": ConfidenceView(),
         "approvals": [approval(number, "patch_sandbox", patch=number)],
     }
     return PatchView.model_validate(facts | changes)

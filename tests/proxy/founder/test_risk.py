@@ -4,7 +4,7 @@ import pytest
 
 from proxy.domain.failure import Category, Severity
 from proxy.domain.patch import PatchType, Risk, risk_level
-from proxy.founder.risk import LEVEL_FLOORS, Change, assess, raised, statements
+from proxy.founder.risk import LEVEL_FLOORS, REASONS_MAX, Change, assess, raised, statements
 
 
 def weigh(**facts: object) -> Risk:
@@ -13,8 +13,29 @@ def weigh(**facts: object) -> Risk:
 
 
 def test_a_small_change_of_a_known_kind_is_low() -> None:
-    risk = weigh(files=("src/page.py",), lines=4)
-    assert (risk.level, risk.reasons) == (Severity.LOW, ())
+    risk = weigh(files=("src/page.py",), lines=4, traffic_share=0.03)
+    assert (risk.score, risk.level) == (5, Severity.LOW)
+    weighed, looked_at = risk.reasons
+    assert weighed == "any change can be wrong (5)"
+    assert looked_at == (
+        "looked at: 1 file (src/page.py), 4 changed lines, no SQL, a bug of kind UI_BUG, "
+        "3% of the traffic passes here"
+    )
+
+
+def test_what_was_looked_at_stands_last_however_much_weighs() -> None:
+    names = tuple(f"auth/{n}.py" for n in range(40))
+    risk = weigh(files=names, lines=1, sql="select 1; select 2")
+    assert len(risk.reasons) == REASONS_MAX
+    lifted = raised(risk, 99, "a rule")
+    assert lifted.reasons[0] == "a rule (99)"
+    for shown in (risk, lifted):
+        assert shown.reasons[-1] == (
+            "looked at: 40 files (auth/0.py, auth/1.py, auth/2.py, auth/3.py, auth/4.py and 35 "
+            "more), 1 changed line, 2 SQL statements, a bug of kind UI_BUG, the route's traffic "
+            "is not known"
+        )
+    assert len(lifted.reasons) == REASONS_MAX
 
 
 @pytest.mark.parametrize(
@@ -77,7 +98,7 @@ def test_the_highest_wins_and_every_heavy_reason_is_told() -> None:
     risk = weigh(files=("auth/login.py",), lines=60, sql="drop table t")
     assert risk.score == 90
     assert risk.level is Severity.CRITICAL
-    assert [reason.rsplit("(", 1)[1] for reason in risk.reasons] == ["90)", "50)", "10)"]
+    assert [r.rsplit("(", 1)[1] for r in risk.reasons[:-1]] == ["90)", "50)", "10)"]
 
 
 def test_a_score_can_be_raised_and_never_lowered() -> None:

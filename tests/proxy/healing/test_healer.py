@@ -182,6 +182,10 @@ async def test_the_whole_way(house: House) -> None:
     assert patch.evidence["reproduced"]
     assert patch.evidence["fixed"]
     assert patch.confidence_score == 0.9
+    assert patch.confidence_reasons[0] == "it applies (+0.20)"
+    assert [reason.rpartition("(")[2] for reason in patch.confidence_reasons] == [
+        "+0.20)", "+0.20)", "+0.15)", "+0.35)",
+    ]  # fmt: skip
     assert (await house.job(job)).status is JobStatus.SANDBOXED
 
     await house.answer(ItemType.PATCH_MAIN, patch)
@@ -274,8 +278,8 @@ async def test_a_run_cut_off_by_a_crash_is_resumed(house: House) -> None:
 
 async def test_a_crash_between_git_and_database_is_finished(house: House) -> None:
     patch = await house.to_approved(await house.fails())
-    assert house.healer._applier is not None
-    done = await house.healer._applier.apply(patch)
+    assert house.healer._deeds.applier is not None
+    done = await house.healer._deeds.applier.apply(patch)
     await house.order("apply", patch)
     house.restart()
     await house.healer.round()

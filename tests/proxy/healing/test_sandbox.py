@@ -95,7 +95,11 @@ async def test_a_right_patch_is_reproduced_and_fixed(room: Room) -> None:
     assert seen.tests_before.ok is True
     assert seen.tests_after.ok is True
     assert seen.against == []
-    assert confidence(seen)[0] == 0.9
+    score, terms = confidence(seen)
+    assert score == 0.9
+    assert terms[2].startswith("without it the failure came back: 500 in ")
+    assert terms[3].startswith("with it the failing request works: 200 in ")
+    assert sum(float(term.rpartition("+")[2].rstrip(")")) for term in terms) == pytest.approx(score)
 
 
 async def test_its_branch_can_be_looked_at_in_the_apps_repository(room: Room) -> None:
@@ -111,7 +115,13 @@ async def test_a_wrong_patch_still_fails_and_changes_the_answer(room: Room) -> N
     seen = await room.run(repos.WRONG)
     assert (seen.reproduced, seen.fixed, seen.changed, seen.passed) == (True, False, True, False)
     assert seen.verdict.startswith("Not fixed")
-    assert confidence(seen)[0] <= 0.2
+    score, terms = confidence(seen)
+    assert score == 0.1
+    assert terms[3:] == [
+        "no failing request is known to work with it (+0 of 0.35)",
+        "at most 0.20, because the request still fails",
+        "at most 0.10, because it breaks tests",
+    ]
 
 
 async def test_an_empty_patch_changes_nothing(room: Room) -> None:
