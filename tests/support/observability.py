@@ -38,7 +38,9 @@ class Route:
 
 @dataclass(frozen=True)
 class Span:
-    """``route`` "*" is every route; ``kind`` the alert's kind that finds it."""
+    """``route`` "*" is every route; else a path or a method and a path, several joined by ", ".
+    ``kind``: the alert's kind that finds it, or "*".
+    """
 
     start: float
     end: float
@@ -46,11 +48,17 @@ class Span:
     kind: str
     name: str
 
+    def holds(self, alert: Alert, grace: float = 0.0) -> bool:
+        at, method, route, _ = alert
+        names = self.route.split(", ")
+        is_here = "*" in names or route in names or f"{method} {route}" in names
+        return is_here and self.start <= at <= self.end + grace
+
 
 @dataclass
 class Plan:
     """What happens on top of the usual: ``slow`` and ``fail`` give a factor and a share by route
-    and time.
+    and time. ``traps`` only say why somebody cried wolf.
     """
 
     routes: list[Route]
@@ -60,6 +68,7 @@ class Plan:
     load: Callable[[float], float] = lambda t: 1.0 + 0.6 * sin(2 * pi * (t / DAY - 0.4))
     incidents: list[Span] = field(default_factory=list)
     neutral: list[Span] = field(default_factory=list)
+    traps: list[Span] = field(default_factory=list)
     error_ms: float | None = None
 
     def during(self, route: str, start: float, length: float, factor: float) -> None:
@@ -166,26 +175,22 @@ def judge(plan: Plan, alerts: list[Alert]) -> Verdict:
     """
     verdict = Verdict(incidents=len(plan.incidents))
     verdict.route_days = len(plan.routes) * plan.hours / 24.0
-    last: dict[tuple[str, str], float] = {}
+    last: dict[tuple[str, str, str], float] = {}
     kept: list[Alert] = []
     for alert in sorted(alerts):
-        if alert[0] - last.get((alert[2], alert[3]), -1e9) >= DEDUP_S:
-            last[(alert[2], alert[3])] = alert[0]
+        if alert[0] - last.get(alert[1:], -1e9) >= DEDUP_S:
+            last[alert[1:]] = alert[0]
             kept.append(alert)
-
-    def inside(span: Span, alert: Alert, grace: float) -> bool:
-        return span.route in ("*", alert[2]) and span.start <= alert[0] <= span.end + grace
-
     for span in plan.incidents:
-        fit = [a for a in kept if a[3] == span.kind and inside(span, a, GRACE_S)]
+        fit = [a for a in kept if span.kind in ("*", a[3]) and span.holds(a, GRACE_S)]
         if fit:
             verdict.found += 1
             verdict.delays.append(fit[0][0] - span.start)
         else:
             verdict.missed.append(span)
     for alert in kept:
-        is_true = any(inside(s, alert, GRACE_S) for s in plan.incidents)
-        if not is_true and not any(inside(s, alert, 0.0) for s in plan.neutral):
+        is_true = any(s.holds(alert, GRACE_S) for s in plan.incidents)
+        if not is_true and not any(s.holds(alert) for s in plan.neutral):
             verdict.false.append(alert)
     return verdict
 
