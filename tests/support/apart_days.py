@@ -20,6 +20,7 @@ from tests.support.apart_shapes import (
     sawtooth,
     times,
 )
+from tests.support.apart_small import HARD
 from tests.support.apart_traffic import Day, Endpoint, play
 from tests.support.apart_visitors import VISITORS
 from tests.support.observability import Plan, Request
@@ -248,7 +249,7 @@ CAUSES: dict[str, Callable[[random.Random], Day]] = {
         neighbour,
     )
 }
-KINDS = {**CAUSES, **VISITORS}
+KINDS = {**CAUSES, **VISITORS, **HARD}
 
 
 def make(kind: str, seed: int) -> tuple[Plan, list[Request]]:

@@ -180,6 +180,11 @@ def queued(
     return change
 
 
+def stalled(until: float) -> Change:
+    """Nobody is answered before ``until``."""
+    return lambda rng, t, status, ms: (status, ms + 1000 * max(0.0, until - t))
+
+
 def sawtooth(factor: float, start: float, every: float) -> Change:
     """A leak: slower until the process is killed, three seconds of 502, and again."""
 

@@ -50,6 +50,7 @@ class Endpoint:
     company: float = 2.0
     gap: float = 2.5
     sense: float = 0.15
+    wander: float = 0.06
     paced: bool = False
     steady: bool = False
     load: Load | None = None
@@ -154,7 +155,7 @@ class Day:
 
     def nuisances(self) -> None:
         """What every app has, and nobody wants to be called for."""
-        u, busy = self.rng.uniform, 0.05
+        u, busy = self.rng.uniform, min(0.05, sorted(e.rate for e in self.endpoints)[-4])
         blip, mild = times(u(4, 10)), times(u(1.12, 1.22))
         self.trap("short slow", self.pick(busy), u(6, 20), lambda s: blip)
         self.trap("short failing", self.pick(busy), u(4, 12), lambda s: fails(0.7, 502, at_once))
@@ -185,7 +186,7 @@ def play(day: Day) -> tuple[Plan, list[Request]]:
     made = []
     for k, e in enumerate(day.endpoints):
         load = e.load or day.load
-        level = [a + b for a, b in zip(host, _wander(rng, minutes, 0.06, 0.9), strict=True)]
+        level = [a + b for a, b in zip(host, _wander(rng, minutes, e.wander, 0.9), strict=True)]
         for t in _arrivals(rng, e, load, minutes):
             ms = e.draw(rng, t)
             if not e.steady:
