@@ -15,7 +15,8 @@ from proxy.observability.incident import IncidentEnd
 from proxy.observability.sentences import NAMED_MAX, common_sentence
 from tests.support.campaign import IS_WHOLE, SEED, TIMEOUT_S
 from tests.support.common_days import COMMON_KINDS
-from tests.support.observability import judge, play
+from tests.support.observability import play
+from tests.support.verdict import judge
 
 ROUTES = ("/a", "/b", "/c", "/d", "/e", "/f")
 Shape = Callable[[str, float], tuple[float, float]]
