@@ -272,10 +272,10 @@ def _add_audit(
         _flag("--limit", "at most so many, newest first", metavar="N", type=int),
         _flag("-q", "only with this text", metavar="TEXT"),
     )
-    _add(inner, Command("list", "the newest entries", "console.reading:audit_list", flags=listing))
+    _add(inner, Command("list", "the newest entries", "console.auditing:audit_list", flags=listing))
     export = "every entry as JSON lines, oldest first"
-    _add(inner, Command("export", export, "console.reading:audit_export"))
-    live = Command("verify", "check the chain, live or exported", "console.reading:audit_verify")
+    _add(inner, Command("export", export, "console.auditing:audit_export"))
+    live = Command("verify", "check the chain, live or exported", "console.auditing:audit_verify")
     verify = _add(inner, live)
     verify.add_argument("file", metavar="FILE", nargs="?", help="an exported chain")
     verify.add_argument(
@@ -287,7 +287,7 @@ def _add_audit(
     parser.add_argument("--json", action="store_true", help="JSON on stdout, words on stderr")
     add_connection_flags(parser)
     parser.set_defaults(
-        limit=None, q=None, func=lambda args: run("console.reading:audit_list", args)
+        limit=None, q=None, func=lambda args: run("console.auditing:audit_list", args)
     )
 
 
@@ -308,7 +308,7 @@ def _verify(
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl") as kept:
         # the whole chain comes here: what is compared with the heads is not the server's word
         args.file, args.into = kept.name, kept
-        fetched = run("console.reading:audit_fetch", args)
+        fetched = run("console.auditing:audit_fetch", args)
         return fetched or verify_file(args)
 
 

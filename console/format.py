@@ -144,6 +144,12 @@ def age(at: datetime, now: datetime) -> str:
     return f"{passed / 86_400:.0f}d"
 
 
+def ago(at: datetime, now: datetime) -> str:
+    """``now``, ``12s ago``."""
+    passed = age(at, now)
+    return passed if passed == "now" else f"{passed} ago"
+
+
 def clock_time(at: datetime) -> str:
     """``14:02:31``, in UTC."""
     return at.astimezone(UTC).strftime("%H:%M:%S")

@@ -27,6 +27,12 @@ def as_json(model: BaseModel) -> str:
     return json.dumps(model.model_dump(mode="json"), ensure_ascii=True)
 
 
+def lines(models: Iterable[BaseModel]) -> None:
+    """One JSON document a line."""
+    for model in models:
+        say(as_json(model))
+
+
 def width() -> int | None:
     """Columns of the terminal; None when nobody looks at one."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

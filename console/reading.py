@@ -1,18 +1,16 @@
 """The reading commands: ask the API, print plain text or JSON. Change nothing."""
 
 import argparse
-from collections.abc import AsyncIterator, Sequence
-
-from pydantic import BaseModel
+from collections.abc import AsyncIterator
 
 from console import format as text
+from console.auditing import audit_line
 from console.client import Client
-from console.output import as_json, note, say, table
+from console.output import as_json, lines, note, say, table
 from console.proof import confidence_lines, evidence_lines, risk_lines, verdict_line
-from console.wording import bug_text, incident_text, item_text, step_text
+from console.wording import because, bug_text, incident_text, item_text, over_text, reach_text
 from proxy.clock import SystemClock
 from proxy.contract.ask import AskAnswer
-from proxy.contract.audit import AuditView
 from proxy.contract.base import parse_id
 from proxy.contract.health import Health
 from proxy.contract.jobs import JobDetail, JobView
@@ -20,8 +18,6 @@ from proxy.contract.patches import PatchView
 from proxy.errors import NotFound, UsageError
 
 PAGE = 200
-AUDIT_SHOWN = 50
-AUDIT_PAGES_MAX = 100_000
 
 
 def job_number(shown: str) -> int:
@@ -36,11 +32,6 @@ def patch_number(shown: str) -> int:
         return parse_id(shown, "P")
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _lines(models: Sequence[BaseModel]) -> None:
-    for model in models:
-        say(as_json(model))
 
 
 # --- jobs ---------------------------------------------------------------------------------------
@@ -90,7 +81,7 @@ async def jobs(client: Client, args: argparse.Namespace) -> int:
                 text.route_name(job.method, job.route),
                 text.short_count(job.occurrences),
                 text.age(job.last_seen, now),
-                job.status + (" again" if job.regression else ""),
+                _status(job),
                 bug_text(job),
             )
             for job in found
@@ -98,6 +89,11 @@ async def jobs(client: Client, args: argparse.Namespace) -> int:
         elastic=7,
     )
     return 0
+
+
+def _status(job: JobView) -> str:
+    is_over = job.incident_over_since is not None and job.status not in ("resolved", "closed")
+    return job.status + (" again" if job.regression else "") + (", over" if is_over else "")
 
 
 async def show(client: Client, args: argparse.Namespace) -> int:
@@ -121,8 +117,12 @@ def _show_job(detail: JobDetail) -> None:
         f"  {text.counted(job.occurrences, 'time')}, first {text.stamp(job.first_seen)}, "
         f"last {text.stamp(job.last_seen)} UTC"
     )
+    if reach := reach_text(job):
+        say(f"  {reach}")
+    if over := over_text(job, SystemClock().now()):
+        say(f"  {over}")
     say(f"  signature {job.signature}")
-    say(f"  rule {job.rule}")
+    say(f"  rule {job.rule}" + because(job))
     for fact in job.evidence:
         say(f"    · {fact}")
     for incident in detail.anomalies:
@@ -135,7 +135,7 @@ def _show_job(detail: JobDetail) -> None:
     for patch in detail.patches:
         say(f"  {patch.id}  {patch.status}  {text.cut(patch.description, 120)}")
     for entry in detail.history[:20]:
-        say(f"  {_audit_line(entry)}")
+        say(f"  {audit_line(entry)}")
 
 
 # --- patches ------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ async def patches(client: Client, args: argparse.Namespace) -> int:
     else:
         found = await _all_patches(client)
     if args.json:
-        _lines(found)
+        lines(found)
     elif not found:
         note("no patch yet; `selfheal attach J-1 --diff FILE` brings one")
     else:
@@ -231,7 +231,7 @@ def _show_health(health: Health) -> None:
 async def routes(client: Client, args: argparse.Namespace) -> int:
     found = await client.routes()
     if args.json:
-        _lines(found)
+        lines(found)
         return 0
     if not found:
         note("no traffic yet: is the sidecar in the path?")
@@ -252,13 +252,14 @@ async def routes(client: Client, args: argparse.Namespace) -> int:
         ],
         elastic=0,
     )
+    note(f"over the last {text.seconds(found[0].window_s)}")
     return 0
 
 
 async def anomalies(client: Client, args: argparse.Namespace) -> int:
     found = await client.anomalies()
     if args.json:
-        _lines(found)
+        lines(found)
         return 0
     if not found:
         note("no anomaly")
@@ -285,7 +286,7 @@ async def anomalies(client: Client, args: argparse.Namespace) -> int:
 async def approvals(client: Client, args: argparse.Namespace) -> int:
     found = await client.approvals("all" if args.all else None)
     if args.json:
-        _lines(found)
+        lines(found)
         return 0
     if not found:
         note("nothing waits for you")
@@ -307,69 +308,6 @@ async def approvals(client: Client, args: argparse.Namespace) -> int:
         elastic=6,
     )
     return 0
-
-
-# --- audit --------------------------------------------------------------------------------------
-
-
-def _audit_line(entry: AuditView) -> str:
-    step = text.cut(step_text(entry), 120)
-    why = f"  {step}" if step else ""
-    who = f"{entry.actor} ({entry.role})"
-    return f"#{entry.seq}  {text.stamp(entry.at)}  {who}  {entry.action}  {entry.subject}{why}"
-
-
-async def audit_list(client: Client, args: argparse.Namespace) -> int:
-    page = await client.audit(limit=args.limit or AUDIT_SHOWN, q=args.q)
-    if args.json:
-        _lines(page.entries)
-    else:
-        for entry in page.entries:
-            say(_audit_line(entry))
-        note(f"{len(page.entries)} of {text.count(page.total)} entries, newest first")
-    return 0
-
-
-async def _whole_chain(client: Client) -> list[AuditView]:
-    """Oldest first, as the chain was made; the pages come newest first, so they are gathered."""
-    entries: list[AuditView] = []
-    cursor: str | None = None
-    for _ in range(AUDIT_PAGES_MAX):
-        page = await client.audit(limit=PAGE, cursor=cursor)
-        entries.extend(page.entries)
-        cursor = page.next_cursor
-        if cursor is None or not page.entries:
-            break
-    return sorted(entries, key=lambda entry: entry.seq)
-
-
-async def audit_export(client: Client, _: argparse.Namespace) -> int:
-    entries = await _whole_chain(client)
-    _lines(entries)
-    note(f"{text.count(len(entries))} entries")
-    return 0
-
-
-async def audit_fetch(client: Client, args: argparse.Namespace) -> int:
-    """The chain into an open file, for a check on this side."""
-    for entry in await _whole_chain(client):
-        args.into.write(as_json(entry) + "\n")
-    args.into.flush()
-    return 0
-
-
-async def audit_verify(client: Client, args: argparse.Namespace) -> int:
-    verdict = await client.verify_audit()
-    if args.json:
-        say(as_json(verdict))
-    elif verdict.ok:
-        say(
-            f"✓ {text.counted(verdict.entries, 'entry', 'entries')}, chain unbroken, "
-            f"head {verdict.head}"
-        )
-    else:
-        say(f"✗ the chain breaks at entry #{verdict.first_bad}")
-    return 0 if verdict.ok else 1
 
 
 # --- Phill --------------------------------------------------------------------------------------

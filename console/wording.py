@@ -2,28 +2,77 @@
 commands alike."""
 
 import re
+from datetime import datetime
 from typing import Any
 
-from console.format import clock_time, count
+from console.format import ago, count, counted, percent, route_name, stamp
 from proxy.contract.alerts import AlertKind
 from proxy.contract.anomalies import AnomalyView
 from proxy.contract.approvals import ApprovalView
 from proxy.contract.audit import AuditView
 from proxy.contract.health import Health
 from proxy.contract.jobs import FailureEvent, JobView
+from proxy.contract.words import EndWord
 from proxy.errors import SelfHealError
 
 _ABOUT = re.compile(r"\AP-\d+ for J-\d+ at gate [a-z_]+: ")
 
 
 def bug_text(job: JobView) -> str:
-    """What is broken, without the category in front: that has a column of its own."""
-    return job.signature_text.removeprefix(f"{job.category} | ")
+    """What is broken, without the category in front: that has a column of its own. A route is
+    written as everywhere, which in a signature has lost its capitals.
+    """
+    text = job.signature_text.removeprefix(f"{job.category} | ")
+    route = route_name(job.method, job.route)
+    return route + text[len(route) :] if text.startswith(f"{route.lower()} ") else text
+
+
+def because(job: JobView) -> str:
+    """Behind the rule: why there is no category, or why the job was put away."""
+    if not job.reason:
+        return ""
+    is_put_away = job.status in ("closed", "snoozed")
+    return f"; {job.status} because: {job.reason}" if is_put_away else f": {job.reason}"
+
+
+def reach_text(job: JobView) -> str:
+    """Whom it hit, which may have raised its severity; empty where nobody knows."""
+    hit = []
+    if job.distinct_clients:
+        hit.append(counted(job.distinct_clients, "client"))
+    if job.affected_share:
+        hit.append(f"{percent(job.affected_share)} of the service's requests")
+    return "it hit " + " and ".join(hit) if hit else ""
+
+
+def over_text(job: JobView, now: datetime) -> str:
+    """That its incident is over, since when, and that this moves nothing; empty while it goes on
+    and for a job that is over itself.
+    """
+    since = job.incident_over_since
+    if since is None or job.status in ("resolved", "closed"):
+        return ""
+    said = ENDED[job.incident_ended or "recovered"].format(at=f"{stamp(since)[:16]} UTC")
+    is_unpatched = job.status != "applied" and not job.regression
+    alone = " by itself" if is_unpatched and job.incident_ended != "new_normal" else ""
+    again = " It has fired again since." if job.last_seen > since else ""
+    return (
+        f"Its incident {said}{alone}, {ago(since, now)}. The job stays until you close it or a "
+        f"patch resolves it.{again}"
+    )
 
 
 def item_text(item: ApprovalView) -> str:
     """What is asked for, without patch, job and gate in front: they stand beside it."""
     return _ABOUT.sub("", item.summary, count=1)
+
+
+ENDED: dict[EndWord, str] = {
+    "recovered": "ended at {at}",
+    "new_normal": "lasted until its level counted as usual, at {at}",
+    "silent": "fell silent: no requests for half an hour, at {at}",
+    "unwatched": "was last watched before {at}: no sidecar reports it any more",
+}
 
 
 def incident_text(incident: AnomalyView) -> str:
@@ -32,7 +81,9 @@ def incident_text(incident: AnomalyView) -> str:
         return f"{incident.description} It goes on."
     if incident.resolved_at is None:
         return f"{incident.description} It is over."
-    return f"{incident.description} It ended at {clock_time(incident.resolved_at)[:5]}."
+    at = stamp(incident.resolved_at)[:16]
+    said = ENDED[incident.ended or "recovered"].format(at=f"{at} UTC")
+    return f"{incident.description} It {said}."
 
 
 def step_text(entry: AuditView) -> str:

@@ -344,6 +344,7 @@ CREATE TABLE selfheal.self_healing_jobs (
     affected_share real,
     told_severity text,
     releases text[] DEFAULT '{}'::text[] NOT NULL,
+    critical_at timestamp with time zone,
     CONSTRAINT self_healing_jobs_affected_share_check CHECK (((affected_share >= (0)::double precision) AND (affected_share <= (1)::double precision))),
     CONSTRAINT self_healing_jobs_clients_check CHECK ((cardinality(clients) <= 64)),
     CONSTRAINT self_healing_jobs_error_category_check CHECK ((error_category = ANY (ARRAY['RLS_VIOLATION'::text, 'AUTH_FAILURE'::text, 'SSR_HYDRATION'::text, 'API_SCHEMA'::text, 'PERFORMANCE'::text, 'UI_BUG'::text, 'REDIRECT_LOOP'::text, 'DB_ERROR'::text, 'UNKNOWN'::text]))),
@@ -1087,6 +1088,17 @@ begin
   return moved;
 end $$;
 ALTER FUNCTION selfheal.move_samples(p_from bigint, p_to bigint, p_events bigint[], p_back bigint) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.note_critical() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  if new.severity = 'critical' and (tg_op = 'INSERT' or old.severity <> 'critical') then
+    new.critical_at := now();
+  end if;
+  return new;
+end $$;
+ALTER FUNCTION selfheal.note_critical() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.note_foreign_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -1125,8 +1137,11 @@ CREATE FUNCTION selfheal.open_alerts(warn_before interval) RETURNS TABLE(kind te
            'P-' || f.patch_id || ' went past gate main without a proof' as summary, null::timestamptz as expires_at
     from founder_decisions f where f.kind = 'break_glass' group by f.patch_id
     union all
-    select 'critical_job', 'J-' || j.id, 'critical', coalesce(j.regressed_at, j.created_at),
-           concat_ws(' ', j.error_category, j.method, j.route), null
+    select 'critical_job', 'J-' || j.id, 'critical', coalesce(greatest(j.regressed_at, j.critical_at), j.created_at),
+           concat_ws(' ', j.error_category, j.method, j.route)
+           || concat_ws(', ', ' (' || j.occurrences || case when j.occurrences = 1 then ' time' else ' times' end,
+                round(nullif(j.affected_share, 0)::numeric * 100, 1) || '% of the requests',
+                case when kmv_count(j.clients) > 1 then kmv_count(j.clients) || ' clients' end) || ')', null
     from self_healing_jobs j
     where j.severity = 'critical' and not j.noise and j.status in ('open', 'patch_proposed', 'sandboxed', 'approved')
     union all
@@ -2399,6 +2414,7 @@ CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.control_versions FOR EACH
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.founder_decisions FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.self_healing_jobs FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON selfheal.self_healing_patches FOR EACH STATEMENT EXECUTE FUNCTION selfheal.forbid_change();
+CREATE TRIGGER note_critical BEFORE INSERT OR UPDATE OF severity ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.note_critical();
 CREATE TRIGGER note_foreign AFTER INSERT ON selfheal.observability_anomalies FOR EACH ROW WHEN (((SESSION_USER <> 'sh_login_proxy'::name) AND (NOT new.resolved))) EXECUTE FUNCTION selfheal.note_foreign_row('anomaly');
 CREATE TRIGGER note_foreign AFTER INSERT ON selfheal.observability_logs FOR EACH ROW WHEN (((SESSION_USER <> 'sh_login_proxy'::name) AND ((new.status_code >= 400) OR (new.error_message <> ''::text) OR (new.error_stack <> ''::text)))) EXECUTE FUNCTION selfheal.note_foreign_row('log');
 CREATE TRIGGER nothing_is_deleted BEFORE DELETE ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();

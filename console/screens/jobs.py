@@ -17,6 +17,7 @@ from console.format import (
     Bit,
     Line,
     age,
+    ago,
     count,
     cut,
     route_name,
@@ -29,7 +30,15 @@ from console.screens.pane import Pane, waiting
 from console.state import SORTS, State, shown_jobs, waiting_rows
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
-from console.wording import bug_text, incident_text, step_text, traffic_text
+from console.wording import (
+    because,
+    bug_text,
+    incident_text,
+    over_text,
+    reach_text,
+    step_text,
+    traffic_text,
+)
 from proxy.clock import Clock
 from proxy.contract.jobs import FailureEvent, JobDetail, JobView
 
@@ -48,6 +57,8 @@ HISTORY = 12
 
 def job_cells(job: JobView, clock: Clock, *, marked: bool = False) -> dict[str, Bit]:
     state = STATUS_SHORT.get(job.status, job.status)
+    if job.status == "open" and job.incident_over_since is not None:
+        state = "over"
     return {
         "id": ("◆" + job.id, "link") if marked else (job.id, ""),
         "sev": severity_bit(job.severity),
@@ -63,17 +74,19 @@ def job_lines(job: JobView, detail: JobDetail | None, clock: Clock) -> list[Line
     """Everything worth knowing before opening a patch."""
     mark, look = severity_bit(job.severity)
     times = f"{count(job.occurrences)}× since {stamp(job.first_seen)}"
-    last = age(job.last_seen, clock.now())
     lines: list[Line] = [
         [(mark + "  ", look), (f"{job.category}  ", ""), (STATUS_SAYS.get(job.status, ""), "dim")],
-        [(times, ""), (f", last {last if last == 'now' else last + ' ago'}", "")],
+        [(times, ""), (f", last {ago(job.last_seen, clock.now())}", "")],
+        *([[(reach, "dim")]] if (reach := reach_text(job)) else []),
         [(bug_text(job), "title")],
         [],
-        [("rule ", "dim"), (job.rule, "")],
+        [("rule ", "dim"), (job.rule, ""), (because(job), "dim")],
         *([("· " + fact, "")] for fact in job.evidence[:8]),
     ]
     if job.regression:
         lines.append([("↻ it came back after a fix", "high")])
+    if over := over_text(job, clock.now()):
+        lines += [[], [(over, "ok")]]
     if job.snoozed_until is not None:
         lines.append([(f"snoozed until {stamp(job.snoozed_until)} UTC", "high")])
     if job.summary:

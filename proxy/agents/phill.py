@@ -78,13 +78,13 @@ class AIPhillAgent:
         reply = Reply(asked.intent)
         if not asked.jobs:
             reply.say("Which job? Name it as J-1.")
-            reply.suggest("open issues", _BROKEN)
+            reply.suggest("open jobs", _BROKEN)
             return reply.answer()
         for number in asked.jobs[:3]:
             job = await self._facts.job(number)
             if job is None:
                 reply.say(f"There is no job J-{number}.")
-                reply.suggest("open issues")
+                reply.suggest("open jobs")
                 continue
             await self._describe_job(reply, job)
         return reply.answer()
@@ -122,7 +122,7 @@ class AIPhillAgent:
             critical = health.open_jobs.get("critical", 0)
             reply.say(f"{total} open job{_s(total)}, {critical} of them critical.")
             reply.suggest(_BROKEN)
-        reply.suggest("open issues", _NEXT)
+        reply.suggest("open jobs", _NEXT)
         return reply.answer()
 
     async def classify(self, asked: Understood) -> AskAnswer:
@@ -141,7 +141,7 @@ class AIPhillAgent:
         for evidence in found.evidence[:3]:
             reply.say(f"Evidence: {quote(str(evidence))}")
         reply.say(f"Signature {found.signature} “{quote(found.signature_text)}”.")
-        reply.suggest("open issues")
+        reply.suggest("open jobs")
         return reply.answer()
 
     async def propose(self, asked: Understood) -> AskAnswer:
@@ -158,7 +158,7 @@ class AIPhillAgent:
         job = await self._facts.job(number)
         if job is None:
             reply.say(f"There is no job J-{number}.")
-            reply.suggest("open issues")
+            reply.suggest("open jobs")
             return reply.answer()
         me = reply.job(job.id)
         reply.say(_job_line(reply, job))
@@ -267,10 +267,10 @@ class AIPhillAgent:
         reply = Reply(asked.intent)
         reply.say(
             "I did not understand that; without a model I know these questions: what's broken, "
-            "open issues, system health, show J-1, explain P-1, classify: <error>, digest, "
+            "open jobs, system health, show J-1, explain P-1, classify: <error>, digest, "
             "what do I do next."
         )
-        reply.suggest(_BROKEN, "open issues", "system health", _NEXT, "digest")
+        reply.suggest(_BROKEN, "open jobs", "system health", _NEXT, "digest")
         return reply.answer()
 
     async def _jobs(self, asked: Understood) -> list[Job]:

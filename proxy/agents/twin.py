@@ -52,7 +52,7 @@ class CognitiveTwinAgent:
         )
         for step in due[:3]:
             say_due(reply, step, "- ")
-        reply.suggest("what do I do next?", "open issues")
+        reply.suggest("what do I do next?", "open jobs")
         return reply.answer()
 
 
@@ -73,8 +73,8 @@ def _say_counts(
 ) -> None:
     span = "day" if window.days == 1 else f"{window.days} days"
     reply.say(
-        f"In the last {span}: {len(new)} new jobs, {len(before)} in the {span} before "
-        f"({trend(len(new), len(before))})."
+        f"In the last {span}: {len(new)} new job{'' if len(new) == 1 else 's'}, "
+        f"{len(before)} in the {span} before ({trend(len(new), len(before))})."
     )
     by_category = Counter(str(job.category) for job in new).most_common(4)
     if by_category:

@@ -19,9 +19,10 @@ from proxy.domain.anomaly import StoredAnomaly
 from proxy.domain.approval import Approval
 from proxy.domain.audit import AuditEntry
 from proxy.domain.failure import ReplayRequest
-from proxy.domain.job import Job
+from proxy.domain.job import Job, JobStatus
 from proxy.domain.patch import Patch
 from proxy.store.control import ControlVersion
+from proxy.store.incidents import Over
 from proxy.store.jobs import StoredEvent
 from proxy.visible import one_line, visible, visible_bytes
 
@@ -45,7 +46,8 @@ def _line(text: str | None) -> str | None:
     return None if text is None else one_line(text)
 
 
-def job_view(job: Job, patches: Iterable[int] = ()) -> JobView:
+def job_view(job: Job, patches: Iterable[int] = (), over: Over | None = None) -> JobView:
+    is_put_away = job.status in (JobStatus.CLOSED, JobStatus.SNOOZED)
     return JobView(
         id=show_id("J", job.id),
         service=job.service,
@@ -64,7 +66,8 @@ def job_view(job: Job, patches: Iterable[int] = ()) -> JobView:
         evidence=[one_line(line) for line in job.evidence],
         regression=job.regression,
         noise=job.noise,
-        reason=_maybe(job.closed_reason or job.reason),
+        # a reason to close says nothing of a job that was opened again
+        reason=_maybe((is_put_away and job.closed_reason) or job.reason),
         snoozed_until=job.snoozed_until,
         trace_id=job.trace_id,
         summary=_maybe(job.ai_summary),
@@ -74,6 +77,8 @@ def job_view(job: Job, patches: Iterable[int] = ()) -> JobView:
         patches=[show_id("P", number) for number in patches],
         distinct_clients=job.distinct_clients,
         affected_share=job.affected_share,
+        incident_over_since=None if over is None else over.since,
+        incident_ended=None if over is None else over.ended,
     )
 
 
@@ -246,6 +251,7 @@ def anomaly_view(anomaly: StoredAnomaly) -> AnomalyView:
             "occurrences": anomaly.occurrences,
             "resolved": anomaly.resolved,
             "resolved_at": anomaly.resolved_at,
+            "ended": anomaly.ended if anomaly.resolved else None,
             "part_of": None if anomaly.part_of is None else one_line(anomaly.part_of),
         }
     )

@@ -160,7 +160,7 @@ class FailureDesk:
 
     def anomaly(self, anomaly: Anomaly, anomaly_id: UUID | None) -> None:
         """A latency incident is a failure like any other; an error-rate incident already made its
-        jobs.
+        jobs. Its severity is the job's, which only rises.
 
         Numbers stand beside the sentence, not in it: it names the bug, however slow it is this
         time, whatever release came before and whoever else is slow.
@@ -179,6 +179,7 @@ class FailureDesk:
                 anomaly_id=anomaly_id,
                 origin="detector",
                 source_kind="server",
+                severity=anomaly.severity,
             )
         )
 
@@ -317,5 +318,6 @@ def _parts_of_failure(failure: Failure) -> tuple[bytes, ...]:
         failure.body,
         failure.response_excerpt,
         str((failure.status, failure.response_status, failure.redirect_chain, late)),
+        failure.severity,
     )
     return tuple((text or "").encode(errors="replace") for text in texts)

@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -109,13 +110,13 @@ class IncidentBook:
             item = self._waiting.popleft()
             self.dropped += 1
             if isinstance(item, Anomaly) and item.kind == "latency":
-                self._on_stored(item.head or item, None)
+                self._on_stored(_for_its_job(item), None)
 
     async def _store(self, item: Anomaly | IncidentEnd) -> None:
         from proxy.store import incidents
 
         if isinstance(item, Anomaly):
-            linked: list[int] = []
+            tied: list[int] = []
             key = _key(item)
             async with self._connect() as conn:
                 await incidents.take_turns(conn, self._service, item.kind)
@@ -126,13 +127,13 @@ class IncidentBook:
                     await incidents.open_anomaly(conn, self._service, item.head, self._holder)
                 if item.kind == "error_rate":
                     # its jobs are there already, made failing exchange by failing exchange
-                    linked = await incidents.link_jobs(conn, stored)
+                    await incidents.link_jobs(conn, stored)
+                    tied = await incidents.tied_jobs(conn, stored)
             self._ids[key] = stored
-            if item.severity is Severity.CRITICAL:
-                await self._raise(linked)
+            await self._raise(tied, item.severity)
             if item.kind == "latency":
                 # one cause, one job: a part is one more occurrence of the job of its head
-                self._on_stored(item.head or item, stored)
+                self._on_stored(_for_its_job(item), stored)
             return
         known = self._ids.get(_key(item.anomaly))
         ended = datetime.fromtimestamp(item.ended_at, UTC)
@@ -144,7 +145,7 @@ class IncidentBook:
                 return
             if item.anomaly.kind == "error_rate":
                 await incidents.link_jobs(conn, known)
-            await incidents.close_anomaly(conn, known, self._holder, ended)
+            await incidents.close_anomaly(conn, known, self._holder, ended, item.reason)
         self._ids.pop(_key(item.anomaly), None)
 
     async def _of_one_cause(self, conn: Any, item: Anomaly) -> Anomaly:
@@ -162,15 +163,24 @@ class IncidentBook:
             head = await incidents.same_cause(conn, self._service, item, self._holder, least)
         return item if head is None else as_part(item, head)
 
-    async def _raise(self, linked: list[int]) -> None:
-        """A busy route of which half or more fails is critical, whatever one such failure is
-        called. One job a transaction: its severity locks the head of the audit.
+    async def _raise(self, tied: list[int], severity: Severity) -> None:
+        """A job is at least as severe as its incident, whatever one such failure is called, also
+        when the incident gets worse. One job a transaction: its severity locks the head of the
+        audit.
         """
         from proxy.store import jobs
 
-        for job in linked:
+        for job in tied:
             async with self._connect() as conn:
-                await jobs.raise_severity(conn, job, Severity.CRITICAL)
+                await jobs.raise_severity(conn, job, severity)
+
+
+def _for_its_job(item: Anomaly) -> Anomaly:
+    """What was told for it, as severe as the worst of both."""
+    head = item.head
+    if head is None or head.severity.rank >= item.severity.rank:
+        return head or item
+    return replace(head, severity=item.severity)
 
 
 def _key(anomaly: Anomaly) -> Key:

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from proxy.contract.base import Answer, Request
-from proxy.contract.words import SeverityWord
+from proxy.contract.words import EndWord, SeverityWord
 
 
 class AnomalyView(Answer):
@@ -31,6 +31,12 @@ class AnomalyView(Answer):
     occurrences: int = 1
     resolved: bool = False
     resolved_at: datetime | None = None
+    ended: EndWord | None = Field(
+        None,
+        description="How it ended: `recovered`; `new_normal`: the level stayed for half an hour and"
+        " counts as usual; `silent`: no requests for half an hour; `unwatched`: no proxy reported"
+        " it any more.",
+    )
     part_of: str | None = Field(
         None, description="The route (`GET /x`) whose alert speaks for this incident, too."
     )

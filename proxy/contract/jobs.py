@@ -9,7 +9,7 @@ from proxy.contract.anomalies import AnomalyView
 from proxy.contract.audit import AuditView
 from proxy.contract.base import Answer, Request
 from proxy.contract.patches import PatchView
-from proxy.contract.words import CategoryWord, JobStatusWord, SeverityWord
+from proxy.contract.words import CategoryWord, EndWord, JobStatusWord, SeverityWord
 
 
 class JobView(Answer):
@@ -41,6 +41,13 @@ class JobView(Answer):
     distinct_clients: int = 0
     affected_share: float | None = None
     """Of the service's recent requests, how many met this bug: 0-1."""
+    incident_ended: EndWord | None = None
+    """How the last of its incidents ended (``AnomalyView.ended``)."""
+    incident_over_since: datetime | None = Field(
+        None,
+        description="Since when every incident of this job is over. The job stays as it is until"
+        " a person or a patch moves it. Null while one goes on, and where there was none.",
+    )
 
 
 class FailureEvent(Answer):

@@ -42,4 +42,5 @@ ItemTypeWord = Literal[
     "patch_main",
 ]
 DecisionWord = Literal["approve", "reject", "defer"]
+EndWord = Literal["recovered", "new_normal", "silent", "unwatched"]
 ApprovalStatusWord = Literal["pending", "approved", "rejected", "deferred", "expired", "void"]

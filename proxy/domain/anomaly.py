@@ -9,6 +9,11 @@ from proxy.domain.failure import Severity
 
 AnomalyKind = Literal["latency", "error_rate"]
 
+Ended = Literal["recovered", "new_normal", "silent", "unwatched"]
+"""It is as usual again; its level stayed for half an hour and counts as usual; no requests came for
+half an hour; no proxy reported it any more.
+"""
+
 STORED_TYPE: dict[AnomalyKind, str] = {
     "latency": "latency_spike",
     "error_rate": "error_rate_spike",
@@ -66,3 +71,5 @@ class StoredAnomaly:
     resolved_at: datetime | None
     part_of: str | None = None
     """``GET /x``: the route whose alert speaks for this one, too."""
+    ended: Ended | None = None
+    """None while it goes on, and for what an earlier version or another program wrote."""

@@ -91,6 +91,8 @@ class Failure:
     response_excerpt: str | None = None
     origin: str = "proxy"
     """Which source saw it: proxy, sdk, report, adopted, api, detector."""
+    severity: Severity | None = None
+    """As it was measured; it counts unless a rule of the founder's says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

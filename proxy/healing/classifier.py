@@ -58,7 +58,7 @@ class ErrorClassifier:
         signature, text = signature_of(failure, rule.category, facts, evidence_of)
         return Classification(
             category=rule.category,
-            severity=_severity(rule, facts),
+            severity=_severity(rule, facts, failure.severity),
             rule=rule.id,
             signature=signature,
             signature_text=text,
@@ -190,7 +190,7 @@ def _evidence(rule: Rule, phrase: Phrase | None, facts: Facts) -> Evidence | Non
     if rule.cycle:
         return Evidence(rule.id, "redirect_chain", " > ".join(facts.cycle)[:EXCERPT_CHARS])
     if rule.over_budget:
-        return Evidence(rule.id, "latency_ms", "latency above its budget")
+        return Evidence(rule.id, "latency_ms", facts.over_budget)
     if rule.frames:
         part = next(part for part in rule.frames if part in facts.trace_text)
         return Evidence(rule.id, "stack", part)
@@ -221,7 +221,9 @@ def _excerpt(view: View, at: tuple[int, int]) -> str:
     return " ".join(text.split())[:EXCERPT_CHARS]
 
 
-def _severity(rule: Rule, facts: Facts) -> Severity:
+def _severity(rule: Rule, facts: Facts, measured: Severity | None) -> Severity:
+    if measured is not None and not rule.founder:
+        return measured
     table = rule.severity
     if "root" in table and facts.route == "/":
         return table["root"]

@@ -57,6 +57,8 @@ def decode_entry(item: Any) -> Entry:
         "log_id": _id(failure["log_id"]),
         "anomaly_id": _id(failure["anomaly_id"]),
         "request": None if request is None else _request(request),
+        # what an earlier version wrote has none
+        "severity": Severity(measured) if (measured := failure.get("severity")) else None,
     }
     said |= {
         "category": Category(said["category"]),

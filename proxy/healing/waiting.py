@@ -51,7 +51,8 @@ class Waiting:
         self.count += newer.count
         if newer.failure.occurred_at >= self.failure.occurred_at:
             self.failure = _with_request(newer.failure, self.failure)
-            self.classification = newer.classification
+            worse = max(self.classification.severity, newer.classification.severity, key=_rank)
+            self.classification = replace(newer.classification, severity=worse)
         self.log_ids = [*self.log_ids, *newer.log_ids][-LINKED_MAX:]
         self.clients = smallest((*self.clients, *newer.clients))
 
@@ -109,6 +110,10 @@ class WaitingRoom:
     def is_too_much(self, new: Waiting) -> bool:
         """Whether a storm lasts, and this has no job of its own yet."""
         return self.known is not None and not _is_storm(new) and _bug(new) not in self.known
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank
 
 
 def _is_storm(entry: Waiting) -> bool:

@@ -7,11 +7,13 @@ stays when the others have recovered, is told after all. Routes are asked (``maj
 something is to be told and twice a minute while it lasts, never for a request.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from proxy.domain.anomaly import Anomaly
-from proxy.observability.incident import IncidentEnd, OpenIncident
+from proxy.domain.failure import Severity
+from proxy.observability.incident import IncidentEnd, OpenIncident, severity_of
+from proxy.observability.ledger import ESCALATED
 from proxy.observability.majority import (
     EARLIER_S,
     NEAR_S,
@@ -245,7 +247,7 @@ class Common:
         """Something waits for ``look``."""
         return bool(self._waiting)
 
-    def review(self, restless: Iterable[Series], now: float) -> None:
+    def review(self, restless: Sequence[Series], now: float) -> None:
         """Ask whether most routes still move; what then may have to be told after all waits for
         ``look``. ``restless`` are at least all series with an incident.
         """
@@ -262,10 +264,24 @@ class Common:
             self._review_group(group, mine, now)
             if group.is_over and not mine:
                 del self._groups[key]
+        self._waiting += self._alone(restless, now)
         self._waiting.sort(key=lambda doubt: -doubt.incident.looked)
         for route, (at, _) in list(self._settled.items()):
             if now - at >= SETTLED_S:
                 del self._settled[route]
+
+    def _alone(self, restless: Iterable[Series], now: float) -> Iterator[_Doubt]:
+        """Slow routes that nobody else moves with: far worse than was told is told, as failures
+        are.
+        """
+        for series in restless:
+            incident = series.ledger.open.get("latency")
+            if incident is None or incident.quiet_until is not None:
+                continue
+            one = incident.anomaly
+            is_alone = one.head is None and _key(one) not in self._groups
+            if is_alone and now - one.detected_at >= AGAIN_S:
+                yield _Doubt(series, incident, one.ratio * ESCALATED / WORSE, "")
 
     def _review_group(
         self, group: _Group, parts: list[tuple[Series, OpenIncident]], now: float
@@ -320,6 +336,7 @@ class Common:
         seen = lately(series, now) if one.kind == "latency" else None
         if seen is None or seen.least <= WORSE * worst:
             return None
+        than = "than the other routes" if one.head or one.moving else "than was told"
         again = replace(
             one,
             head=None,
@@ -330,7 +347,8 @@ class Common:
             ratio=seen.factor,
             samples=seen.requests,
         )
-        return replace(again, explanation=own_sentence(again, seen.since))
+        severity = max(one.severity, severity_of(one.kind, seen.factor, 0.0, 0.0), key=_rank)
+        return replace(again, severity=severity, explanation=own_sentence(again, seen.since, than))
 
     def _left(self, series: Series, part: Anomaly, words: str, now: float) -> Anomaly | None:
         since = max(part.onset, now - OVER_S)
@@ -345,6 +363,10 @@ def _counted(head: Anomaly, votes: Votes) -> Anomaly:
     others = [name for name in votes.moving if name != name_of(head)]
     words = common_sentence(head, votes.size, moving, votes.decided, others)
     return replace(head, explanation=words, moving=moving)
+
+
+def _rank(severity: Severity) -> int:
+    return severity.rank
 
 
 def _is_near(one: Anomaly, other: Anomaly) -> bool:

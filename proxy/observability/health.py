@@ -161,7 +161,7 @@ def _why(
         terms.append(WhyTerm("error_rate", round(lost["error_rate"], 1), text))
     if lost["availability"] >= 0.05:
         dead = [k for k, c in window.routes.items() if c.requests and c.errors == c.requests]
-        text = f"{1 - share:.1%} of requests were served{worst}."
+        text = f"{share:.1%} of requests were not served{worst}."
         if dead:
             names = ", ".join(f"{m} {r}" for m, r in sorted(dead)[:3])
             text = f"{len(dead)} of {len(window.routes)} routes served nobody: {names}."
@@ -174,7 +174,8 @@ def _latency_text(window: HealthInput, total: WindowCounts) -> str:
         return _slower_text(window)
     p95 = quantiles(total.durations, (0.95,))[0]
     if p95 is None or p95 <= LATENCY_GOOD_MS:
-        return "More than one request in twenty failed; they count as slow."
+        failed = f"{total.errors} of {total.requests} requests failed; they count as slow."
+        return f"{failed} {_slower_text(window)}" if window.slower else failed
     slowest = sorted(
         ((quantiles(c.durations, (0.95,))[0] or 0.0) * sum(c.durations.values()), key)
         for key, c in window.routes.items()
@@ -191,7 +192,7 @@ def _slower_text(window: HealthInput) -> str:
     worst = sorted(((ratio, key) for key, ratio in window.slower.items()), reverse=True)
     ratio, (method, route) = worst[0]
     others = f", and {len(worst) - 1} more are slower than usual" if len(worst) > 1 else ""
-    return f"{method} {route} takes {ratio:.1f} times as long as usual{others}."
+    return f"{method} {route} takes longer than usual, {ratio:.1f} times when it was told{others}."
 
 
 def _worst_routes(window: HealthInput) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from proxy.domain.anomaly import Anomaly, AnomalyKind
+from proxy.domain.anomaly import Anomaly, AnomalyKind, Ended
 from proxy.domain.failure import Severity
 
 
@@ -62,16 +62,14 @@ def _from_json(row: Mapping[str, Any]) -> Anomaly:
 
 @dataclass(frozen=True, slots=True)
 class IncidentEnd:
-    """``reason`` is ``recovered``, ``new_normal`` (the level stayed and is usual now) or
-    ``silent`` (no traffic).
-    """
+    """``reason`` is never ``unwatched``: here it is watched."""
 
     anomaly: Anomaly
     ended_at: float
     duration_s: float
     requests_hurt: int
     occurrences: int
-    reason: str
+    reason: Ended
 
 
 def severity_of(kind: AnomalyKind, ratio: float, observed: float, per_minute: float) -> Severity:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from proxy.domain.anomaly import Anomaly
+from proxy.domain.anomaly import Anomaly, Ended
 from proxy.observability.habits import Habits
 from proxy.observability.incident import IncidentEnd, OpenIncident
 from proxy.observability.situation import Situation
@@ -61,7 +61,7 @@ class Ledger:
                 return until
         return None
 
-    def close(self, kind: str, reason: str, now: float, ends: list[IncidentEnd]) -> OpenIncident:
+    def close(self, kind: str, reason: Ended, now: float, ends: list[IncidentEnd]) -> OpenIncident:
         incident = self.open.pop(kind)
         incident.last_seen = now
         self._closed[kind] = incident

@@ -138,12 +138,12 @@ def without_names(sentence: str) -> str:
     return f"{crowd}.{_FIRST}{rest.rpartition(_FIRST)[2]}" if also else sentence
 
 
-def own_sentence(anomaly: Anomaly, since: float) -> str:
-    """A route that moved with the others and is much worse by now. Its ratio is the likeliest by
-    all of its durations; no usual one was measured beside it.
+def own_sentence(anomaly: Anomaly, since: float, than: str) -> str:
+    """A route that is much worse by now ``than`` the others or what was told. Its ratio is the
+    likeliest by all of its durations; no usual one was measured beside it.
     """
     return (
         f"Since {clock(since)} {anomaly.method} {anomaly.route} takes {anomaly.ratio:.1f} times as "
         f"long as usual, {milliseconds(anomaly.observed)} ({anomaly.samples} requests), far more "
-        f"than the other routes."
+        f"{than}."
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from math import log
 
 from proxy.config import Detector as DetectorSettings
-from proxy.domain.anomaly import Anomaly
+from proxy.domain.anomaly import Anomaly, Ended
 from proxy.observability.baseline import Baseline
 from proxy.observability.delta import Delta
 from proxy.observability.evidence import CREDIT_MAX, ERRORS_NEEDED, SLICE_S
@@ -254,7 +254,7 @@ class Series(Intake):
         self.level.began(now)
         return self.ledger.report(anomaly, found.samples, now, found.least)
 
-    def _close(self, kind: str, reason: str, now: float, ends: list[IncidentEnd]) -> None:
+    def _close(self, kind: str, reason: Ended, now: float, ends: list[IncidentEnd]) -> None:
         incident = self.ledger.close(kind, reason, now, ends)
         lasted = now - incident.anomaly.onset
         if kind == "error_rate":

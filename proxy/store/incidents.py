@@ -5,12 +5,13 @@ holder has seen the end, or when nobody renews any more (docs/detection.md).
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
-from proxy.domain.anomaly import STORED_TYPE, Anomaly, AnomalyKind, StoredAnomaly
+from proxy.domain.anomaly import STORED_TYPE, Anomaly, AnomalyKind, Ended, StoredAnomaly
 from proxy.domain.failure import Severity
 from proxy.store.statements import sql
 from proxy.store.text import clip
@@ -109,10 +110,12 @@ def _metrics(anomaly: Anomaly) -> dict[str, str | int]:
 
 
 async def close_anomaly(
-    conn: asyncpg.Connection, anomaly_id: UUID, holder: str, at: datetime
+    conn: asyncpg.Connection, anomaly_id: UUID, holder: str, at: datetime, ended: Ended
 ) -> bool:
     """True when this was the last holder; False while others see it, or when it was closed."""
     closed: bool = await conn.fetchval(sql("incidents.close"), anomaly_id, holder, at)
+    if closed:
+        await conn.execute(sql("incidents.note_end"), anomaly_id, ended)
     return closed
 
 
@@ -134,6 +137,25 @@ async def held(
 async def link_jobs(conn: asyncpg.Connection, anomaly_id: UUID) -> list[int]:
     """Tie the open jobs that failed on its route since its onset to the incident → newly tied."""
     return [row["id"] for row in await conn.fetch(sql("incidents.link_jobs"), anomaly_id)]
+
+
+async def tied_jobs(conn: asyncpg.Connection, anomaly_id: UUID) -> list[int]:
+    """All jobs of the incident that are not closed or resolved."""
+    return [row["job_id"] for row in await conn.fetch(sql("incidents.tied_jobs"), anomaly_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """When the last incident of a job ended, and how."""
+
+    since: datetime
+    ended: Ended | None
+
+
+async def over_since(conn: asyncpg.Connection, job_ids: Collection[int]) -> dict[int, Over]:
+    """Left out are jobs without an incident, and those of which one goes on."""
+    rows = await conn.fetch(sql("incidents.over_since"), list(job_ids))
+    return {row["id"]: Over(row["since"], row["ended"]) for row in rows}
 
 
 async def close_forgotten(

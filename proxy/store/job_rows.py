@@ -30,6 +30,8 @@ def event_of(row: asyncpg.Record) -> StoredEvent:
     for name in ("log_id", "anomaly_id"):
         if known.get(name):
             known[name] = UUID(known[name])
+    if known.get("severity"):
+        known["severity"] = Severity(known["severity"])
     known["redirect_chain"] = tuple(known.get("redirect_chain", ()))
     request = row["request"]
     if request is not None:

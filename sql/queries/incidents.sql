@@ -38,6 +38,9 @@ where (a.service, a.type, a.method, a.route) = ($1, $2, $3, $4) and not a.resolv
 -- name: close
 select close_incident($1, $2, $3)
 
+-- name: note_end
+update observability_anomalies set metrics = metrics || jsonb_build_object('ended', $2::text) where id = $1 and resolved
+
 -- name: link_jobs
 -- What failed on the route since the incident began belongs to it. The newest fifty stand on the job itself.
 with touched as (
@@ -51,6 +54,16 @@ update self_healing_jobs j
 set related_anomaly_ids = (j.related_anomaly_ids || $1::uuid)[greatest(cardinality(j.related_anomaly_ids) - 48, 1):]
 from linked where j.id = linked.job_id and not $1 = any (j.related_anomaly_ids)
 returning j.id
+
+-- name: tied_jobs
+select l.job_id from self_healing_links l join self_healing_jobs j on j.id = l.job_id
+where l.ref = $1 and l.kind = 'anomaly' and j.status not in ('closed', 'resolved')
+
+-- name: over_since
+-- Of which jobs no incident goes on any more, and since when.
+select j.id, max(a.resolved_at) as since, (array_agg(a.metrics->>'ended' order by a.resolved_at desc nulls last))[1] as ended
+from jobs j join observability_anomalies a on a.id = any (j.related_anomaly_ids)
+where j.id = any ($1::bigint[]) group by j.id having bool_and(a.resolved) and count(a.resolved_at) > 0
 
 -- name: renew
 -- What this sidecar's workers see stays held; what they no longer see, and what a sidecar that is gone saw, does not.
@@ -69,14 +82,15 @@ where a.id = h.anomaly_id and a.service = $1 and a.detected_at < $3 and (
 
 -- name: close_forgotten
 -- Ours alone (metrics names the kind): what another program wrote is its own to close.
-update observability_anomalies a set resolved = true, resolved_at = now()
+update observability_anomalies a set resolved = true, resolved_at = now(),
+  metrics = a.metrics || jsonb_build_object('ended', 'unwatched')
 where a.service = $1 and not a.resolved and a.metrics ? 'kind' and a.detected_at < $2
   and not exists (select from observability_anomaly_holders h where h.anomaly_id = a.id)
 returning id
 
 -- name: list
 select id, service, type, method, route, severity, description, detected_at, onset, baseline, observed, ratio, sigma,
-       samples, occurrences, resolved, resolved_at, metrics->>'part_of' as part_of
+       samples, occurrences, resolved, resolved_at, metrics->>'part_of' as part_of, metrics->>'ended' as ended
 from observability_anomalies
 where ($1::text is null or service = $1) and ($2::boolean is null or resolved = $2)
 order by detected_at desc, id limit $3
@@ -84,6 +98,7 @@ order by detected_at desc, id limit $3
 -- name: of_job
 -- What was told first, then what it speaks for.
 select a.id, a.service, a.type, a.method, a.route, a.severity, a.description, a.detected_at, a.onset, a.baseline, a.observed,
-       a.ratio, a.sigma, a.samples, a.occurrences, a.resolved, a.resolved_at, a.metrics->>'part_of' as part_of
+       a.ratio, a.sigma, a.samples, a.occurrences, a.resolved, a.resolved_at, a.metrics->>'part_of' as part_of,
+       a.metrics->>'ended' as ended
 from self_healing_jobs j join observability_anomalies a on a.id = any (j.related_anomaly_ids)
 where j.id = $1 order by a.metrics ? 'part_of', a.detected_at desc, a.id limit $2

@@ -138,7 +138,7 @@ async def test_json_lines(cli: Cli, argv: list[str], lines: int) -> None:
 
 
 async def test_export_is_oldest_first(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("console.reading.PAGE", 2)
+    monkeypatch.setattr("console.auditing.PAGE", 2)
     _, out, _ = await cli("audit", "export")
     assert [json.loads(line)["seq"] for line in out.splitlines()] == [1, 2, 3]
 

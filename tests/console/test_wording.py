@@ -4,10 +4,13 @@ from console.proof import against_lines
 from console.screens.approvals import detail_lines
 from console.screens.health import traffic_lines
 from console.wording import (
+    because,
     bug_text,
     in_words,
     incident_text,
     item_text,
+    over_text,
+    reach_text,
     step_text,
     traffic_text,
 )
@@ -19,6 +22,14 @@ def test_a_bug_is_named_without_its_category() -> None:
     job = facts.job(1, category="DB_ERROR", signature_text="DB_ERROR | duplicate key | in a.py")
     assert bug_text(job) == "duplicate key | in a.py"
     assert bug_text(facts.job(1, signature_text="other")) == "other"
+
+
+def test_a_route_in_it_keeps_its_capitals() -> None:
+    job = facts.job(
+        1, category="PERFORMANCE", method="GET", route="/Orders/{id}",
+        signature_text="PERFORMANCE | get /orders/{id} takes longer than usual",
+    )  # fmt: skip
+    assert bug_text(job) == "GET /Orders/{id} takes longer than usual"
 
 
 def test_an_item_is_named_without_what_stands_beside_it() -> None:
@@ -34,7 +45,54 @@ def test_an_incident_says_whether_it_goes_on() -> None:
     over = incident.model_copy(update={"resolved": True})
     assert incident_text(over) == f"{said} It is over."
     ended = over.model_copy(update={"resolved_at": facts.NOW})
-    assert incident_text(ended) == f"{said} It ended at {facts.NOW:%H:%M}."
+    assert incident_text(ended) == f"{said} It ended at {facts.NOW:%Y-%m-%d %H:%M} UTC."
+
+
+def test_a_level_that_stayed_has_not_ended() -> None:
+    (incident,) = facts.anomalies()
+    over = {"resolved": True, "resolved_at": facts.NOW}
+    said = {
+        how: incident_text(incident.model_copy(update={**over, "ended": how}))
+        for how in ("new_normal", "silent", "unwatched")
+    }
+    assert not any("ended" in text for text in said.values())
+    assert "counted as usual" in said["new_normal"]
+    assert "no requests" in said["silent"]
+    assert "no sidecar" in said["unwatched"]
+
+
+def test_a_job_says_that_its_incident_is_over_and_that_it_stays() -> None:
+    job = facts.job(1, status="open", last_seen=facts.ago(9000))
+    assert over_text(job, facts.NOW) == ""
+    over = job.model_copy(
+        update={"incident_over_since": facts.ago(7200), "incident_ended": "recovered"}
+    )
+    said = over_text(over, facts.NOW)
+    assert said.startswith(f"Its incident ended at {facts.ago(7200):%Y-%m-%d %H:%M} UTC by itself,")
+    assert "2h ago. The job stays until you close it" in said
+    assert "fired again" not in said
+    assert "fired again" in over_text(
+        over.model_copy(update={"last_seen": facts.ago(60)}), facts.NOW
+    )
+    for hidden in ("by itself",):
+        assert hidden not in over_text(over.model_copy(update={"status": "applied"}), facts.NOW)
+        usual = over.model_copy(update={"incident_ended": "new_normal"})
+        assert hidden not in over_text(usual, facts.NOW)
+    assert over_text(over.model_copy(update={"status": "closed"}), facts.NOW) == ""
+
+
+def test_whom_a_bug_hit() -> None:
+    assert reach_text(facts.job(1, distinct_clients=0, affected_share=None)) == ""
+    job = facts.job(1, distinct_clients=1, affected_share=0.068)
+    assert reach_text(job) == "it hit 1 client and 6.8% of the service's requests"
+
+
+def test_why_stands_beside_the_rule_and_a_reason_to_close_is_called_one() -> None:
+    job = facts.job(1, status="open", reason="a rate limit or quota")
+    assert because(job) == ": a rate limit or quota"
+    closed = job.model_copy(update={"status": "closed", "reason": "ours is fine"})
+    assert because(closed) == "; closed because: ours is fine"
+    assert because(facts.job(1, reason=None)) == ""
 
 
 def test_a_step_says_from_where_to_where_and_why() -> None:

@@ -90,8 +90,9 @@ async def list_jobs(call: Call) -> JobPage:
     )
     async with call.reading() as conn:
         page = await job_store.list_jobs(conn, wanted)
+        over = await incident_store.over_since(conn, [job.id for job in page.jobs])
     return JobPage(
-        jobs=[job_view(job) for job in page.jobs],
+        jobs=[job_view(job, over=over.get(job.id)) for job in page.jobs],
         total=page.total,
         all=page.all,
         next_cursor=page.next_cursor,
@@ -103,12 +104,13 @@ async def get_job(call: Call) -> JobDetail:
         job = await job_store.get_job(conn, call.number)
         events = await job_store.job_events(conn, job.id, EVENTS_SHOWN)
         anomalies = await incident_store.anomalies_of_job(conn, job.id, ANOMALIES_SHOWN)
+        over = await incident_store.over_since(conn, [job.id])
         patches = await patch_store.list_patches(conn, job.id)
         history = await audit_store.list_audit(
             conn, subject=show_id("J", job.id), limit=HISTORY_SHOWN
         )
     return JobDetail(
-        job=job_view(job, [patch.id for patch in patches]),
+        job=job_view(job, [patch.id for patch in patches], over.get(job.id)),
         anomalies=[anomaly_view(anomaly) for anomaly in anomalies],
         events=[failure_event(event, redacted=call.redacted) for event in events],
         patches=[patch_view(patch, redacted=call.redacted) for patch in patches],

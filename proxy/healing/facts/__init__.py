@@ -40,7 +40,8 @@ class Facts:
     status: int | None
     route: str | None
     cycle: tuple[str, ...]
-    over_budget: bool
+    over_budget: str
+    """What it took and what it may take, in words; empty when it took no more, or nobody knows."""
     trace_text: str
     """Paths of the frames, lowered: only rules that ask for frames read it."""
 
@@ -79,13 +80,17 @@ def gather(failure: Failure) -> Facts:
         status=failure.status if failure.status is not None else failure.response_status,
         route=failure.route,
         cycle=find_cycle(failure.redirect_chain),
-        over_budget=(
-            failure.latency_ms is not None
-            and failure.latency_budget_ms is not None
-            and failure.latency_ms > failure.latency_budget_ms
-        ),
+        over_budget=_over_budget(failure),
         trace_text="\n".join(f"{f.file} {f.function}" for f in frames).lower(),
     )
+
+
+def _over_budget(failure: Failure) -> str:
+    took, may_take = failure.latency_ms, failure.latency_budget_ms
+    if took is None or may_take is None or took <= may_take:
+        return ""
+    what = "usually" if failure.origin == "detector" else "above its budget of"
+    return f"{took:,.0f} ms, {what} {may_take:,.0f} ms"
 
 
 def _side(failure: Failure, by_frames: Side, frames: tuple[Frame, ...]) -> Side:

@@ -165,6 +165,9 @@ def test_a_route_that_is_slow_is_one_job_however_it_is_told() -> None:
     failures = [failure for failure, _ in room.offered]
     classifier = ErrorClassifier(RuleSet.load())
     assert len({classifier.classify(failure).signature for failure in failures}) == 1
+    assert {classifier.classify(failure).severity for failure in failures} == {Severity.HIGH}
+    (evidence,) = classifier.classify(failures[0]).evidence
+    assert evidence.excerpt == "412 ms, usually 100 ms"
     assert failures[0].response_excerpt == OWN
     assert failures[4].response_excerpt == (
         "Since 14:03 everything takes 3.0 times as long: 4 of 4 routes. "

@@ -75,10 +75,17 @@ async def test_one_that_cannot_be_stored_does_not_hold_up_the_others(
 
 
 @pytest.mark.parametrize(
-    ("severity", "after"), [(Severity.CRITICAL, "critical"), (Severity.HIGH, "medium")]
+    ("told", "after"),
+    [
+        ((Severity.CRITICAL,), "critical"),
+        ((Severity.HIGH,), "high"),
+        ((Severity.LOW,), "medium"),
+        ((Severity.MEDIUM, Severity.CRITICAL), "critical"),
+        ((Severity.HIGH, Severity.MEDIUM), "high"),
+    ],
 )
-async def test_the_job_of_a_critical_incident_is_critical(
-    proxy_pool: asyncpg.Pool, severity: Severity, after: str
+async def test_a_job_is_at_least_as_severe_as_its_incident(
+    proxy_pool: asyncpg.Pool, told: tuple[Severity, ...], after: str
 ) -> None:
     @asynccontextmanager
     async def connect() -> AsyncIterator[Any]:
@@ -88,11 +95,12 @@ async def test_the_job_of_a_critical_incident_is_critical(
     async with acting(proxy_pool, AS_PROXY) as conn:
         for number, route in enumerate(("/pay", "/other")):
             seen = failure(method="GET", route=route, occurred_at=datetime.now(UTC))
-            told = classified(f"v1:000000000000000{number}", severity=Severity.MEDIUM)
-            await jobs.record_failure(conn, seen, told)
+            of_kind = classified(f"v1:000000000000000{number}", severity=Severity.MEDIUM)
+            await jobs.record_failure(conn, seen, of_kind)
     book = IncidentBook("app", "here/worker-0", connect, lambda anomaly, known: None)
     running = spawn(book.run(), name="incidents")
-    book.opened(replace(incident("/pay", "error_rate"), severity=severity))
+    for severity in told:
+        book.opened(replace(incident("/pay", "error_rate"), severity=severity))
     async with asyncio.timeout(10):
         await book.written()
     await cancel(running)

@@ -3,6 +3,8 @@ text.
 """
 
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from proxy.domain.failure import Category, Failure, Severity
 from proxy.healing.classifier import CANDIDATES_MAX, TRIES_MAX, ErrorClassifier
 from proxy.healing.facts import gather
+from proxy.healing.live_rules import load_checked
 from proxy.healing.phrases import compile_phrase
 from proxy.healing.rules import Example, RuleSet
 
@@ -179,6 +182,28 @@ def _classified_in(failure: Failure) -> float:
     started = time.thread_time()
     CLASSIFIER.classify(failure)
     return time.thread_time() - started
+
+
+def test_a_measured_severity_counts_unless_the_founder_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(
+        '[[rule]]\nid = "own"\ntier = "class"\ncategory = "PERFORMANCE"\nseverity = "low"\n'
+        'text = ["longer than usual"]\nmust = ["GET /x takes longer than usual"]\n'
+    )
+    slow = Failure(
+        service="app",
+        occurred_at=datetime.now(UTC),
+        message="GET /x takes longer than usual",
+        latency_ms=500.0,
+        latency_budget_ms=100.0,
+        origin="detector",
+        severity=Severity.HIGH,
+    )
+    ours, own = (
+        CLASSIFIER.classify(slow),
+        ErrorClassifier(load_checked(str(tmp_path))).classify(slow),
+    )
+    assert (ours.rule, ours.severity) == ("time.budget", Severity.HIGH)
+    assert (own.rule, own.severity) == ("own", Severity.LOW)
 
 
 def test_a_try_has_a_price_and_the_budget_ends() -> None:

@@ -124,7 +124,10 @@ def test_an_open_latency_incident_costs_points_however_fast_the_route_still_is()
     result = health_score(slow)
     assert (result.score, result.latency) == (90, 66.7)
     (term,) = result.why
-    assert (term.points, term.text) == (10.0, "GET / takes 3.0 times as long as usual.")
+    assert (term.points, term.text) == (
+        10.0,
+        "GET / takes longer than usual, 3.0 times when it was told.",
+    )
 
 
 incidents = st.dictionaries(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.domain.anomaly import Anomaly
+from proxy.domain.failure import Severity
 from proxy.observability.detector import MLDetector
 from proxy.observability.sentences import Known, error_sentence
 
@@ -98,6 +99,24 @@ def test_a_slowdown_says_of_how_many_requests_the_usual_is() -> None:
     # durations weigh half after two and a half hours, and are learned minutes later
     known = play.before(told.onset)[0]
     assert 0.7 * known <= float(before[1].replace(",", "")) <= known
+
+
+def test_one_that_gets_three_times_worse_is_told_again_as_severe_as_it_is_now() -> None:
+    play = Counted().run(HOUR, lambda t: 0.0)
+    play.run(HOUR + 400.0, lambda t: 0.0, slower=2.2)
+    play.run(HOUR + 800.0, lambda t: 0.0, slower=14.0)
+    first, again = play.told
+    assert (first.severity, again.severity) == (Severity.MEDIUM, Severity.HIGH)
+    assert again.onset == first.onset
+    assert again.explanation.endswith("requests), far more than was told.")
+    assert f"takes {again.ratio:.1f} times as long as usual" in again.explanation
+    assert again.ratio > 3.0 * first.ratio
+
+
+def test_one_that_gets_a_little_worse_is_not_told_again() -> None:
+    play = Counted().run(HOUR, lambda t: 0.0)
+    play.run(HOUR + 400.0, lambda t: 0.0, slower=2.2)
+    assert len(play.run(HOUR + 1500.0, lambda t: 0.0, slower=4.0).told) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Alerts in the database, and the founder's way past gate main without a proof."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -139,3 +139,30 @@ async def test_broken_glass_answers_what_was_asked_and_counts_for_one_digest(
     assert refusal.value.code == "gate_missing"
     for conn in (proxy, founder):
         await conn.close()
+
+
+async def test_an_alert_says_how_often_whom_and_since_when_it_is_critical(
+    database: TestDatabase,
+) -> None:
+    proxy = await database.connect_proxy()
+    told = classified(
+        "v1:00000000000000aa", severity=Severity.MEDIUM, signature_text="secret words"
+    )
+    async with acting(proxy, AS_PROXY) as conn:
+        recorded = await jobs.record_failure(
+            conn, failure(method="POST", route="/pay"), told, count=1234, clients=[1, 2, 3]
+        )
+        job = recorded.job
+        await jobs.set_share(conn, job.id, 0.0684)
+        assert await alerts.open_alerts(conn, DAY) == []
+    before = datetime.now(UTC)
+    async with acting(proxy, AS_PROXY) as conn:
+        await jobs.raise_severity(conn, job.id, Severity.CRITICAL)
+    async with acting(proxy, AS_PROXY) as conn:
+        [alert] = await alerts.open_alerts(conn, DAY)
+        await jobs.record_failure(conn, failure(), told)
+        [again] = await alerts.open_alerts(conn, DAY)
+    assert job.first_seen < before <= alert.since == again.since
+    assert alert.summary.endswith(" POST /pay (1234 times, 6.8% of the requests, 3 clients)")
+    assert "secret" not in alert.summary
+    await proxy.close()

@@ -45,8 +45,8 @@ async def test_one_row_per_incident(proxy_pool: asyncpg.Pool) -> None:
         assert (latency.occurrences, latency.severity) == (2, Severity.HIGH)
         assert (latency.observed, latency.description) == (200.0, "worse")
         assert latency.onset == datetime.fromtimestamp(1000, UTC)
-        assert await incidents.close_anomaly(conn, ids[0], A, NOON)
-        assert not await incidents.close_anomaly(conn, ids[0], A, NOON)
+        assert await incidents.close_anomaly(conn, ids[0], A, NOON, "recovered")
+        assert not await incidents.close_anomaly(conn, ids[0], A, NOON, "recovered")
         assert [a.id for a in await incidents.list_anomalies(conn, resolved=False)] == [ids[2]]
         assert await incidents.list_anomalies(conn, service="other") == []
         again = await incidents.open_anomaly(conn, "app", incident(), A)
@@ -72,9 +72,11 @@ async def test_it_ends_with_the_last_that_saw_it(proxy_pool: asyncpg.Pool) -> No
     async with acting(proxy_pool, AS_PROXY) as conn:
         known = await incidents.open_anomaly(conn, "app", incident(), A)
         assert await incidents.open_anomaly(conn, "app", incident(onset=1030.0), B) == known
-        assert not await incidents.close_anomaly(conn, known, A, NOON)
+        assert not await incidents.close_anomaly(conn, known, A, NOON, "recovered")
         assert [a.resolved for a in await incidents.list_anomalies(conn)] == [False]
-        assert await incidents.close_anomaly(conn, known, B, NOON + timedelta(minutes=1))
+        assert await incidents.close_anomaly(
+            conn, known, B, NOON + timedelta(minutes=1), "recovered"
+        )
         [row] = await incidents.list_anomalies(conn)
         assert row.resolved_at == NOON + timedelta(minutes=1)
         later = await incidents.open_anomaly(conn, "app", incident(onset=9000.0), A)
@@ -215,7 +217,7 @@ async def test_what_another_told_of_most_routes_speaks_for_this_one(
         assert (first.route, first.explanation, first.moving) == ("/first", "everything", 8)
         assert first.onset == pytest.approx(told.onset, abs=1e-3)
         assert others == [None] * 7
-        await incidents.close_anomaly(conn, known, A, NOON)
+        await incidents.close_anomaly(conn, known, A, NOON, "recovered")
         assert await incidents.same_cause(conn, *ask[0]) is None, "it is over"
 
 
@@ -225,7 +227,7 @@ async def test_a_job_knows_its_incidents_the_newest_first(proxy_pool: asyncpg.Po
             known = await incidents.open_anomaly(conn, "app", incident(onset=onset), A)
             seen = replace(failure(), anomaly_id=known, occurred_at=datetime.now(UTC))
             job = (await jobs.record_failure(conn, seen, classified("v1:0000000000000001"))).job
-            await incidents.close_anomaly(conn, known, A, NOON)
+            await incidents.close_anomaly(conn, known, A, NOON, "recovered")
         found = await incidents.anomalies_of_job(conn, job.id, 5)
         assert [row.onset.timestamp() for row in found] == [9000.0, 1000.0]
         assert all(row.resolved_at == NOON for row in found)
@@ -236,3 +238,35 @@ async def test_a_job_knows_its_incidents_the_newest_first(proxy_pool: asyncpg.Po
         [told] = await incidents.anomalies_of_job(conn, job.id, 1)
         assert told.part_of is None, "what was told comes before its parts"
         assert await incidents.anomalies_of_job(conn, job.id + 1, 5) == []
+
+
+async def test_a_job_knows_since_when_its_incidents_are_over_and_how_the_last_ended(
+    proxy_pool: asyncpg.Pool,
+) -> None:
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        first = await incidents.open_anomaly(conn, "app", incident(), A)
+        second = await incidents.open_anomaly(conn, "app", incident(route="/y"), A)
+        for known in (first, second):
+            seen = replace(failure(route="/x"), anomaly_id=known)
+            recorded = await jobs.record_failure(conn, seen, classified("v1:000000000000000a"))
+        job = recorded.job.id
+        without = await jobs.record_failure(conn, failure(), classified("v1:000000000000000b"))
+        later = NOON + timedelta(hours=1)
+        await incidents.close_anomaly(conn, first, A, later, "new_normal")
+        assert await incidents.over_since(conn, [job, without.job.id]) == {}, "one goes on"
+        await incidents.close_anomaly(conn, second, A, NOON, "recovered")
+        over = await incidents.over_since(conn, [job, without.job.id])
+        rows = {row.route: row.ended for row in await incidents.list_anomalies(conn)}
+        again = await incidents.open_anomaly(conn, "app", incident(route="/y"), A)
+        assert again == second
+        assert await incidents.over_since(conn, [job]) == {}
+    assert over == {job: incidents.Over(later, "new_normal")}
+    assert rows == {"/x": "new_normal", "/y": "recovered"}
+
+
+async def test_what_nobody_reports_any_more_did_not_recover(proxy_pool: asyncpg.Pool) -> None:
+    async with acting(proxy_pool, AS_PROXY) as conn:
+        await incidents.open_anomaly(conn, "app", incident(onset=NOON.timestamp()), A)
+        assert await incidents.close_forgotten(conn, "app", "here", NOON + timedelta(hours=1), ())
+        [row] = await incidents.list_anomalies(conn)
+    assert (row.resolved, row.ended) == (True, "unwatched")
