@@ -2672,6 +2672,7 @@ REVOKE ALL ON FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reas
 GRANT ALL ON FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) TO sh_admin;
 GRANT ALL ON FUNCTION selfheal.merge_jobs(p_keep bigint, p_other bigint, p_reason text) TO sh_founder;
 REVOKE ALL ON FUNCTION selfheal.move_samples(p_from bigint, p_to bigint, p_events bigint[], p_back bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.note_critical() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.note_foreign_row() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.notify_anomaly() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.open_alerts(warn_before interval) FROM PUBLIC;

@@ -15,6 +15,7 @@ begin
   end if;
   return new;
 end $$;
+revoke execute on function note_critical() from public;
 create trigger note_critical before insert or update of severity on self_healing_jobs
   for each row execute function note_critical();
 
