@@ -8,7 +8,15 @@ from console.auditing import audit_line
 from console.client import Client
 from console.output import as_json, lines, note, say, table
 from console.proof import confidence_lines, evidence_lines, risk_lines, verdict_line
-from console.wording import because, bug_text, incident_text, item_text, over_text, reach_text
+from console.wording import (
+    because,
+    bug_text,
+    incident_text,
+    item_text,
+    over_text,
+    reach_text,
+    watched_s,
+)
 from proxy.clock import SystemClock
 from proxy.contract.ask import AskAnswer
 from proxy.contract.base import parse_id
@@ -219,7 +227,7 @@ def _show_health(health: Health) -> None:
     for term in health.why:
         say(f"  {term.term} -{abs(term.points):g}: {term.text}")
     share = health.errors / health.requests if health.requests else None
-    window = text.seconds(health.window_s)
+    window = text.seconds(watched_s(health))
     requests = text.counted(health.requests, "request")
     say(f"  last {window}: {requests}, {text.percent(share)} errors")
     total = health.open_jobs.get("total", 0)

@@ -127,6 +127,11 @@ def sample_text(event: FailureEvent) -> str:
     return "  ".join(part for part in (asked, str(event.status or ""), first) if part)
 
 
+def watched_s(health: Health) -> float:
+    """The time that was really watched: a young sidecar has no window full of traffic."""
+    return min(health.window_s, health.uptime_s or health.window_s)
+
+
 def traffic_text(health: Health | None) -> str:
     """How the requests of the window went, without praising those that failed."""
     if health is None or not health.requests:

@@ -27,7 +27,7 @@ from console.screens.pane import Pane, waiting
 from console.state import State, needs_you
 from console.widgets.line_table import LineTable, Row
 from console.widgets.painted import Sheet, bindings
-from console.wording import item_text
+from console.wording import item_text, watched_s
 from proxy.contract.health import Health, RouteStats, TrafficMinute
 
 FEW = 30
@@ -63,7 +63,7 @@ def score_lines(health: Health) -> list[Line]:
         )
     if health.score is not None and not health.why:
         lines.append([("nothing cost points", "dim")])
-    lines.append([(f"over the last {seconds(health.window_s)}", "dim")])
+    lines.append([(f"over the last {seconds(watched_s(health))}", "dim")])
     lines.extend(_parts(health))
     return lines
 
@@ -118,8 +118,7 @@ def _max_words(name: str, value: float) -> str:
 
 
 def _rate(health: Health) -> float | None:
-    """Over the time that was really watched: a young sidecar has no window full of traffic."""
-    watched = min(health.window_s, health.uptime_s or health.window_s)
+    watched = watched_s(health)
     return health.requests / watched if watched >= 1 else None
 
 

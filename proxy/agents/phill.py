@@ -302,7 +302,7 @@ def _job_line(reply: Reply, job: Job) -> str:
     where = quote(f"{job.method or ''} {job.route or ''}".strip() or "no route", 80)
     return (
         f"{reply.job(job.id)} {job.severity} {job.category} on {where}: "
-        f"{quote(job.signature_text, 120)}, seen {job.occurrences}×, {job.status}."
+        f"{quote(job.bug, 120)}, seen {job.occurrences}×, {job.status}."
     )
 
 

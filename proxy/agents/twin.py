@@ -1,4 +1,4 @@
-"""The cognitive twin: a digest of what happened, from facts; counts, trend, top risks, what waits.
+"""The cognitive twin: a digest of what happened, from facts; counts, trend, worst jobs, what waits.
 
 It compares a window with the one before it. It foresees nothing it has no numbers for.
 """
@@ -96,9 +96,9 @@ def _say_risks(reply: Reply, jobs: Sequence[Job]) -> None:
         reply.say("No open job.")
         return
     more = " or more" if len(jobs) >= OPEN_READ_MAX else ""
-    reply.say(f"{len(jobs)}{more} open; top risks:")
+    reply.say(f"{len(jobs)}{more} open; the worst:")
     for job in worst:
         reply.say(
             f"- {reply.job(job.id)} {job.severity} {job.category}, seen {job.occurrences}×: "
-            f"{quote(job.signature_text, 120)}"
+            f"{quote(job.bug, 120)}"
         )

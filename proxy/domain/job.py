@@ -101,3 +101,12 @@ class Job:
     told_severity: Severity = Severity.LOW
     """What the classifier said; ``severity`` is this, raised by how far the bug reaches."""
     releases: tuple[str, ...] = ()
+
+    @property
+    def bug(self) -> str:
+        """What is broken: the signature's text without its category, which stands beside it, and
+        with the route's capitals.
+        """
+        text = self.signature_text.removeprefix(f"{self.category} | ")
+        route = " ".join(part for part in (self.method, self.route) if part)
+        return route + text[len(route) :] if text.startswith(f"{route.lower()} ") else text

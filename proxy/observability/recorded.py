@@ -18,6 +18,8 @@ from proxy.observability.routes import RouteTable
 Format = Literal["jsonl", "nginx", "apache"]
 GZIP_MAGIC = b"\x1f\x8b"
 JSON_BLANKS = " \t\r\n"
+TS_MAX = 1e11
+"""Seconds of the year 5138; in milliseconds that was 1973."""
 FIELDS = "ts, route, method, status and duration_ms"
 
 Request = tuple[float, str, str, int, float]
@@ -97,16 +99,25 @@ def _any_jsonl() -> Parse:
                 row["duration_ms"],
             )
             ts, duration_ms = float(ts), float(duration_ms)
+        except KeyError as error:
+            had = ", ".join(map(str, row)) or "none"
+            why = f"the field {error} is missing; {FIELDS} are read, here are {had}"
+            raise ValueError(why) from None
         except TypeError:
-            raise ValueError(f"not an object with {FIELDS}") from None
+            hint = "; a list goes one object a line: jq -c '.[]'" if isinstance(row, list) else ""
+            raise ValueError(f"not an object with {FIELDS}{hint}") from None
         except ValueError:
-            raise ValueError("ts and duration_ms are numbers") from None
+            raise ValueError(
+                "ts and duration_ms are numbers: seconds since the epoch, and milliseconds"
+            ) from None
         if type(route) is not str or type(method) is not str:
             raise ValueError("route and method are text")
         if type(status) is not int:
-            raise ValueError("status is a whole number")
+            raise ValueError("status is a whole number, without quotes")
         # NaN fails both comparisons, too
-        if not (0.0 <= duration_ms < 1e12 and -1e15 < ts < 1e15):
+        if abs(ts) > TS_MAX:
+            raise ValueError("ts is in seconds; this looks like milliseconds, so divide it")
+        if not (0.0 <= duration_ms < 1e12 and abs(ts) <= TS_MAX):
             raise ValueError("ts is seconds, duration_ms milliseconds from 0")
         return ts, route, method, status, duration_ms
 
@@ -143,7 +154,11 @@ def _combined(unit_ms: Callable[[str], float], field: str) -> Callable[[OnFold],
             if match is None:
                 if _ACCESS.fullmatch(text.rstrip()):
                     raise ValueError(f"no duration as the last field: {field}")
-                raise ValueError("not a line of a combined log with a duration as its last field")
+                raise ValueError(
+                    "a JSON line: leave out --format"
+                    if text.startswith("{")
+                    else "not a line of a combined log with a duration as its last field"
+                )
             stamp, method, target, code, duration = match.groups()
             if stamp != last[0]:
                 last = (stamp, _log_time(stamp))

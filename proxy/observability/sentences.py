@@ -7,12 +7,15 @@ it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from time import gmtime, strftime
 
 from proxy.domain.anomaly import Anomaly
 
 HARDLY_ANY = 0.05
 """An error of four days ago weighs so little that it is told no longer."""
 WHOLE = 1e-6
+DATED_FROM_S = 1e8
+"""Three years: no recorded traffic that counts from a midnight is so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,14 @@ class Known:
         return not self.is_nothing and self.errors >= HARDLY_ANY
 
 
+def is_dated(seconds: float) -> bool:
+    """Of the epoch; recorded traffic may count from a midnight of its own."""
+    return seconds >= DATED_FROM_S
+
+
 def clock(seconds: float) -> str:
-    """``14:03`` UTC: of the epoch, or of recorded traffic that counts from midnight."""
-    minutes = int(seconds // 60) % 1440
-    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+    """``2026-11-22 14:03 UTC``: sentences are read days later. ``14:03`` where there is no date."""
+    return strftime("%Y-%m-%d %H:%M UTC" if is_dated(seconds) else "%H:%M", gmtime(seconds))
 
 
 def milliseconds(ms: float) -> str:
@@ -91,7 +98,8 @@ def _usually(known: Known) -> str:
         return "nothing is known of it before"
     requests = weighed(known.requests)
     if not known.has_failed:
-        return f"none of {requests} failed before"
+        # not "never before": what incidents brought is not what is usual
+        return f"usually never (0 of {requests})"
     share = known.errors / known.requests
     usual = f"{share:.2%}" if share < 0.1 else f"{share:.0%}"
     errors = weighed(known.errors) if known.errors >= 0.5 else "less than 1"

@@ -110,6 +110,72 @@ def test_the_end_says_what_was_read(lines: list[str], words: str) -> None:
     assert detect(lines)[2].startswith(words)
 
 
+def retold(**changes: Callable[[Any], Any]) -> list[str]:
+    """The same day, written another way."""
+    rows = [json.loads(line) for line in day()]
+    return [
+        json.dumps({name: changes.get(name, lambda v: v)(value) for name, value in row.items()})
+        for row in rows
+    ]
+
+
+def test_one_reason_is_named_once() -> None:
+    _, report, err = detect(retold(status=str))
+    assert err.splitlines() == [
+        "line 1: status is a whole number, without quotes",
+        f"{report.lines} of {report.lines} lines could not be read",
+        "no request read, so nothing to judge",
+    ]
+
+
+def test_what_was_read_has_dates_where_it_has_any() -> None:
+    lines = retold(ts=lambda t: 1_760_000_000.0 + 86_400.0 * (t > 2000.0) + t)
+    alerts, _, err = detect(lines)
+    assert "from 2025-10-09 08:53 UTC to 2025-10-10 09:53 UTC read" in err
+    assert alerts[0]["explanation"].startswith("Since 2025-10-10 09:43 UTC GET /api/cart fails")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (retold(ts=lambda t: 1000.0 * (1_760_000_000.0 + t)), "ts is in seconds; this looks like"),
+        (retold(ts=lambda t: "2025-10-09T08:53:20Z"), "seconds since the epoch"),
+        (retold(duration_ms=lambda ms: ms / 1000.0), "hardly any request"),
+        (retold(duration_ms=lambda ms: ms * 1000.0), "took more than 20 s"),
+        (
+            [line.replace("cart", f"cart/{n}") for n, line in enumerate(day())],
+            "beyond 500 routes",
+        ),
+        (day()[::-1], "sort the lines, the oldest first"),
+        ([json.dumps([json.loads(line) for line in day()[:50]])], "jq -c"),
+        ([json.dumps([json.loads(line) for line in day()])], "there is one a line"),
+        ([line.replace("route", "path") for line in day()], "here are ts, path, method"),
+    ],
+)
+def test_lines_written_otherwise_are_told_with_the_fix(lines: list[str], said: str) -> None:
+    assert said in detect(lines)[2]
+
+
+def test_a_json_line_is_no_log_of_nginx() -> None:
+    assert "leave out --format" in detect(day(), format="nginx")[2]
+
+
+def test_files_in_the_wrong_order_are_one_step_back_and_lines_a_moment_late_are_none() -> None:
+    lines = day()
+    _, report, err = detect(lines[2000:] + lines[:2000])
+    assert report.back == 1
+    assert "line " in err
+    assert "; 1 time back by more than a minute, so sort the lines" in err
+    late = [line for n in range(0, len(lines), 9) for line in lines[n : n + 9][::-1]]
+    _, report, err = detect(late)
+    assert (report.back, "sort" in err) == (0, False)
+    assert report.last - report.first == pytest.approx(3600.0, abs=20.0)
+
+
+def test_usual_units_and_routes_bring_no_hint() -> None:
+    assert "?" not in detect(day())[2]
+
+
 def test_settings_change_what_is_said() -> None:
     assert detect(day(), Settings(enabled=False))[0] == []
     assert detect(day(), Settings(error_ratio_floor=1e6))[0] == []
