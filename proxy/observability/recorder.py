@@ -21,8 +21,8 @@ from proxy.observability.buffer import MetricsBuffer
 from proxy.observability.detector import MLDetector
 from proxy.observability.handful import Handful
 from proxy.observability.incident import IncidentEnd
+from proxy.observability.minutes import SERIES_MINUTES, Minutes
 from proxy.observability.redirects import REDIRECTS, RedirectTracker
-from proxy.observability.rollup import SERIES_MINUTES, Minutes
 from proxy.observability.routes import Known, RouteTable
 from proxy.observability.series import Series
 from proxy.observability.share import Share

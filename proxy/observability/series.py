@@ -19,7 +19,7 @@ from proxy.observability.latency import LatencyWatch, Slow
 from proxy.observability.ledger import Ledger
 from proxy.observability.lessons import HOLD_MAX_S, LEARN_S, Lessons
 from proxy.observability.level import Level
-from proxy.observability.rollup import Minutes
+from proxy.observability.minutes import Minutes
 from proxy.observability.sentences import Known
 from proxy.observability.situation import Situation
 from proxy.observability.sketch import BUCKETS

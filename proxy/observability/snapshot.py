@@ -10,12 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.observability.health import HealthInput, HealthScore, health_score
-from proxy.observability.rollup import (
-    SERIES_MINUTES,
-    RoutePerformance,
-    WindowCounts,
-    performance,
-)
+from proxy.observability.minutes import SERIES_MINUTES
+from proxy.observability.rollup import RoutePerformance, WindowCounts, performance
 from proxy.observability.sketch import quantiles
 
 

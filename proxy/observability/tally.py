@@ -15,6 +15,8 @@ WHOLE, FADING, PASSING = "B", "d", "f"
 MANY, MOST = "H", "I"
 """Wider rows of requests, for a bucket that holds more than 255 or 65,535."""
 _MANY_MAX = 0xFFFF
+_NOTHING = array(WHOLE, bytes(BUCKETS))
+_KINDS = {1: WHOLE, 2: MANY, 4: MOST}
 SPARE = 8
 """Buckets made beside a new one: a row is not widened for each of its neighbours."""
 
@@ -75,7 +77,7 @@ class Tally:
 
     def empty(self) -> None:
         """The same, but the row has as many buckets: as many will come again."""
-        self.row = array(WHOLE, bytes(len(self.row)))
+        self.row = _NOTHING[: len(self.row)]
 
     def scale(self, factor: float) -> None:
         """Multiply every count, which must be one that fades."""
@@ -135,3 +137,21 @@ class Tally:
         except (IndexError, OverflowError) as error:
             raise ValueError("no counts of durations") from error
         return made
+
+
+def packed(tally: Tally) -> tuple[int, int, bytes]:
+    """Requests that nobody counts any more: the first bucket, how many bytes each takes, and the
+    row as it stands in memory.
+    """
+    row = tally.row
+    return tally.low, row.itemsize, row.tobytes()
+
+
+def unpacked(low: int, size: int, held: bytes) -> dict[int, float]:
+    """What was packed, in order."""
+    if size == 1:
+        width = len(held)
+        held = held.lstrip(b"\0")
+        low += width - len(held)
+        return {bucket: count for bucket, count in enumerate(held.rstrip(b"\0"), low) if count}
+    return {bucket: count for bucket, count in enumerate(array(_KINDS[size], held), low) if count}

@@ -10,7 +10,7 @@ from math import exp, log
 
 from proxy.observability.baseline import Baseline
 from proxy.observability.hypotheses import LOGS, NEUTRAL, SHIFTS
-from proxy.observability.rollup import MINUTE_S, WINDOW_MINUTES
+from proxy.observability.minutes import MINUTE_S, WINDOW_MINUTES
 from proxy.observability.series import Series
 from proxy.observability.sketch import quantiles
 

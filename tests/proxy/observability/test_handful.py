@@ -8,7 +8,7 @@ import pytest
 
 from proxy.observability.handful import Handful
 from proxy.observability.intake import LATE_S, TURNED_BACK_S, Intake
-from proxy.observability.rollup import Minutes
+from proxy.observability.minutes import Minutes
 from proxy.observability.sketch import (
     BUCKETS,
     ENDS,

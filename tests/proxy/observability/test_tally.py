@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.observability.sketch import BUCKETS
-from proxy.observability.tally import FADING, WHOLE, Tally
+from proxy.observability.tally import FADING, WHOLE, Tally, packed, unpacked
 
 counted = st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(1, 10**6), max_size=8)
 
@@ -32,6 +32,9 @@ def test_it_holds_what_a_counter_holds(rows: list[dict[int, int]], start: int, e
     assert whole.read(start, end) == [counter[b] for b in range(start, end)]
     again = Tally.from_json(json.loads(json.dumps(whole.to_json())))
     assert again.counts() == dict(counter)
+    kept = unpacked(*packed(whole))
+    assert kept == dict(counter)
+    assert list(kept) == sorted(counter)
     fading.scale(0.5)
     assert fading.total == pytest.approx(counter.total() / 2)
     whole.clear()

@@ -1,9 +1,10 @@
-"""Windows of five minutes, made of minutes that add."""
+"""Windows of five minutes, made of minutes that add and are packed when they have passed."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.observability.rollup import Minutes, WindowCounts, performance
+from proxy.observability.minutes import Minutes
+from proxy.observability.rollup import WindowCounts, performance
 from proxy.observability.sketch import bucket_of
 
 
@@ -23,6 +24,23 @@ def test_a_minute_counts_as_many_as_there_are() -> None:
         minutes.add(bucket, 200, False, 100.0)
     minutes.add(bucket_of(9.0), 200, False, 100.0)
     assert minutes.window(100.0).durations == {bucket: 70_000, bucket_of(9.0): 1}
+
+
+def test_a_minute_that_has_passed_holds_what_it_held() -> None:
+    minutes = Minutes()
+    for bucket, count in ((40, 300), (7, 70_000), (400, 2)):
+        for n in range(count):
+            minutes.add(bucket, 500 if n % 2 else 200, n % 2 > 0, 100.0)
+    minutes.add(40, 404, False, 100.0)
+    before = minutes.window(100.0)
+    minutes.add(9, 200, False, 130.0)
+    minutes.add(40, 500, True, 119.0)
+    after = minutes.window(130.0)
+    assert before.durations == {7: 35_000, 40: 151, 400: 1}
+    assert after.durations == {**before.durations, 9: 1}
+    assert before.failed_durations == {7: 35_000, 40: 150, 400: 1}
+    assert after.failed_durations == {**before.failed_durations, 40: 151}
+    assert (after.requests, after.client_errors, after.errors) == (70_305, 1, 35_152)
 
 
 def test_errors_apart_from_client_errors_and_from_durations() -> None:
