@@ -46,7 +46,7 @@ NOTICED_MS = 10.0
 """Nobody notices less."""
 WEIGHT_MIN = 1e-6
 """What has faded below this is gone."""
-_MARKS = (0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+_MARKS = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 
 class Baseline(Table):
@@ -56,6 +56,7 @@ class Baseline(Table):
         "counts_step",
         "errors",
         "kinds",
+        "p05",
         "p25",
         "p50",
         "p75",
@@ -85,7 +86,7 @@ class Baseline(Table):
         """Its runs of errors by kind."""
         self.step: int | None = None
         self.counts_step: int | None = None
-        self.p25 = self.p50 = self.p75 = self.p95 = self.p99 = 0
+        self.p05 = self.p25 = self.p50 = self.p75 = self.p95 = self.p99 = 0
         self.readable = READABLE
         self.tail_from = BUCKETS
         self.tail_share = 0.01
@@ -259,7 +260,7 @@ class Baseline(Table):
     def _ranks(self, first: int, held: list[float], sums: list[float]) -> None:
         last = first + len(held) - 1
         found = [min(last, first + bisect_right(sums, mark * self.total)) for mark in _MARKS]
-        self.p25, self.p50, self.p75, self.p95, self.p99, top = found
+        self.p05, self.p25, self.p50, self.p75, self.p95, self.p99, top = found
         self.top = min(BUCKETS - 1, top + SHIFT_FIRST + SPAN - SHIFT_STEP)
         spread = (self.p75 - self.p25) / 1.35 * LOG_GAMMA
         self.readable = max(READABLE, min(READABLE_MAX, (spread / READABLE_TO) ** 2))

@@ -9,7 +9,7 @@ from math import inf
 
 from proxy.observability.evidence import SLICE_S
 from proxy.observability.handful import Handful
-from proxy.observability.kinds import COUNTED_MAX, kind_of
+from proxy.observability.kinds import COUNTED_MAX, USUAL, kind_of
 from proxy.observability.sketch import BUCKETS, ENDS, counts_in, lanes_of
 
 LATE_S = 30.0
@@ -79,7 +79,7 @@ class Intake:
             if not self._failed_last:
                 self._error_runs += 1
                 if self._error_runs <= COUNTED_MAX:
-                    kind = kind_of(status)
+                    kind = kind_of(status, self._pace(bucket))
                     self._error_kinds += bytes((kind,))
                 self._failed_last = True
             if self._errors == 1:
@@ -106,6 +106,10 @@ class Intake:
         ):
             return True
         return now < self.weighed - TURNED_BACK_S
+
+    def _pace(self, bucket: int) -> int:
+        """How long a failure took, beside good answers."""
+        return USUAL
 
     def take_plain(self, handful: Handful, first: int) -> int:
         """``take`` of 2xx answers, from the one numbered ``first`` on: how many have been taken in

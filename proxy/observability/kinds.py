@@ -1,8 +1,8 @@
 """Of what kind is a failure, and is that kind usual here? Pure.
 
 Stray errors of an app are mostly of one kind (an exception it did not expect: 500); what broke
-beside it answers with another (502, 503, 504). Two failures of a kind that hardly ever comes say
-more than two of the usual kind.
+beside it answers with another (502, 503, 504), at once (refused) or after a time-out. Two failures
+of a kind that hardly ever comes say more than two of the usual kind.
 """
 
 from array import array
@@ -11,11 +11,21 @@ from math import log
 from typing import Any
 
 STATUSES = (500, 502, 503, 504)
-KINDS = len(STATUSES) + 1
+STATUS_KINDS = len(STATUSES) + 1
 """Each of these, and all others."""
-OF_ANY, ANY = 0.5, 1.0 / 8.0
+USUAL, QUICK, SLOW = range(3)
+PACES = 3
+KINDS = STATUS_KINDS * PACES
+"""Status and pace count together: where 503 comes at once and 500 takes its time, a 500 that comes
+at once is news. Statuses of the usual pace are first, as an earlier version numbered them.
+"""
+APART = 23
+"""Another pace is half of what nearly all good answers take, or twice: so many buckets of 3 %."""
+OF_ANY = 0.5
 """An incident may be of any kind, or of the app's usual ones, before one of its failures is known.
 """
+OF_STATUS, OF_PACE = 1.0 / 8.0, (0.5, 0.3, 0.2)
+ANY = tuple(OF_STATUS * pace for pace in OF_PACE for _ in range(STATUS_KINDS))
 ONE_KIND = 1.0
 """An incident has one kind: each next run of it is of that kind, a belief that weighs like so many
 runs.
@@ -33,8 +43,8 @@ KEPT_MAX = 60
 _PLACES = {status: place for place, status in enumerate(STATUSES)}
 
 
-def kind_of(status: int) -> int:
-    return _PLACES.get(status, KINDS - 1)
+def kind_of(status: int, pace: int = USUAL) -> int:
+    return pace * STATUS_KINDS + _PLACES.get(status, STATUS_KINDS - 1)
 
 
 def none_yet() -> "array[float]":
@@ -68,6 +78,9 @@ def kinds_from(data: Mapping[str, Any]) -> "array[float]":
     ``ValueError`` for what is none.
     """
     kinds = [float(k) for k in data.get("kinds", none_yet())]
+    if len(kinds) == STATUS_KINDS:
+        # an earlier version told no paces apart
+        kinds = [pace * k for pace in OF_PACE for k in kinds]
     if len(kinds) != KINDS or not all(0.0 <= k < 1e15 for k in kinds):
         raise ValueError("one count per kind")
     return array("f", kinds)
@@ -110,9 +123,9 @@ def strangeness(before: bytes, seen: bytes, own: Sequence[float], app: Sequence[
     usual_runs = sum(own) + weight
     found = 0.0
     for kind in seen:
-        alike = (app[kind] + ONE_KIND * ANY) / (known + ONE_KIND)
+        alike = (app[kind] + ONE_KIND * ANY[kind]) / (known + ONE_KIND)
         same, runs = before.count(kind), len(before)
-        likely = same + ONE_KIND * (OF_ANY * ANY + (1.0 - OF_ANY) * alike)
+        likely = same + ONE_KIND * (OF_ANY * ANY[kind] + (1.0 - OF_ANY) * alike)
         usual = same + own[kind] + weight * alike
         found += log(likely / (runs + ONE_KIND) * (usual_runs + runs) / usual)
         before += bytes((kind,))

@@ -14,7 +14,7 @@ from proxy.observability.evidence import CREDIT_MAX, ERRORS_NEEDED, SLICE_S
 from proxy.observability.failures import OUTAGE, Failing, FailureWatch, Slice
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.intake import LATE_S, Intake
-from proxy.observability.kinds import by_kind
+from proxy.observability.kinds import APART, QUICK, SLOW, USUAL, by_kind
 from proxy.observability.latency import LatencyWatch, Slow
 from proxy.observability.ledger import Ledger
 from proxy.observability.lessons import HOLD_MAX_S, LEARN_S, Lessons
@@ -157,6 +157,15 @@ class Series(Intake):
                 self.late = now + LATE_S
             self._hot_from = self.baseline.p75 + self.level.shift
         return found
+
+    def _pace(self, bucket: int) -> int:
+        if not self.is_warm:
+            return USUAL
+        base = self.baseline
+        bucket -= self.level.shift
+        if bucket < base.p05 - APART:
+            return QUICK
+        return SLOW if bucket > base.p99 + APART else USUAL
 
     @property
     def _is_suspicious(self) -> bool:

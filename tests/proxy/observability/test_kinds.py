@@ -13,6 +13,9 @@ from proxy.observability.failures import FailureWatch, Slice
 from proxy.observability.kinds import (
     KINDS,
     NOTHING_KNOWN,
+    QUICK,
+    SLOW,
+    USUAL,
     UsualKinds,
     by_kind,
     kind_of,
@@ -35,6 +38,19 @@ def test_a_kind_is_its_status(status: int) -> None:
     alike = [s for s in (500, 502, 503, 504, 501) if kind_of(s) == kind_of(status)]
     assert 0 <= kind_of(status) < KINDS
     assert alike == [status if status in (500, 502, 503, 504) else 501]
+
+
+def test_how_long_a_failure_took_is_part_of_its_kind() -> None:
+    kinds = {kind_of(status, pace) for status in (500, 502, 503, 504, 501) for pace in range(3)}
+    assert kinds == set(range(KINDS))
+
+
+def test_what_an_earlier_version_wrote_knows_no_paces_and_makes_none_seldom() -> None:
+    old = {**Baseline().to_json(), "kinds": [40.0, 0.0, 1.0, 0.0, 0.0]}
+    kinds = Baseline.from_json(old).kinds
+    assert sum(kinds) == pytest.approx(41.0)
+    for pace in (USUAL, QUICK, SLOW):
+        assert proved(kind_of(500, pace), 2, kinds.tolist(), kinds.tolist()) < 0.5
 
 
 def test_what_all_routes_show_does_not_depend_on_which_told_first() -> None:
@@ -162,19 +178,22 @@ def stray_day(detector: MLDetector, rng: random.Random) -> float:
     return now
 
 
-def down(detector: MLDetector, status: int, now: float) -> int:
+def down(detector: MLDetector, status: int, now: float, ms: float = 40.0) -> int:
     """A quiet route fails once in ten seconds: how many failures until it is told."""
     for n in range(8):
         at = now + 10.0 * n
-        found = detector.observe("GET", "/r1", status, 40.0, at, True)
+        found = detector.observe("GET", "/r1", status, ms, at, True)
         if isinstance(found, Anomaly):
             return n + 1
     return 0
 
 
-@pytest.mark.parametrize(("status", "failures"), [(503, 3), (500, 4)])
+@pytest.mark.parametrize(
+    ("status", "ms", "failures"),
+    [(503, 40.0, 3), (500, 40.0, 4), (500, 3.0, 3), (500, 30_000.0, 3)],
+)
 def test_the_detector_learns_what_is_usual_from_all_routes_and_keeps_it(
-    status: int, failures: int
+    status: int, ms: float, failures: int
 ) -> None:
     detector = MLDetector()
     now = stray_day(detector, random.Random(5)) + 60.0
@@ -182,7 +201,7 @@ def test_the_detector_learns_what_is_usual_from_all_routes_and_keeps_it(
     restarted.import_baselines(json.loads(json.dumps(detector.export_baselines())), now)
     assert restarted.situation.kinds.to_json() == detector.situation.kinds.to_json()
     assert sum(detector.situation.kinds.counts) > 20
-    assert down(detector, status, now) == down(restarted, status, now) == failures
+    assert down(detector, status, now, ms) == down(restarted, status, now, ms) == failures
 
 
 def test_a_sum_that_begins_in_the_middle_of_a_run_is_weighed_without_its_kind() -> None:
