@@ -38,7 +38,8 @@ FEW = 5
 STRETCHES_MAX = 4
 """Onsets told apart; of more the oldest are one."""
 Counts = tuple[int, int, int]
-NOTHING: Counts = (0, 0, 0)
+Blip = tuple[int, int, int, int]
+NO_BLIP: Blip = (0, 0, 0, 0)
 
 
 class Stretch:
@@ -256,9 +257,9 @@ class ShareSum:
         self.hits = 0
         self.requests = 0
         self._blip_from = 0.0
-        self._blip = self._worst = NOTHING
-        """Requests, hits and runs of the slices with hits that a blip may have made: of the latest,
-        which began then, and of the one with most hits.
+        self._blip = self._worst = NO_BLIP
+        """Requests, hits and runs of the slices with hits that a blip may have made, and how many
+        runs came before: of the latest, which began then, and of the one with most hits.
         """
 
     def reset(self) -> None:
@@ -269,13 +270,19 @@ class ShareSum:
         self.since = since
         self.first_hit = None
         self.runs = self.hits = self.requests = 0
-        self._blip = self._worst = NOTHING
+        self._blip = self._worst = NO_BLIP
 
     @property
     def apart(self) -> Counts:
         """Requests, hits and runs without the worst blip among them."""
-        requests, hits, runs = self._worst
+        requests, hits, runs, _ = self._worst
         return self.requests - requests, self.hits - hits, self.runs - runs
+
+    def outside(self, kinds: bytes) -> bytes:
+        """Of the last runs' ``kinds`` those of runs outside the worst blip."""
+        _, _, runs, before = self._worst
+        first_after = max(0, len(kinds) - (self.runs - before - runs))
+        return kinds[: max(0, first_after - runs)] + kinds[first_after:]
 
     def to_json(self) -> list[Any]:
         return [
@@ -296,13 +303,13 @@ class ShareSum:
         made.runs = int(runs)
         made.total, made.since = float(total), float(since)
         made.hits, made.requests = int(hits), int(requests)
-        if blips and len(blips[0]) > len(NOTHING):
+        if blips and len(blips[0]) > 2 * len(NO_BLIP):
             began, *counts = blips[0]
             made._blip_from = float(began)
-            made._blip, made._worst = _counts(counts[:3]), _counts(counts[3:])
+            made._blip, made._worst = _counts(counts[:4]), _counts(counts[4:])
         else:
             # what an earlier version wrote tells no blips apart: all may have been one
-            made._worst = made.requests, made.hits, made.runs
+            made._worst = made.requests, made.hits, made.runs, 0
         return made
 
     def add(
@@ -333,10 +340,10 @@ class ShareSum:
         if hits:
             if self.first_hit is None:
                 self.first_hit = first_hit
-            blip = requests, hits, runs
+            blip = requests, hits, runs, self.runs
             if self._blip[1] and began - self._blip_from < BLIP_S:
                 before = self._blip
-                blip = before[0] + requests, before[1] + hits, before[2] + runs
+                blip = before[0] + requests, before[1] + hits, before[2] + runs, before[3]
             else:
                 self._blip_from = first_hit
             self._blip = blip
@@ -348,9 +355,9 @@ class ShareSum:
         self.total = after if after < most else most
 
 
-def _counts(row: Sequence[Any]) -> Counts:
-    requests, hits, runs = row
-    return int(requests), int(hits), int(runs)
+def _counts(row: Sequence[Any]) -> Blip:
+    requests, hits, runs, before = row
+    return int(requests), int(hits), int(runs), int(before)
 
 
 def share_gain(requests: int, hits: int, usual: float, to: float) -> float:

@@ -19,14 +19,18 @@ LEVELS = ((0.004, 3.3), (0.012, 2.9), (0.03, 2.5), (0.1, 2.2), (0.5, 1.6))
 OUTAGE = 0.5
 """From this level on every error counts, also one right after another."""
 TO_MAX = 0.9
-ERRORS_MIN, ERRORS_FEW = 4, 3
+ERRORS_MIN, ERRORS_FEW, ERRORS_LEAST = 4, 3, 2
 """An outage needs the first, and one more for each time something worked between; scattered errors
-the second, when they are beyond doubt.
+the second, when they are beyond doubt, and of a seldom kind the third.
 """
 ALL_FAIL, MANY_FAIL = 0.75, 0.25
 STRANGE = 1.5
 """An outage of a kind so unusual here (natural log of the odds) needs one less: three in a row come
 by chance, but then they are of the usual kind.
+"""
+SELDOM = 3.0
+"""Scattered errors of one kind so unusual need not come a third time: what is left to explain two
+of them, further apart than a blip lasts, is an incident.
 """
 DOUBTS_MAX = 20
 """A hundred failures within seconds are no hundred doubts about a route that nobody knows."""
@@ -165,12 +169,15 @@ class FailureWatch:
                 gain = failing_gain(requests, errors, runs, to, company, known)
                 gain = (gain + strange) / clumps
             cap = ERRORS_NEEDED * credit / slices
+            if strange > 0.0:
+                # how many came so soon may be a blip's doing; of what kind they are is none
+                cap += strange / clumps
             level.add(requests, errors, runs, gain, cap, most, seen.began, seen.first_error)
             if level.total > strongest:
                 strongest = level.total
             if not errors:
                 continue
-            if level.hits >= ERRORS_FEW and level.total >= (
+            if level.hits >= ERRORS_LEAST and level.total >= (
                 ERRORS_NEEDED if least >= OUTAGE else scattered + _chances(base, to)
             ):
                 crossed = level
@@ -211,14 +218,21 @@ class FailureWatch:
             return None
         kinds = self.kinds[-run.runs :] if run.runs else b""
         strange = strangeness(b"", kinds, base.kinds, app_kinds)
+        # an error by chance and a restart are two kinds, and no incident of either
+        alike = strange if kinds.count(kinds[:1]) == len(kinds) else 0.0
         if observed >= ALL_FAIL:
-            least = ERRORS_FEW if strange >= STRANGE else ERRORS_MIN
+            least = ERRORS_FEW if alike >= STRANGE else ERRORS_MIN
             if run.hits < least + min(2, run.runs - 1):
                 return None
-        elif _may_be_blip(base, run, strange) or not _is_sure(
-            base, run, observed, self.needed, strange
-        ):
-            return None
+        else:
+            apart = strangeness(b"", run.outside(kinds), base.kinds, app_kinds)
+            runs_min = RUNS_MIN if alike < SELDOM else ERRORS_LEAST
+            if (
+                run.runs < runs_min
+                or _may_be_blip(base, run, apart)
+                or not _is_sure(base, run, observed, self.needed, strange)
+            ):
+                return None
         return Failing(
             run.first_hit,
             observed,
@@ -276,13 +290,13 @@ class FailureWatch:
 
 
 def _may_be_blip(base: Baseline, run: ShareSum, strange: float) -> bool:
+    """``strange`` are the runs outside the worst blip."""
     requests, hits, runs = run.apart
     if not hits:
         return True
     known = (base.believed_runs, base.believed_requests, 0)
     gain = failing_gain(requests, hits, runs, min(hits / requests, OUTAGE), base.company, known)
-    gain += strange * runs / max(1, run.runs)
-    return gain / base.clumping < APART_NEEDED
+    return (gain + strange) / base.clumping < APART_NEEDED
 
 
 def _is_sure(base: Baseline, run: ShareSum, observed: float, needed: float, strange: float) -> bool:
@@ -293,7 +307,7 @@ def _is_sure(base: Baseline, run: ShareSum, observed: float, needed: float, stra
     gain = (gain + strange) / base.clumping
     is_few = run.hits < ERRORS_MIN or (run.runs <= RUNS_MIN and observed < MANY_FAIL)
     needed += _chances(base, to)
-    return run.runs >= RUNS_MIN and gain >= max(needed, BEYOND_DOUBT if is_few else 0.0)
+    return gain >= max(needed, BEYOND_DOUBT if is_few else 0.0)
 
 
 def _chances(base: Baseline, to: float) -> float:

@@ -148,8 +148,19 @@ def test_the_worst_blip_is_taken_from_what_must_prove_something_by_itself() -> N
     assert restored.to_json() == share.to_json()
 
 
+def test_of_what_kind_the_runs_outside_the_worst_blip_are() -> None:
+    share = ShareSum()
+    for runs, at in ((1, 0.0), (3, 40.0), (2, 50.0), (1, 75.0)):
+        add(share, 20, runs, at)
+    restored = ShareSum.from_json(json.loads(json.dumps(share.to_json())))
+    for one in (share, restored):
+        assert one.outside(b"abbbbbc") == b"ac"
+        # of many runs only the last are remembered
+        assert one.outside(b"bbc") == one.outside(b"c") == b"c"
+
+
 def test_of_a_sum_by_an_earlier_version_all_may_be_one_blip() -> None:
-    for late in ([], [[10, 2, 1]]):
+    for late in ([], [[10, 2, 1]], [[20.0, 10, 2, 1, 40, 3, 1]]):
         share = ShareSum.from_json([5.0, 0.0, 1.0, 3, 4, 60, *late])
         assert (share.hits, share.apart) == (4, (0, 0, 0))
         add(share, 20, 1, 30.0)

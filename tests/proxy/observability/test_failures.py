@@ -1,12 +1,15 @@
 """Failures: rare ones are weighed against what is rare here, company and stumbles prove little."""
 
 import json
+from array import array
+from collections.abc import Sequence
 
 import pytest
 
 from proxy.observability.baseline import Baseline
 from proxy.observability.evidence import ERRORS_NEEDED, ShareSum, failing_gain
 from proxy.observability.failures import CHANCES_MOST, Failing, FailureWatch, Slice
+from proxy.observability.kinds import NOTHING_KNOWN, by_kind, kind_of
 
 
 def known(requests: int = 20_000, errors: int = 20, runs: int | None = None) -> Baseline:
@@ -21,16 +24,20 @@ def watch(
     *,
     ratio: float = 5.0,
     floor: float = 3.0,
+    kinds: str = "",
+    app: Sequence[float] = NOTHING_KNOWN,
 ) -> Failing | None:
-    """Slices of (requests, errors, runs), ten seconds each; what is found first."""
+    """Slices of (requests, errors, runs), ten seconds each; what is found first. ``kinds`` has one
+    digit for each run.
+    """
     base = base or known()
     failures = FailureWatch(ratio, floor)
     for n, (requests, errors, runs) in enumerate(slices):
         at = 10.0 * n
-        crossed = failures.add(
-            base, Slice(requests, errors, runs, 0, at, at + 1.0, at + 9.0), credit=1.0
-        )
-        found = None if crossed is None else failures.verdict(base, crossed, at + 9.0)
+        these, kinds = bytes(map(int, kinds[:runs])), kinds[runs:]
+        seen = Slice(requests, errors, runs, 0, at, at + 1.0, at + 9.0, these)
+        crossed = failures.add(base, seen, 1.0, app)
+        found = None if crossed is None else failures.verdict(base, crossed, at + 9.0, app)
         if found is not None:
             return found
     return None
@@ -122,6 +129,36 @@ def test_one_more_before_a_blip_and_one_after_are_chance() -> None:
     blip = [(10, 6, 3), (10, 6, 3)]
     assert watch([(5, 1, 1), *calm, *blip, *calm, (10, 1, 1), *calm], base) is None
     assert watch([(5, 1, 1), *calm, *blip, *calm, (10, 2, 2), (10, 1, 1)], base) is not None
+
+
+def strays(count: int) -> list[float]:
+    """So many runs of errors, all with 500."""
+    return by_kind(bytes([kind_of(500)] * count))
+
+
+def test_of_a_seldom_kind_two_further_apart_than_a_blip_are_told() -> None:
+    base, app, calm = known(20_000, 20), strays(300), [(6, 0, 0)] * 3
+    base.kinds = array("f", strays(20))
+    apart = [(6, 1, 1), *calm, (6, 1, 1)]
+    stray, seldom, other = str(kind_of(500)), str(kind_of(503)), str(kind_of(502))
+    assert watch(apart, base, kinds=2 * seldom, app=app) is not None
+    assert watch(apart, base, kinds=2 * stray, app=app) is None
+    # one by chance and a restart, or two things that have nothing to do with each other
+    assert watch(apart, base, kinds=stray + seldom, app=app) is None
+    assert watch(apart, base, kinds=other + seldom, app=app) is None
+    # a blip
+    assert watch([(6, 3, 3), (6, 3, 3), *calm], base, kinds=6 * seldom, app=app) is None
+    # where nothing is known every kind is as likely
+    assert watch(apart, known(), kinds=2 * seldom) is None
+
+
+def test_a_blips_kind_says_nothing_of_errors_outside_it() -> None:
+    base, app, calm = known(70_000, 50), strays(300), [(10, 0, 0)] * 4
+    base.kinds = array("f", strays(50))
+    day = [(10, 1, 1), *calm, (10, 6, 3), (10, 6, 3), *calm, (10, 1, 1), *calm]
+    stray, seldom = str(kind_of(500)), str(kind_of(502))
+    assert watch(day, base, kinds=stray + 6 * seldom + stray, app=app) is None
+    assert watch(day, base, kinds=8 * seldom, app=app) is not None
 
 
 def proved_when_told(requests: int) -> float:
