@@ -11,6 +11,7 @@ from console.proof import confidence_lines, evidence_lines, risk_lines, verdict_
 from console.wording import (
     because,
     bug_text,
+    incident_sentence,
     incident_text,
     item_text,
     over_text,
@@ -96,6 +97,11 @@ async def jobs(client: Client, args: argparse.Namespace) -> int:
         ],
         elastic=7,
     )
+    chosen = (args.status, args.severity, args.category, args.q, args.limit, args.all, args.noise)
+    hidden = max(job_number(job.id) for job in found) - len(found)
+    if hidden and not any(chosen):
+        what = text.counted(hidden, "job number")
+        note(f"{what} not shown: --all lists what is closed or resolved, --noise what is no bug")
     return 0
 
 
@@ -282,7 +288,7 @@ async def anomalies(client: Client, args: argparse.Namespace) -> int:
                 + (" (part)" if item.part_of else "")
                 + (" (over)" if item.resolved else ""),
                 text.route_name(item.method, item.route),
-                item.description,
+                incident_sentence(item),
             )
             for item in found
         ],

@@ -75,15 +75,27 @@ ENDED: dict[EndWord, str] = {
 }
 
 
+_PAST = {"takes": "took", "take": "took", "fails": "failed", "fail": "failed", "has": "had"}
+_VERB = re.compile(r"(?<= )(?:takes?|fails?|has)(?= )")
+
+
+def incident_sentence(incident: AnomalyView) -> str:
+    """As it was told while it went on, and in the past when it is over."""
+    if not incident.resolved:
+        return incident.description
+    return _VERB.sub(lambda verb: _PAST[verb[0]], incident.description)
+
+
 def incident_text(incident: AnomalyView) -> str:
     """Its sentence, and whether it goes on."""
+    sentence = incident_sentence(incident)
     if not incident.resolved:
-        return f"{incident.description} It goes on."
+        return f"{sentence} It goes on."
     if incident.resolved_at is None:
-        return f"{incident.description} It is over."
+        return f"{sentence} It is over."
     at = stamp(incident.resolved_at)[:16]
     said = ENDED[incident.ended or "recovered"].format(at=f"{at} UTC")
-    return f"{incident.description} It {said}."
+    return f"{sentence} It {said}."
 
 
 def step_text(entry: AuditView) -> str:

@@ -1128,6 +1128,17 @@ CREATE FUNCTION selfheal.notify_event(kind text, subject text, change text, seve
     AS $$ select pg_notify('selfheal_events', json_build_object(
           'kind', kind, 'subject', left(subject, 200), 'change', change, 'severity', severity)::text) $$;
 ALTER FUNCTION selfheal.notify_event(kind text, subject text, change text, severity text) OWNER TO sh_owner;
+CREATE FUNCTION selfheal.number_row() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+  -- The lock that the row's own entry in the audit takes in the same statement. None of these rows is ever deleted.
+  perform from audit_head for update;
+  execute format('select coalesce(max(id), 0) + 1 from %I', tg_table_name) into new.id;
+  return new;
+end $$;
+ALTER FUNCTION selfheal.number_row() OWNER TO sh_owner;
 CREATE FUNCTION selfheal.open_alerts(warn_before interval) RETURNS TABLE(kind text, subject text, severity text, since timestamp with time zone, summary text, expires_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO 'selfheal', 'pg_catalog', 'pg_temp'
@@ -2386,6 +2397,9 @@ CREATE INDEX self_healing_patches_status ON selfheal.self_healing_patches USING 
 ALTER INDEX selfheal.observability_logs_pkey ATTACH PARTITION selfheal.observability_logs_default_pkey;
 ALTER INDEX selfheal.observability_logs_time ATTACH PARTITION selfheal.observability_logs_default_service_created_at_idx;
 ALTER INDEX selfheal.observability_logs_trace ATTACH PARTITION selfheal.observability_logs_default_trace_id_idx;
+CREATE TRIGGER a_number BEFORE INSERT ON selfheal.approval_requests FOR EACH ROW EXECUTE FUNCTION selfheal.number_row();
+CREATE TRIGGER a_number BEFORE INSERT ON selfheal.self_healing_jobs FOR EACH ROW EXECUTE FUNCTION selfheal.number_row();
+CREATE TRIGGER a_number BEFORE INSERT ON selfheal.self_healing_patches FOR EACH ROW EXECUTE FUNCTION selfheal.number_row();
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.acknowledgements FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.approval_decisions FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
 CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON selfheal.audit_log FOR EACH ROW EXECUTE FUNCTION selfheal.forbid_change();
@@ -2675,6 +2689,7 @@ REVOKE ALL ON FUNCTION selfheal.move_samples(p_from bigint, p_to bigint, p_event
 REVOKE ALL ON FUNCTION selfheal.note_critical() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.note_foreign_row() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.notify_anomaly() FROM PUBLIC;
+REVOKE ALL ON FUNCTION selfheal.number_row() FROM PUBLIC;
 REVOKE ALL ON FUNCTION selfheal.open_alerts(warn_before interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_proxy;
 GRANT ALL ON FUNCTION selfheal.open_alerts(warn_before interval) TO sh_admin;

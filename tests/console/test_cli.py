@@ -76,6 +76,16 @@ async def test_jobs_as_text(cli: Cli) -> None:
     assert "GET /orders/{id}" in out
 
 
+async def test_a_number_that_is_not_shown_is_not_lost(cli: Cli, server: ConsoleServer) -> None:
+    _, _, err = await cli("jobs")
+    assert "not shown" not in err
+    del server.jobs["J-3"]
+    _, _, err = await cli("jobs")
+    assert err.startswith("1 job number not shown: --all lists")
+    _, _, err = await cli("jobs", "--severity", "critical")
+    assert "not shown" not in err
+
+
 @pytest.mark.parametrize(
     ("flags", "wanted"),
     [

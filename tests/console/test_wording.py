@@ -48,6 +48,22 @@ def test_an_incident_says_whether_it_goes_on() -> None:
     assert incident_text(ended) == f"{said} It ended at {facts.NOW:%Y-%m-%d %H:%M} UTC."
 
 
+def test_what_is_over_is_told_in_the_past() -> None:
+    (incident,) = facts.anomalies()
+    told = (
+        "Since 14:03 everything takes 1.8 times as long: 4 of 4 routes. First GET /fails/{id} "
+        "takes 36 ms instead of 20 ms (1.8x). It began 3 min after release v42."
+    )
+    goes_on = incident.model_copy(update={"description": told})
+    assert told in incident_text(goes_on)
+    said = incident_text(goes_on.model_copy(update={"resolved": True}))
+    assert said == told.replace(" takes ", " took ") + " It is over."
+    fails = goes_on.model_copy(
+        update={"resolved": True, "description": "Since 14:03 GET /x fails 50.0% of the time (…)."}
+    )
+    assert incident_text(fails).startswith("Since 14:03 GET /x failed 50.0% of the time (…).")
+
+
 def test_a_level_that_stayed_has_not_ended() -> None:
     (incident,) = facts.anomalies()
     over = {"resolved": True, "resolved_at": facts.NOW}

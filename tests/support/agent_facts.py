@@ -2,7 +2,7 @@
 behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -79,6 +79,7 @@ class MemoryFacts:
     approvals: list[Approval] = field(default_factory=list)
     classification: Classification | None = None
     away: bool = False
+    over_jobs: frozenset[int] = frozenset()
 
     def _there(self) -> None:
         if self.away:
@@ -98,6 +99,10 @@ class MemoryFacts:
         self._there()
         found = [j for j in self.jobs if j.status in OPEN_JOB_STATUSES and not j.noise]
         return sorted(found, key=lambda j: (-j.severity.rank, -j.occurrences))[:limit]
+
+    async def over(self, jobs: Collection[int]) -> Collection[int]:
+        self._there()
+        return [number for number in jobs if number in self.over_jobs]
 
     async def jobs_since(self, since: datetime, limit: int) -> Sequence[Job]:
         self._there()
