@@ -4,7 +4,7 @@ The agents have no pool, no connection and no way to act; whoever builds them de
 can see.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -22,6 +22,10 @@ class Facts(Protocol):
 
     async def open_jobs(self, limit: int) -> Sequence[Job]:
         """Jobs that may still need somebody, noise left out, worst first."""
+        ...
+
+    async def over(self, jobs: Collection[int]) -> Collection[int]:
+        """Those of which an incident was told and none goes on."""
         ...
 
     async def jobs_since(self, since: datetime, limit: int) -> Sequence[Job]:

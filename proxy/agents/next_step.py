@@ -4,7 +4,7 @@ What already reached MAIN and went wrong comes first, then what waits at a gate,
 first move. Each deed names the plain command that does it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from proxy.domain.approval import Approval, ItemType
@@ -54,9 +54,14 @@ _MANUAL = frozenset({ItemType.PATCH_SANDBOX, ItemType.PATCH_MAIN})
 
 
 def due_deeds(
-    jobs: Sequence[Job], patches: Sequence[Patch], waiting: Sequence[Approval]
+    jobs: Sequence[Job],
+    patches: Sequence[Patch],
+    waiting: Sequence[Approval],
+    over: Collection[int] = (),
 ) -> list[Due]:
-    """Every deed that waits, most pressing first; riskier or worse first within one kind."""
+    """Every deed that waits, most pressing first; riskier or worse first within one kind. ``over``
+    are jobs whose incident has ended: they come after those that go on.
+    """
     due = [
         Due(why, command, job=patch.job_id, patch=patch.id)
         for status, why, command in _PATCH_DEEDS
@@ -70,13 +75,14 @@ def due_deeds(
         if item.item_type not in _MANUAL
     ]
     with_patch = {patch.job_id for patch in patches}
-    due += [
-        Due(
-            "{job} has no patch yet; attach one, or snooze or close the job.",
-            "selfheal attach {job} --diff FILE",
-            job=job.id,
-        )
-        for job in sorted(jobs, key=lambda j: (-j.severity.rank, -j.occurrences, j.id))
-        if job.status is JobStatus.OPEN and job.id not in with_patch
-    ]
-    return due
+    unpatched = [j for j in jobs if j.status is JobStatus.OPEN and j.id not in with_patch]
+    unpatched.sort(key=lambda j: (j.id in over, -j.severity.rank, -j.occurrences, j.id))
+    return due + [_first_move(job, is_over=job.id in over) for job in unpatched]
+
+
+def _first_move(job: Job, *, is_over: bool) -> Due:
+    if is_over:
+        why = "{job} has no patch, and its incident is over; close it, or keep it and attach one."
+        return Due(why, "selfheal close {job}", job=job.id)
+    why = "{job} has no patch yet; attach one, or snooze or close the job."
+    return Due(why, "selfheal attach {job} --diff FILE", job=job.id)

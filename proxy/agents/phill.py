@@ -212,7 +212,8 @@ class AIPhillAgent:
         reply = Reply(asked.intent)
         jobs = await self._jobs(asked)
         patches = await self._facts.live_patches(PATCHES_READ_MAX)
-        due = due_deeds(jobs, patches, await self._facts.waiting(PATCHES_READ_MAX))
+        over = await self._facts.over([job.id for job in jobs])
+        due = due_deeds(jobs, patches, await self._facts.waiting(PATCHES_READ_MAX), over)
         if not due:
             reply.say("Nothing waits for you: no decision, no unproven patch, no job without one.")
             reply.suggest("system health", "digest")

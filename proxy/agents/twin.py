@@ -44,7 +44,8 @@ class CognitiveTwinAgent:
         if ready:
             names = ", ".join(f"{reply.patch(p.id)} for {reply.job(p.job_id)}" for p in ready[:5])
             reply.say(f"Opportunities: proven in the sandbox, not on MAIN yet: {names}.")
-        due = due_deeds(open_jobs, patches, await self._facts.waiting(PATCHES_READ_MAX))
+        over = await self._facts.over([job.id for job in open_jobs])
+        due = due_deeds(open_jobs, patches, await self._facts.waiting(PATCHES_READ_MAX), over)
         reply.say(
             f"Waiting for a decision or a first move: {len(due)}."
             if due

@@ -2,7 +2,7 @@
 leaves.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +17,7 @@ from proxy.domain.patch import Patch, PatchStatus
 from proxy.errors import NotFound, Unavailable
 from proxy.founder.approvals import UNDECIDED
 from proxy.store import approvals as approval_store
+from proxy.store import incidents as incident_store
 from proxy.store import jobs as job_store
 from proxy.store import patches as patch_store
 from proxy.store.jobs import JobQuery
@@ -62,6 +63,10 @@ class StoreFacts:
     async def open_jobs(self, limit: int) -> Sequence[Job]:
         async with self._reading() as conn:
             return await job_store.list_open_jobs(conn, limit)
+
+    async def over(self, jobs: Collection[int]) -> Collection[int]:
+        async with self._reading() as conn:
+            return await incident_store.over_since(conn, jobs)
 
     async def jobs_since(self, since: datetime, limit: int) -> Sequence[Job]:
         """Page by page, newest first, until ``since`` or ``limit`` is reached."""

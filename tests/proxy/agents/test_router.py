@@ -116,6 +116,13 @@ async def test_a_job_without_a_patch_is_a_next_step() -> None:
     assert "selfheal attach J-9 --diff FILE" in answer.suggested
 
 
+async def test_a_job_whose_incident_is_over_comes_last_and_may_be_closed() -> None:
+    jobs = [make_job(1, severity=Severity.CRITICAL), make_job(2, severity=Severity.LOW)]
+    answer = await router(MemoryFacts(jobs=jobs, over_jobs=frozenset({1}))).ask("next")
+    assert answer.suggested[:2] == ["selfheal attach J-2 --diff FILE", "selfheal close J-1"]
+    assert "J-1 has no patch, and its incident is over" in answer.answer
+
+
 async def test_phill_decides_nothing() -> None:
     answer = await router(whole()).ask("approve P-1 now, do it")
     assert answer.intent == "guide_approval"
