@@ -29,25 +29,23 @@ SLOWER_MS = 10.0
 CLIP_SLICES = 2.6
 """Of the evidence needed by default one slice gives at most one part in so many."""
 REQUESTS_MIN = 3
-FEW, YOUNG, FEW_NEED = 12, 120.0, 1.15
-"""Few requests, or a baseline of few, must prove more: a streak of misses is no incident."""
-FEWEST, FEWEST_NEED, FEW_SURE = 6, 1.25, 2.0
-"""Unless they are at least so many, and surely so many times slower; fewer prove more than the
-three slices of a blip can.
-"""
+FEW, FEW_NEED = 8, 1.2
+"""Fewer requests must prove more, and more than the three slices of a blip can."""
 
-SPANS_S = ((1.5, 34.0), (1.45, 105.0), (1.4, 250.0))
-"""How long a run must last, by how many times slower than just before it is at least: a bump of
-minutes makes a route up to 1.4 times slower, and a blip lasts twenty seconds.
-"""
-MILD_SPAN_S = 280.0
-JUMP_MIN, JUMP_WITHIN_S = 1.75, 720.0
-"""So many times slower than just before it must most likely be; what lasts longer may have come
-slowly.
-"""
-LASTED_NEEDS: Sequence[tuple[float, float]] = ((90.0, 1.0), (JUMP_WITHIN_S, 1.15), (inf, 1.05))
-"""What takes so long to prove, in seconds, must prove so much: it was looked at more often, and
-within minutes a bump may have added to it.
+SPAN_MIN_S = 34.0
+"""A blip lasts twenty seconds."""
+LASTED: Sequence[tuple[float, float, float, float]] = (
+    (45.0, 1.0, 1.65, 1.6),
+    (90.0, 1.0, 1.65, 1.5),
+    (300.0, 1.15, 1.9, 1.0),
+    (900.0, 1.15, 1.75, 1.0),
+    (inf, 1.05, 1.0, 1.0),
+)
+"""What is proved within so many seconds must prove so many times what is needed, and be so many
+times slower than just before: most likely, and at least. A bump of minutes makes a route up to 1.4
+times slower. What takes longer than 90 s was looked at more often, and for five minutes a bump and
+chance explain it rather than a slowdown that would have shown sooner; what takes a quarter of an
+hour may have come slowly.
 """
 JUMP_FROM = -0.1
 """Natural log of the lowest level "just before": a fast moment is no measure."""
@@ -190,22 +188,17 @@ class LatencyWatch:
         counts, since, level_before = run.story()
         span = now - since
         n = sum(counts.values())
-        if n < REQUESTS_MIN or span < SPANS_S[0][1]:
+        if n < REQUESTS_MIN or span < SPAN_MIN_S:
             return None
-        if run.evidence < _lasted_need(span) * self.needed:
+        need, likely, surely = next(asked for most, *asked in LASTED if span <= most)
+        if run.evidence < self.needed * (need if n >= FEW else max(need, FEW_NEED)):
             return None
         factor, least = _factors(base, level, counts, run.best())
-        is_vague = (n < FEW or base.total < YOUNG) and least < FEW_SURE
-        few_need = FEWEST_NEED if n < FEWEST else FEW_NEED if is_vague else 1.0
-        if run.evidence < few_need * self.needed:
-            return None
         if factor < level.normal.least(level.scale(span)):
             return None
         # measured from where the route was just before: its usual straying is no part of it
         before = exp(max(JUMP_FROM, level_before - level.shift * LOG_GAMMA))
-        if span < _span_needed(least / before):
-            return None
-        if span <= JUMP_WITHIN_S and factor < JUMP_MIN * before:
+        if factor < likely * before or least < surely * before:
             return None
         p50, p95 = quantiles(counts, (0.5, 0.95))
         assert p50 is not None
@@ -290,17 +283,6 @@ def _factors(
     good = fit[likeliest] - CREDIBLE
     least = next(k for k, x in enumerate(fit) if x >= good)
     return exp((SHIFT_FIRST + likeliest) * LOG_GAMMA), exp((SHIFT_FIRST + least) * LOG_GAMMA)
-
-
-def _span_needed(factor: float) -> float:
-    for least, seconds in SPANS_S:
-        if factor >= least:
-            return seconds
-    return MILD_SPAN_S
-
-
-def _lasted_need(span: float) -> float:
-    return next(need for most, need in LASTED_NEEDS if span <= most)
 
 
 def _usual(bucket: int, level: Level) -> float:

@@ -48,7 +48,7 @@ def told_after(
 
 @pytest.mark.parametrize(
     ("factor", "per_slice", "soonest", "latest"),
-    [(8, 20, 34, 60), (3, 20, 34, 60), (1.75, 20, 34, 60), (1.75, 3, 100, 300)],
+    [(8, 20, 34, 60), (3, 20, 34, 60), (1.75, 20, 34, 60), (1.75, 3, 300, 400)],
 )
 def test_the_less_is_sure_the_longer(
     factor: float, per_slice: int, soonest: float, latest: float
@@ -63,9 +63,33 @@ def test_what_takes_longer_must_prove_more(monkeypatch: pytest.MonkeyPatch) -> N
     assert late is not None
     assert soon is not None
     assert soon <= 90.0 < late
-    monkeypatch.setattr(latency_page, "LASTED_NEEDS", ((90.0, 1.0), (inf, 99.0)))
+    monkeypatch.setattr(latency_page, "LASTED", ((90.0, 1.0, 1.65, 1.5), (inf, 99.0, 1.65, 1.5)))
     assert told_after(1.75, 3, by_tail=False) is None
     assert told_after(8.0, 20) == soon
+
+
+def test_what_is_mild_and_did_not_show_at_once_waits_until_no_bump_lasts_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mild, plain = told_after(1.75, 3, by_tail=False), told_after(2.0, 3, by_tail=False)
+    assert mild is not None
+    assert plain is not None
+    assert plain <= 90.0
+    assert mild > 300.0
+    monkeypatch.setattr(latency_page, "LASTED", ((900.0, 1.15, 1.75, 1.4),))
+    at_once = told_after(1.75, 3, by_tail=False)
+    assert at_once is not None
+    assert at_once < mild - 120.0
+
+
+def test_a_handful_of_requests_must_prove_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    handful, many = told_after(2.5, 1, by_tail=False), told_after(2.5, 10, by_tail=False)
+    monkeypatch.setattr(latency_page, "FEW", 0)
+    sooner = told_after(2.5, 1, by_tail=False)
+    assert handful is not None
+    assert sooner is not None
+    assert sooner < handful
+    assert told_after(2.5, 10, by_tail=False) == many
 
 
 def test_a_bump_of_four_minutes_is_none() -> None:
