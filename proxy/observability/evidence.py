@@ -11,7 +11,7 @@ from operator import sub
 from typing import Any
 
 from proxy.observability.hypotheses import SHIFTS
-from proxy.observability.tally import PASSING, Tally
+from proxy.observability.stretch import Stretch
 
 SLICE_S = 10.0
 NEEDED = 10.0
@@ -29,70 +29,13 @@ RATIO_MIN = 1.55
 RUN_KEEP = 1.0 - 1.0 / 90.0
 """A run remembers ninety slices: what was mild for an hour must not dilute what is bad now."""
 RUN_HALVES = 90
-FORGET = 0.1
-"""Of a count no more is kept."""
 ANEW = 1.5
 """What it costs a hypothesis to have begun later than the run."""
-FEW = 5
-"""Buckets that take less memory as they came than in a row."""
 STRETCHES_MAX = 4
 """Onsets told apart; of more the oldest are one."""
 Counts = tuple[int, int, int]
 Blip = tuple[int, int, int, int]
 NO_BLIP: Blip = (0, 0, 0, 0)
-
-
-class Stretch:
-    """What came from ``since`` on, until the next stretch begins; ``before`` is the natural log of
-    the level just before.
-    """
-
-    __slots__ = ("_first", "_tally", "before", "since")
-
-    def __init__(self, since: float, before: float) -> None:
-        self.since = since
-        self.before = before
-        self._first: Mapping[int, int] | None = None
-        """Its first slice as it came: most have no second one, and then no row is made."""
-        self._tally: Tally | None = None
-
-    def add(self, durations: Mapping[int, int]) -> None:
-        """Count one slice, that nobody changes any more."""
-        if self._first is None and self._tally is None and len(durations) <= FEW:
-            self._first = durations
-        else:
-            self._counted().add(durations)
-
-    def join(self, other: "Stretch") -> None:
-        """Add all of the one that came next."""
-        self._counted().add(other.counts())
-
-    def halve(self) -> None:
-        self._counted().halve(FORGET)
-
-    def counts(self) -> Mapping[int, float]:
-        if self._tally is not None:
-            return self._tally.counts()
-        return self._first or {}
-
-    def _counted(self) -> Tally:
-        if self._tally is None:
-            self._tally = Tally(PASSING)
-        if self._first is not None:
-            self._tally.add(self._first)
-            self._first = None
-        return self._tally
-
-    def to_json(self) -> list[Any]:
-        return [self.since, self.before, self._counted().to_json()]
-
-    @classmethod
-    def from_json(cls, data: Sequence[Any]) -> "Stretch":
-        """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what is none."""
-        since, before, counts = data
-        made = cls(float(since), float(before))
-        made._tally = Tally.from_json(counts, PASSING)
-        return made
 
 
 class SlowRun:

@@ -83,8 +83,13 @@ class Tally:
         """Multiply every count, which must be one that fades."""
         self.row = array(FADING, [count * factor for count in self.row])
 
+    def thin(self, least: float) -> None:
+        """Of what holds no more than ``least`` nothing is left."""
+        row = self.row
+        self.row = array(row.typecode, [count if count > least else 0 for count in row])
+
     def halve(self, least: float) -> None:
-        """The same by two; of what holds no more than ``least`` nothing is left."""
+        """The same, and of all else half is left; every count must be one that fades."""
         row = self.row
         self.row = array(row.typecode, [0.5 * count if count > least else 0.0 for count in row])
 
