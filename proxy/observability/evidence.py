@@ -26,9 +26,8 @@ BLIP_S = 20.0
 CREDIT_MAX = 4.5
 """After a pause one slice may add as much as this many: never the whole of what is needed."""
 RATIO_MIN = 1.55
-RUN_KEEP = 1.0 - 1.0 / 90.0
-"""A run remembers ninety slices: what was mild for an hour must not dilute what is bad now."""
-RUN_HALVES = 90
+RUN_SLICES = 90.0
+"""A run remembers so many slices: what was mild for an hour must not dilute what is bad now."""
 ANEW = 1.5
 """What it costs a hypothesis to have begun later than the run."""
 STRETCHES_MAX = 4
@@ -54,13 +53,13 @@ class SlowRun:
         """How much likelier each hypothesis is than the best that is normal."""
         self.evidence = 0.0
         self.rising = False
-        self.slices = 0
+        self.slices = 0.0
         self._onsets: list[float] = []
         self._stretches: list[Stretch] = []
 
     def reset(self) -> None:
         self.profile, self._onsets, self._stretches = [], [], []
-        self.evidence, self.slices, self.rising = 0.0, 0, False
+        self.evidence, self.slices, self.rising = 0.0, 0.0, False
 
     def add(
         self,
@@ -70,9 +69,11 @@ class SlowRun:
         clip: float,
         costs: Sequence[float],
         before: float,
+        part: float = 1.0,
     ) -> None:
         """Weigh one slice, that may tell hypotheses apart by ``clip`` at most. ``costs`` has one
         entry per hypothesis that is still normal; ``before`` is the log of the recent level.
+        ``part`` is less for a slice of less than ten seconds.
         """
         first_slow = len(costs)
         top = max(found)
@@ -84,8 +85,9 @@ class SlowRun:
             anew = [k for k in range(first_slow, SHIFTS) if profile[k] < -ANEW]
             if anew:
                 self._begin_anew(anew, began, before)
+            keep = 1.0 - part / RUN_SLICES
             found = [
-                RUN_KEEP * p + (x if x > least else least)
+                keep * p + (x if x > least else least)
                 for p, x in zip(profile, found)  # noqa: B905  (one of each per hypothesis)
             ]
         else:
@@ -102,8 +104,9 @@ class SlowRun:
         self.profile = [x - normal for x in found]
         self.rising = evidence > self.evidence
         self.evidence = evidence
-        self.slices += 1
-        if not self.slices % RUN_HALVES:
+        slices = self.slices
+        self.slices = slices + part
+        if slices // RUN_SLICES < self.slices // RUN_SLICES:
             for stretch in self._stretches:
                 stretch.halve()
         self._stretches[-1].add(durations)
@@ -170,7 +173,7 @@ class SlowRun:
             raise ValueError("as many sums as hypotheses")
         made.profile = [float(x) for x in profile]
         made._onsets = [float(x) for x in onsets]
-        made.evidence, made.rising, made.slices = float(evidence), bool(rising), int(slices)
+        made.evidence, made.rising, made.slices = float(evidence), bool(rising), float(slices)
         made._stretches = [Stretch.from_json(stretch) for stretch in stretches]
         if made.since not in {stretch.since for stretch in made._stretches}:
             raise ValueError("a stretch for each onset")

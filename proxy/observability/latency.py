@@ -52,6 +52,8 @@ JUMP_FROM = -0.1
 SHIFT_LAST = SHIFT_FIRST + SHIFT_STEP * (SHIFTS - 1)
 TENSE = 0.15
 """Share of the evidence needed from which every slice counts."""
+NEAR = 0.3
+"""And from which the next slow answer need not wait for ten seconds to pass."""
 TAIL_SPAN_S = 38.0
 TAIL_HITS_MIN = 8
 TAIL_KNOWN = 300.0
@@ -89,7 +91,9 @@ class LatencyWatch:
         "_back",
         "_normal_to",
         "_slow_at",
+        "_spare",
         "_tail_counts",
+        "_tail_spare",
         "needed",
         "ratio_floor",
         "run",
@@ -106,6 +110,15 @@ class LatencyWatch:
         self._tail_counts = Tally()
         self._slow_at, self._normal_to = -1, FIRST_SLOW
         self._back = 0.0
+        self._spare = self._tail_spare = 0.0
+        """What the latest slices could have proved and did not, as far as it is left for the next:
+        cut in short pieces ten seconds prove no less than as a whole.
+        """
+
+    @property
+    def is_near(self) -> bool:
+        """The next slow answers may tell."""
+        return self.run.evidence > NEAR * self.needed
 
     @property
     def is_tense(self) -> bool:
@@ -136,8 +149,11 @@ class LatencyWatch:
             if run.slices and level.scale(now - run.began):
                 scale = level.scale(now - run.since)
             # of what is needed by default: a higher threshold must not believe one slice more
-            clip = NEEDED * credit / CLIP_SLICES
-            run.add(found, durations, began, clip, level.normal.costs(scale), level.recent)
+            clip, before = NEEDED / CLIP_SLICES, run.evidence
+            allowed = _allowed(self._spare if run.slices else 0.0, credit)
+            costs, part = level.normal.costs(scale), credit if credit < 1.0 else 1.0
+            run.add(found, durations, began, clip * allowed, costs, level.recent, part)
+            self._spare = allowed - (run.evidence - before) / clip
         if base.total >= TAIL_KNOWN and (
             tail.total or max(durations) >= base.tail_from + level.shift
         ):
@@ -163,8 +179,11 @@ class LatencyWatch:
         usual = min(base.tail_share, TAIL_USUAL_MAX)
         to = min(TAIL_SHARE_MAX, max(TAIL_SHARE_MIN, TAIL_RATIO * base.tail_share))
         gain = share_gain(n, slow, usual, to)
-        cap = self.needed * min(credit, TAIL_CREDIT_MAX) / TAIL_SLICES
-        self.tail.add(n, slow, slow, gain, cap, SUM_MAX * self.needed, began, began)
+        cap, before = self.needed / TAIL_SLICES, self.tail.total
+        allowed = min(_allowed(self._tail_spare if before else 0.0, credit), TAIL_CREDIT_MAX)
+        most = SUM_MAX * self.needed
+        self.tail.add(n, slow, slow, gain, cap * allowed, most, began, began)
+        self._tail_spare = allowed - (self.tail.total - before) / cap
         counts = self._tail_counts
         if not self.tail.total:
             counts.clear()
@@ -260,14 +279,18 @@ class LatencyWatch:
     def to_json(self) -> list[Any]:
         counts = self._tail_counts.to_json()
         back = [self._slow_at, self._normal_to, self._back]
-        return [self.run.to_json(), self.tail.to_json(), counts, back]
+        spare = [self._spare, self._tail_spare]
+        return [self.run.to_json(), self.tail.to_json(), counts, back, spare]
 
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what is no watch."""
-        run, tail, counts, (slow_at, normal_to, back) = data
+        # what an earlier version wrote has nothing to spare
+        run, tail, counts, (slow_at, normal_to, back), *spare = data
         self.run, self.tail = SlowRun.from_json(run), ShareSum.from_json(tail)
         self._tail_counts = Tally.from_json(counts)
         self._slow_at, self._normal_to, self._back = int(slow_at), int(normal_to), float(back)
+        slower, tailed = spare[0] if spare else (0.0, 0.0)
+        self._spare, self._tail_spare = float(slower), float(tailed)
 
 
 def _factors(
@@ -283,6 +306,12 @@ def _factors(
     good = fit[likeliest] - CREDIBLE
     least = next(k for k, x in enumerate(fit) if x >= good)
     return exp((SHIFT_FIRST + likeliest) * LOG_GAMMA), exp((SHIFT_FIRST + least) * LOG_GAMMA)
+
+
+def _allowed(spare: float, credit: float) -> float:
+    """How many slices of ten seconds one of ``credit`` may count like."""
+    left = spare + credit
+    return max(credit, left if left < 1.0 else 1.0)
 
 
 def _usual(bucket: int, level: Level) -> float:

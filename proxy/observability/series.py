@@ -37,7 +37,7 @@ SUSPICIOUS = 0.4
 ERRORS_SUSPICIOUS = 0.5
 """Shares of the evidence needed at which learning stops."""
 BRISK_S = 3.0
-"""From then on the next failure need not wait for ten seconds to pass."""
+"""Under suspicion the next failure or slow answer need not wait for ten seconds to pass."""
 HEARD_WORTH = 0.06
 """What others learned is worth a new table when it is such a share of what is known."""
 WARMING = 1.0 / 3.0
@@ -153,7 +153,9 @@ class Series(Intake):
             self._learn_at_first(durations, requests, errors, runs, kinds, now)
         self.late, self._hot_from = due, BUCKETS
         if self.is_warm:
-            if not incidents and not (latency.run.slices and latency.is_tense):
+            if not incidents and latency.is_near:
+                self.due = min(due, now + BRISK_S)
+            elif not incidents and not (latency.run.slices and latency.is_tense):
                 self.late = now + LATE_S
             self._hot_from = self.baseline.p75 + self.level.shift
         return found

@@ -51,6 +51,11 @@ class Play:
             self.keep(self.detector.observe("GET", self.route, status, ms, self.now, status >= 500))
         return self
 
+    def say(self, at: float, ms: float) -> None:
+        """One answer at a moment of its own."""
+        self.now = at
+        self.keep(self.detector.observe("GET", self.route, 200, ms, at, False))
+
     def keep(self, found: Anomaly | IncidentEnd | None) -> None:
         if isinstance(found, Anomaly):
             self.told.append(found)
@@ -83,6 +88,23 @@ def test_a_slowdown_is_told_once_with_a_true_sentence_and_its_end_is_found() -> 
     assert 1500 < end.requests_hurt < 3200
     assert play.detector.open_incidents == []
     assert play.detector.get_recent_anomalies() == [anomaly]
+
+
+def test_under_suspicion_the_next_slow_answer_is_weighed_after_three_seconds() -> None:
+    play = Play()
+    for n in range(1000):
+        play.say(6.0 * n, play.rng.lognormvariate(4.0, 0.4))
+    series = play.detector.series("GET", play.route, play.now)
+    for at in (6005.0, 6017.0):
+        play.say(at, 400.0)
+        assert series.weighed == at
+    assert series.latency.is_near
+    play.say(6019.0, 400.0)
+    assert series.weighed == 6017.0
+    play.say(6020.5, 400.0)
+    assert series.weighed == 6020.5
+    play.say(6024.0, 40.0)
+    assert series.weighed == 6020.5, "a quick answer can wait"
 
 
 def test_an_outage_is_told_within_forty_seconds_and_is_critical() -> None:

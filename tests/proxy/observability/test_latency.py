@@ -1,12 +1,14 @@
 """Is a route slow: what is surely far slower is told soon, what may be a bump has to last."""
 
+import json
 import random
 from math import inf
 
 import pytest
 
 from proxy.observability import latency as latency_page
-from proxy.observability.latency import LatencyWatch
+from proxy.observability.evidence import NEEDED
+from proxy.observability.latency import CLIP_SLICES, LatencyWatch
 from proxy.observability.level import Level
 from proxy.observability.situation import Situation
 from proxy.observability.sketch import bucket_of
@@ -44,6 +46,38 @@ def told_after(
         if latency.strongest >= latency.needed and latency.verdict(base, level, now):
             return now - CALM_S
     return None
+
+
+def proved(factor: float, pieces: int, count: int, seconds: float) -> float:
+    """The most evidence there is of ``count`` requests in each ten seconds, cut in so many pieces,
+    with a restart after each.
+    """
+    rng, most = random.Random(3), 0.0
+    base, level, latency = known_baseline(), Level(Situation(), 0.0), LatencyWatch(3.0, 3.0)
+    step = 10.0 / pieces
+    for n in range(round(seconds / step)):
+        durations: dict[int, int] = {}
+        for _ in range(count // pieces):
+            bucket = bucket_of(factor * rng.lognormvariate(4.0, 0.4))
+            durations[bucket] = durations.get(bucket, 0) + 1
+        began, credit = step * n, step / 10.0 if n else 1.0
+        latency.add(base, level, durations, count // pieces, began, credit, began + step)
+        most = max(most, latency.run.evidence)
+        stored = json.loads(json.dumps(latency.to_json()))
+        latency = LatencyWatch(3.0, 3.0)
+        latency.restore(stored)
+        assert latency.to_json() == stored
+    return most
+
+
+@pytest.mark.parametrize(("factor", "count"), [(1.8, 4), (3.0, 4), (8.0, 4)])
+def test_short_slices_prove_as_much_as_long_ones(factor: float, count: int) -> None:
+    assert proved(factor, 4, count, 60.0) >= 0.9 * proved(factor, 1, count, 60.0) > 9.0
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 4, 10])
+def test_however_short_the_slices_a_blip_proves_no_more_than_three_long_ones(pieces: int) -> None:
+    assert proved(8.0, pieces, 20, 20.0) <= 3.0 * NEEDED / CLIP_SLICES
 
 
 @pytest.mark.parametrize(
