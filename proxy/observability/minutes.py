@@ -66,11 +66,13 @@ class _Minute:
         self.requests += counts.requests
         self.client_errors += counts.client_errors
         self.errors += counts.errors
-        self.durations.add(counts.durations)
+        # what has been added up is no whole number any more where this is compiled
+        self.durations.add({bucket: int(count) for bucket, count in counts.durations.items()})
         if counts.failed_durations:
             if self.failed is None:
                 self.failed = Tally()
-            self.failed.add(counts.failed_durations)
+            failed = self.failed
+            failed.add({bucket: int(count) for bucket, count in counts.failed_durations.items()})
 
     def settle(self) -> None:
         self.durations.add(counts_in(self.lanes))

@@ -43,7 +43,8 @@ class Stretch:
         """Add all of the one that came next."""
         self._count(other._first or other._counted().counts(), other._parts)
 
-    def _count(self, counts: Mapping[int, float], parts: int) -> None:
+    def _count(self, counts: Mapping[int, Any], parts: int) -> None:
+        # not of float: compiled, that would make every whole number one on its way
         tally = self._counted()
         if self._parts == parts:
             tally.add(counts)
