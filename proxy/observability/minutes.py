@@ -66,13 +66,11 @@ class _Minute:
         self.requests += counts.requests
         self.client_errors += counts.client_errors
         self.errors += counts.errors
-        # what has been added up is no whole number any more where this is compiled
-        self.durations.add({bucket: int(count) for bucket, count in counts.durations.items()})
+        self.durations.add(counts.durations)
         if counts.failed_durations:
             if self.failed is None:
                 self.failed = Tally()
-            failed = self.failed
-            failed.add({bucket: int(count) for bucket, count in counts.failed_durations.items()})
+            self.failed.add(counts.failed_durations)
 
     def settle(self) -> None:
         self.durations.add(counts_in(self.lanes))

@@ -21,8 +21,8 @@ class WindowCounts:
     requests: int = 0
     client_errors: int = 0
     errors: int = 0
-    durations: dict[int, float] = field(default_factory=dict)
-    failed_durations: dict[int, float] = field(default_factory=dict)
+    durations: dict[int, int] = field(default_factory=dict)
+    failed_durations: dict[int, int] = field(default_factory=dict)
 
     def add(self, other: "WindowCounts") -> None:
         self.requests += other.requests
@@ -31,7 +31,7 @@ class WindowCounts:
         _add(self.durations, other.durations)
         _add(self.failed_durations, other.failed_durations)
 
-    def all_durations(self) -> dict[int, float]:
+    def all_durations(self) -> dict[int, int]:
         total = dict(self.durations)
         _add(total, self.failed_durations)
         return total
@@ -51,12 +51,12 @@ class WindowCounts:
             int(data["requests"]),
             int(data["client_errors"]),
             int(data["errors"]),
-            {int(b): float(c) for b, c in data["durations"].items()},
-            {int(b): float(c) for b, c in data["failed_durations"].items()},
+            {int(b): int(c) for b, c in data["durations"].items()},
+            {int(b): int(c) for b, c in data["failed_durations"].items()},
         )
 
 
-def _add(into: dict[int, float], more: dict[int, float]) -> None:
+def _add(into: dict[int, int], more: dict[int, int]) -> None:
     for bucket, count in more.items():
         into[bucket] = into.get(bucket, 0) + count
 

@@ -119,17 +119,18 @@ class Tally:
         held = self.row[first - self.low : last - self.low].tolist()
         return [0.0] * (first - start) + held + [0.0] * (end - last)
 
-    def items(self) -> Iterator[tuple[int, float]]:
+    def items(self) -> Iterator[tuple[int, Any]]:
         """What is not 0, in order."""
         return iter(self.counts().items())
 
-    def counts(self) -> dict[int, float]:
+    def counts(self) -> dict[int, Any]:
+        """The same; whole numbers where requests are counted, compiled as well."""
         return {bucket: count for bucket, count in enumerate(self.row, self.low) if count}
 
     def __bool__(self) -> bool:
         return any(self.row)
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, Any]:
         return {str(bucket): count for bucket, count in self.items()}
 
     @classmethod
@@ -152,11 +153,12 @@ def packed(tally: Tally) -> tuple[int, int, bytes]:
     return tally.low, row.itemsize, row.tobytes()
 
 
-def unpacked(low: int, size: int, held: bytes) -> dict[int, float]:
+def unpacked(low: int, size: int, held: bytes) -> dict[int, int]:
     """What was packed, in order."""
     if size == 1:
         width = len(held)
         held = held.lstrip(b"\0")
         low += width - len(held)
         return {bucket: count for bucket, count in enumerate(held.rstrip(b"\0"), low) if count}
-    return {bucket: count for bucket, count in enumerate(array(_KINDS[size], held), low) if count}
+    wide: array[int] = array(_KINDS[size], held)
+    return {bucket: count for bucket, count in enumerate(wide, low) if count}
