@@ -21,7 +21,7 @@ from proxy.observability.hypotheses import (
     SHIFTS,
 )
 from proxy.observability.level import Level
-from proxy.observability.sketch import BUCKETS, VALUES, quantiles
+from proxy.observability.sketch import BUCKETS, VALUES, bucket_of, quantiles
 from proxy.observability.tally import Tally
 
 SLOWER_MS = 10.0
@@ -55,10 +55,14 @@ TENSE = 0.15
 NEAR = 0.3
 """And from which the next slow answer need not wait for ten seconds to pass."""
 TAIL_SPAN_S = 38.0
-TAIL_HITS_MIN = 8
+TAIL_HITS_MIN = 5
 TAIL_KNOWN = 300.0
 """Requests after which a p99 means something."""
 TAIL_SLICES, TAIL_CREDIT_MAX = 6.0, 1.5
+FAR, FAR_MS, FAR_SLICES = 47, 1000.0, 4.0
+"""In buckets: four times slower still, and a second at least, as a pause of the process is shorter.
+Who waits so long waits for a lock or a timer, and a slice with one of them proves more.
+"""
 TAIL_SHARE_MIN, TAIL_SHARE_MAX = 0.03, 0.5
 TAIL_RATIO = 5.0
 TAIL_USUAL_MAX = 0.1
@@ -170,16 +174,19 @@ class LatencyWatch:
         credit: float,
     ) -> None:
         beyond = base.tail_from + level.shift + level.normal.tail_margin
-        slow = 0
+        far = max(beyond + FAR, bucket_of(FAR_MS))
+        slow, slices = 0, TAIL_SLICES
         for bucket, count in durations.items():
             if bucket >= beyond:
                 slow += count
+                if bucket >= far:
+                    slices = FAR_SLICES
         if not slow and not self.tail.total:
             return
         usual = min(base.tail_share, TAIL_USUAL_MAX)
         to = min(TAIL_SHARE_MAX, max(TAIL_SHARE_MIN, TAIL_RATIO * base.tail_share))
         gain = share_gain(n, slow, usual, to)
-        cap, before = self.needed / TAIL_SLICES, self.tail.total
+        cap, before = self.needed / slices, self.tail.total
         allowed = min(_allowed(self._tail_spare if before else 0.0, credit), TAIL_CREDIT_MAX)
         most = SUM_MAX * self.needed
         self.tail.add(n, slow, slow, gain, cap * allowed, most, began, began)

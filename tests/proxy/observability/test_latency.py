@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from math import inf
 
 import pytest
@@ -149,3 +150,35 @@ def test_twice_as_slow_is_told_soon_where_many_requests_leave_no_doubt() -> None
 def test_what_is_usual_is_never_told() -> None:
     assert told_after(1.0, 20, 3600.0) is None
     assert told_after(1.25, 20, 3600.0) is None
+
+
+def hangs_told_after(ms: float, hits: Callable[[int], int]) -> float | None:
+    """Slices of ten seconds and eight answers, and beside them ``hits`` that took ``ms``."""
+    rng = random.Random(3)
+    base, level, latency = known_baseline(), Level(Situation(), 0.0), LatencyWatch(3.0, 3.0)
+    for k in range(60):
+        durations: dict[int, int] = {}
+        for _ in range(8):
+            bucket = bucket_of(rng.lognormvariate(4.0, 0.4))
+            durations[bucket] = durations.get(bucket, 0) + 1
+        if hits(k):
+            durations[bucket_of(ms)] = hits(k)
+        began, now = 10.0 * k, 10.0 * k + 10.0
+        latency.add(base, level, durations, sum(durations.values()), began, 1.0, now)
+        if latency.strongest >= latency.needed and latency.verdict(base, level, now):
+            return now
+    return None
+
+
+def test_who_waits_for_a_timer_is_told_sooner_than_who_is_slow() -> None:
+    slow, pause = hangs_told_after(400.0, lambda k: 1), hangs_told_after(900.0, lambda k: 1)
+    hang = hangs_told_after(20_000.0, lambda k: 1)
+    assert hang is not None
+    assert slow is not None
+    assert hang <= 50.0 < slow
+    assert pause == slow
+
+
+def test_a_blip_of_hangs_and_one_more_is_none() -> None:
+    assert hangs_told_after(20_000.0, lambda k: 3 * (k in (10, 11, 12))) is None
+    assert hangs_told_after(20_000.0, lambda k: 3 * (k in (10, 11)) + (k in (12, 18))) is None
