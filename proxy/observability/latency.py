@@ -28,6 +28,8 @@ SLOWER_MS = 10.0
 """Nobody notices less, whatever the ratio."""
 CLIP_SLICES = 2.6
 """Of the evidence needed by default one slice gives at most one part in so many."""
+SPARED_MAX = 1.5
+"""So many slices of ten seconds one may count like by what the ones before it did not prove."""
 REQUESTS_MIN = 3
 FEW, FEW_NEED = 8, 1.2
 """Fewer requests must prove more, and more than the three slices of a blip can."""
@@ -154,7 +156,7 @@ class LatencyWatch:
                 scale = level.scale(now - run.since)
             # of what is needed by default: a higher threshold must not believe one slice more
             clip, before = NEEDED / CLIP_SLICES, run.evidence
-            allowed = _allowed(self._spare if run.slices else 0.0, credit)
+            allowed = _allowed(self._spare if run.slices else 0.0, credit, SPARED_MAX)
             costs, part = level.normal.costs(scale), credit if credit < 1.0 else 1.0
             run.add(found, durations, began, clip * allowed, costs, level.recent, part)
             self._spare = allowed - (run.evidence - before) / clip
@@ -187,7 +189,8 @@ class LatencyWatch:
         to = min(TAIL_SHARE_MAX, max(TAIL_SHARE_MIN, TAIL_RATIO * base.tail_share))
         gain = share_gain(n, slow, usual, to)
         cap, before = self.needed / slices, self.tail.total
-        allowed = min(_allowed(self._tail_spare if before else 0.0, credit), TAIL_CREDIT_MAX)
+        spare = self._tail_spare if before else 0.0
+        allowed = min(_allowed(spare, credit, 1.0), TAIL_CREDIT_MAX)
         most = SUM_MAX * self.needed
         self.tail.add(n, slow, slow, gain, cap * allowed, most, began, began)
         self._tail_spare = allowed - (self.tail.total - before) / cap
@@ -315,10 +318,12 @@ def _factors(
     return exp((SHIFT_FIRST + likeliest) * LOG_GAMMA), exp((SHIFT_FIRST + least) * LOG_GAMMA)
 
 
-def _allowed(spare: float, credit: float) -> float:
-    """How many slices of ten seconds one of ``credit`` may count like."""
+def _allowed(spare: float, credit: float, most: float) -> float:
+    """How many slices of ten seconds one of ``credit`` may count like; ``most`` with what others
+    left over.
+    """
     left = spare + credit
-    return max(credit, left if left < 1.0 else 1.0)
+    return max(credit, left if left < most else most)
 
 
 def _usual(bucket: int, level: Level) -> float:
