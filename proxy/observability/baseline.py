@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import log, sqrt
+from operator import sub
 from typing import Any
 
 from proxy.observability.delta import Delta
@@ -46,6 +47,11 @@ NOTICED_MS = 10.0
 """Nobody notices less."""
 WEIGHT_MIN = 1e-6
 """What has faded below this is gone."""
+TWENTIETHS = tuple(n / 20.0 for n in range(20))
+QUARTER = 0.53
+"""The closest quarter of what is normally distributed is so many standard deviations wide, with a
+fifth off for what chance brings together.
+"""
 _MARKS = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 
@@ -255,7 +261,7 @@ class Baseline(Table):
         first, held = self.weights.held(WEIGHT_MIN)
         sums = list(accumulate(held))
         self._ranks(first, held, sums)
-        self._tabulate(first, sums, self._radius())
+        self._tabulate(first, sums, self._radius(sums))
 
     def _ranks(self, first: int, held: list[float], sums: list[float]) -> None:
         last = first + len(held) - 1
@@ -269,10 +275,14 @@ class Baseline(Table):
         beyond = sum(held[self.tail_from - first :])
         self.tail_share = (beyond + 0.5) / (self.total + 100.0)
 
-    def _radius(self) -> int:
+    def _radius(self, sums: list[float]) -> int:
         """Blur by how little is known: the rule of thumb for this spread and count."""
-        spread = max(1.0, (self.p75 - self.p25) / 1.35)
-        return max(1, min(12, round(1.2 * spread / float(max(1.0, self.total) ** 0.2))))
+        # of two humps each is as wide as the quarter of all that lies closest together
+        marks = [bisect_right(sums, share * self.total) for share in TWENTIETHS]
+        closest: int = min(map(sub, marks[5:], marks))
+        spread = max(1.0, min((self.p75 - self.p25) / 1.35, closest / QUARTER))
+        known = float(max(1.0, self.total) ** 0.2)
+        return max(1, min(12, round(1.2 * spread / known)))
 
     def rank_share(self, bucket: int) -> float:
         """The mid-rank (0-1) of a bucket among the usual durations."""

@@ -95,3 +95,25 @@ def test_a_fit_finds_a_factor_between_two_hypotheses() -> None:
     assert GAMMA ** (fit.index(max(fit)) - 15) == pytest.approx(1.8, rel=0.06)
     coarse = base.likelihoods(137)
     assert base.fit({137: 1}, 0, -15, 100)[::5] == pytest.approx(list(coarse))
+
+
+@pytest.mark.parametrize("misses", [0.1, 0.28, 0.5, 0.7])
+def test_cache_hits_and_misses_are_told_apart_from_slower_ones_as_if_each_was_alone(
+    misses: float,
+) -> None:
+    def told(misses: float) -> float:
+        """What one answer proves of 1.8 times slower."""
+        rng, base, totals = random.Random(4), Baseline(), [0.0] * SHIFTS
+
+        def answer() -> float:
+            return rng.lognormvariate(2.3, 0.3) * (10.0 if rng.random() < misses else 1.0)
+
+        for _ in range(400):
+            base.learn({bucket_of(answer()): 1.0}, 1, 0)
+        base.rebuild()
+        for _ in range(600):
+            row = base.likelihoods(bucket_of(1.8 * answer()))
+            totals = [a + b for a, b in zip(totals, row, strict=True)]
+        return (max(totals[FIRST_SLOW:]) - max(totals[:FIRST_SLOW])) / 600.0
+
+    assert told(misses) > 0.75 * told(0.0)
