@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from proxy.observability.kinds import joined, kinds_from, none_yet
-from proxy.observability.tally import FADING, Tally
+from proxy.observability.tally import FADING, PASSING, Tally
 
 COUNT_MAX = 1e15
 """More than any traffic: what says so is no delta."""
@@ -29,7 +29,8 @@ class Delta:
 
     def __init__(self) -> None:
         self.step = 0
-        self.durations = Tally(FADING)
+        self.durations = Tally(PASSING)
+        """Whole numbers, as a rule; when they must wait and fade, seven digits are enough."""
         self.counts_step = 0
         self.requests = 0.0
         self.errors = 0.0

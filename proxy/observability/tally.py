@@ -81,7 +81,7 @@ class Tally:
 
     def scale(self, factor: float) -> None:
         """Multiply every count, which must be one that fades."""
-        self.row = array(FADING, [count * factor for count in self.row])
+        self.row = array(self.row.typecode, [count * factor for count in self.row])
 
     def thin(self, least: float) -> None:
         """Of what holds no more than ``least`` nothing is left."""
