@@ -34,20 +34,24 @@ REQUESTS_MIN = 3
 FEW, FEW_NEED = 8, 1.2
 """Fewer requests must prove more, and more than the three slices of a blip can."""
 
-SPAN_MIN_S = 34.0
-"""A blip lasts twenty seconds."""
+SPAN_MIN_S, SOON_S = 34.0, 90.0
+"""A blip lasts twenty seconds; what is plain shows soon."""
 LASTED: Sequence[tuple[float, float, float, float]] = (
     (45.0, 1.0, 1.65, 1.6),
-    (90.0, 1.0, 1.65, 1.5),
+    (SOON_S, 1.0, 1.65, 1.5),
     (300.0, 1.15, 1.9, 1.0),
     (900.0, 1.15, 1.75, 1.0),
     (inf, 1.05, 1.0, 1.0),
 )
 """What is proved within so many seconds must prove so many times what is needed, and be so many
 times slower than just before: most likely, and at least. A bump of minutes makes a route up to 1.4
-times slower. What takes longer than 90 s was looked at more often, and for five minutes a bump and
+times slower. What does not show soon was looked at more often, and for five minutes a bump and
 chance explain it rather than a slowdown that would have shown sooner; what takes a quarter of an
 hour may have come slowly.
+"""
+DOUBTED, SURELY = 16, 1.65
+"""What does not show soon and is known of fewer requests must be at least so many times slower than
+just before: a few slow answers in a row are no slowdown.
 """
 JUMP_FROM = -0.1
 """Natural log of the lowest level "just before": a fast moment is no measure."""
@@ -227,6 +231,8 @@ class LatencyWatch:
             return None
         # measured from where the route was just before: its usual straying is no part of it
         before = exp(max(JUMP_FROM, level_before - level.shift * LOG_GAMMA))
+        if n < DOUBTED and span > SOON_S:
+            surely = SURELY
         if factor < likely * before or least < surely * before:
             return None
         p50, p95 = quantiles(counts, (0.5, 0.95))

@@ -24,22 +24,23 @@ def told_after(
     seconds: float = 600.0,
     before: float = 1.0,
     by_tail: bool = True,
+    slice_s: float = 10.0,
 ) -> float | None:
     """A calm hour that ends with ten minutes ``before`` times slower than usual, then slices of ten
-    seconds, ``factor`` times slower than usual.
+    seconds, or ``slice_s``, ``factor`` times slower than usual.
     """
     rng = random.Random(3)
     base, level, latency = known_baseline(), Level(Situation(), 0.0), LatencyWatch(3.0, 3.0)
     now = 0.0
     while now < CALM_S + seconds:
-        began, now = now, now + 10.0
+        began, now = now, now + (10.0 if now < CALM_S else slice_s)
         slower = 1.0 if now <= CALM_S - 600.0 else before if now <= CALM_S else factor
         count = 20 if now <= CALM_S else per_slice
         durations: dict[int, int] = {}
         for _ in range(count):
             bucket = bucket_of(slower * rng.lognormvariate(4.0, 0.4))
             durations[bucket] = durations.get(bucket, 0) + 1
-        latency.add(base, level, durations, count, began, 1.0, now)
+        latency.add(base, level, durations, count, began, (now - began) / 10.0, now)
         if not by_tail:
             latency.tail.reset()
         is_calm = latency.strongest < 0.4 * latency.needed
@@ -125,6 +126,22 @@ def test_a_handful_of_requests_must_prove_more(monkeypatch: pytest.MonkeyPatch) 
     assert sooner is not None
     assert sooner < handful
     assert told_after(2.5, 10, by_tail=False) == many
+
+
+def test_a_few_slow_answers_in_minutes_must_leave_less_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(factor: float) -> float | None:
+        return told_after(factor, 1, 1800.0, by_tail=False, slice_s=30.0)
+
+    doubted, sure = told(1.9), told(3.0)
+    monkeypatch.setattr(latency_page, "DOUBTED", 0)
+    believed = told(1.9)
+    assert doubted is not None
+    assert believed is not None
+    assert sure is not None
+    assert believed < doubted - 120.0
+    assert told(3.0) == sure < believed
 
 
 def test_a_bump_of_four_minutes_is_none() -> None:
