@@ -15,7 +15,7 @@ from typing import Any
 
 from proxy.observability.delta import Delta
 from proxy.observability.hypotheses import LOG_GAMMA, SHIFT_FIRST, SHIFT_STEP
-from proxy.observability.kinds import joined, kinds_from, none_yet
+from proxy.observability.kinds import APART, QUICK, SLOW, USUAL, joined, kinds_from, none_yet
 from proxy.observability.likelihood import SPAN, Table
 from proxy.observability.sketch import BUCKETS, VALUES, bucket_of
 from proxy.observability.tally import FADING, Tally
@@ -283,6 +283,12 @@ class Baseline(Table):
         spread = max(1.0, min((self.p75 - self.p25) / 1.35, closest / QUARTER))
         known = float(max(1.0, self.total) ** 0.2)
         return max(1, min(12, round(1.2 * spread / known)))
+
+    def pace(self, bucket: int) -> int:
+        """How long a failure took, beside good answers (``kinds.py``)."""
+        if bucket < self.p05 - APART:
+            return QUICK
+        return SLOW if bucket > self.p99 + APART else USUAL
 
     def rank_share(self, bucket: int) -> float:
         """The mid-rank (0-1) of a bucket among the usual durations."""

@@ -7,11 +7,13 @@ from typing import Any
 
 from proxy.observability.baseline import Baseline, poisson_sigma
 from proxy.observability.evidence import (
+    BLIP_S,
     ERRORS_NEEDED,
     SUM_MAX,
     ShareSum,
     failing_gain,
 )
+from proxy.observability.jolt import Jolts
 from proxy.observability.kinds import KEPT_MAX, NOTHING_KNOWN, kinds_seen, strangeness
 
 LEVELS = ((0.004, 3.3), (0.012, 2.9), (0.03, 2.5), (0.1, 2.2), (0.5, 1.6))
@@ -188,6 +190,14 @@ class FailureWatch:
             self.pass_by()
         return crossed
 
+    def leave_out(self, jolts: Jolts) -> None:
+        """Scattered errors since an app was started anew prove nothing from there on: when the
+        route that failed first was weighed, nobody knew that others would follow.
+        """
+        for level, (least, _) in zip(self.levels, LEVELS, strict=True):
+            if least < OUTAGE and level.first_hit is not None and jolts.covers(level.first_hit):
+                level.reset()
+
     def _rise(self, level: ShareSum) -> None:
         """Remember how far it came; a blip is none, it is too short to be told."""
         if level.first_hit is not None and self._last_error - level.first_hit >= ERRORS_SPAN_S:
@@ -213,13 +223,13 @@ class FailureWatch:
         observed = run.hits / run.requests
         if observed < self.ratio_floor * usual:
             return None
-        span = self._last_error - run.first_hit
-        if span < (OUTAGE_SPAN_S if observed >= ALL_FAIL else ERRORS_SPAN_S):
-            return None
         kinds = self.kinds[-run.runs :] if run.runs else b""
         strange = strangeness(b"", kinds, base.kinds, app_kinds)
         # an error by chance and a restart are two kinds, and no incident of either
         alike = strange if kinds.count(kinds[:1]) == len(kinds) else 0.0
+        least_s = BLIP_S if alike >= SELDOM else ERRORS_SPAN_S
+        if self._last_error - run.first_hit < (OUTAGE_SPAN_S if observed >= ALL_FAIL else least_s):
+            return None
         if observed >= ALL_FAIL:
             least = ERRORS_FEW if alike >= STRANGE else ERRORS_MIN
             if run.hits < least + min(2, run.runs - 1):

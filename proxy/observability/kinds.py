@@ -30,6 +30,8 @@ ONE_KIND = 1.0
 """An incident has one kind: each next run of it is of that kind, a belief that weighs like so many
 runs.
 """
+AT_LEAST = 0.003
+"""However much is known, so often a stray failure is of any kind at all."""
 ALIKE, ALIKE_KNOWN = 6.0, 20.0
 """Routes of one app fail alike: a belief that weighs like so many runs, half as many while so many
 are known in all.
@@ -126,7 +128,9 @@ def strangeness(before: bytes, seen: bytes, own: Sequence[float], app: Sequence[
         alike = (app[kind] + ONE_KIND * ANY[kind]) / (known + ONE_KIND)
         same, runs = before.count(kind), len(before)
         likely = same + ONE_KIND * (OF_ANY * ANY[kind] + (1.0 - OF_ANY) * alike)
-        usual = same + own[kind] + weight * alike
-        found += log(likely / (runs + ONE_KIND) * (usual_runs + runs) / usual)
+        usual = (same + own[kind] + weight * alike) / (usual_runs + runs)
+        gain = log(likely / (runs + ONE_KIND) / max(usual, AT_LEAST * ANY[kind]))
+        # another kind than those before it is no sign of one incident
+        found += gain if same or not runs or gain < 0.0 else 0.0
         before += bytes((kind,))
     return found

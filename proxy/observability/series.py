@@ -14,7 +14,7 @@ from proxy.observability.evidence import CREDIT_MAX, ERRORS_NEEDED, SLICE_S
 from proxy.observability.failures import OUTAGE, Failing, FailureWatch, Slice
 from proxy.observability.incident import IncidentEnd
 from proxy.observability.intake import LATE_S, Intake
-from proxy.observability.kinds import APART, QUICK, SLOW, USUAL, by_kind
+from proxy.observability.kinds import USUAL, by_kind
 from proxy.observability.latency import LatencyWatch, Slow
 from proxy.observability.ledger import Ledger
 from proxy.observability.lessons import HOLD_MAX_S, LEARN_S, Lessons
@@ -145,6 +145,7 @@ class Series(Intake):
             found = self._weigh_errors(seen, credit if credit > 1.0 else 1.0, now, ends)
             if self._is_suspicious and "error_rate" not in incidents:
                 self.due = due = now + BRISK_S
+        kinds = self.situation.usual_kinds(kinds, self._last_error)
         if self.is_warm:
             if durations:
                 found = self._weigh_latency(durations, began, credit, now, ends) or found
@@ -161,13 +162,7 @@ class Series(Intake):
         return found
 
     def _pace(self, bucket: int) -> int:
-        if not self.is_warm:
-            return USUAL
-        base = self.baseline
-        bucket -= self.level.shift
-        if bucket < base.p05 - APART:
-            return QUICK
-        return SLOW if bucket > base.p99 + APART else USUAL
+        return self.baseline.pace(bucket - self.level.shift) if self.is_warm else USUAL
 
     @property
     def _is_suspicious(self) -> bool:
@@ -188,6 +183,7 @@ class Series(Intake):
             if told is not None:
                 return told
         is_jolt = seen.errors > 0 and self.situation.jolts.covers(seen.last_error)
+        self.failures.leave_out(self.situation.jolts)
         app_kinds = self.situation.kinds.counts
         crossed = self.failures.add(self.baseline, seen, credit, app_kinds, is_jolt=is_jolt)
         if crossed is None:

@@ -39,6 +39,14 @@ class Situation:
         name = f"release {self.version}" if self.version else "a release"
         return f" It began {minutes} min after {name}."
 
+    def usual_kinds(self, kinds: bytes, at: float) -> bytes:
+        """What to learn of a slice with errors of these ``kinds``, the last of them ``at`` that
+        moment: what fails in a restart is of its kind and not the route's, and a blip is one event.
+        """
+        if not kinds or self.jolts.covers(at):
+            return b""
+        return bytes(dict.fromkeys(kinds))
+
     def stray(self, squared: float, weight: float) -> None:
         """One route's minute: by how much it strayed (squared, chance taken off)."""
         self.strayed = WANDER_KEEP * self.strayed + weight * squared

@@ -9,6 +9,7 @@ import pytest
 from proxy.observability.baseline import Baseline
 from proxy.observability.evidence import ERRORS_NEEDED, ShareSum, failing_gain
 from proxy.observability.failures import CHANCES_MOST, Failing, FailureWatch, Slice
+from proxy.observability.jolt import Jolts
 from proxy.observability.kinds import NOTHING_KNOWN, by_kind, kind_of
 
 
@@ -150,6 +151,29 @@ def test_of_a_seldom_kind_two_further_apart_than_a_blip_are_told() -> None:
     assert watch([(6, 3, 3), (6, 3, 3), *calm], base, kinds=6 * seldom, app=app) is None
     # where nothing is known every kind is as likely
     assert watch(apart, known(), kinds=2 * seldom) is None
+
+
+def told_with_a_restart(*, is_left_out: bool) -> bool:
+    """The route that fails first in a restart, and has three more by chance in the next minutes."""
+    base, failures, jolts = known(20_000, 20), FailureWatch(5.0, 3.0), Jolts()
+    for n in range(30):
+        at = 10.0 * n
+        hit = int(n in (0, 3, 5, 7))
+        if hit and is_left_out:
+            failures.leave_out(jolts)
+        crossed = failures.add(base, Slice(12, hit, hit, 5 * hit, at, at + 5.0, at + 5.0), 1.0)
+        if crossed is not None and failures.verdict(base, crossed, at + 9.0) is not None:
+            return True
+        if not n:
+            # after its slice the others fail, too
+            for route in ("a", "b", "c"):
+                jolts.failed(route, at + 6.0)
+    return False
+
+
+def test_the_first_error_of_a_restart_begins_no_incident() -> None:
+    assert told_with_a_restart(is_left_out=False)
+    assert not told_with_a_restart(is_left_out=True)
 
 
 def test_a_blips_kind_says_nothing_of_errors_outside_it() -> None:

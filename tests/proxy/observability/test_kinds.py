@@ -75,6 +75,11 @@ def test_a_kind_never_seen_where_all_is_known_proves_much_and_the_usual_one_cost
     assert -1.5 < proved(STRAY, 5, usual(10), app) < -0.5
 
 
+def test_however_much_is_known_one_failure_proves_no_more_than_so_much() -> None:
+    assert 3.5 < proved(GATEWAY, 1, usual(100), usual(3_000)) < 5.5
+    assert proved(GATEWAY, 1, usual(10_000), usual(30_000)) < 5.5
+
+
 def test_where_nothing_is_known_no_kind_proves_anything() -> None:
     nothing = list(NOTHING_KNOWN)
     for kind in (STRAY, GATEWAY):
@@ -87,6 +92,7 @@ def test_a_routes_own_kind_is_usual_there_whatever_the_others_show() -> None:
 
 def test_kinds_in_turn_are_no_incident_of_one_kind() -> None:
     mixed = strangeness(b"", bytes([STRAY, GATEWAY] * 2), usual(10), usual(300))
+    assert strangeness(bytes([STRAY]), bytes([GATEWAY]), usual(10), usual(300)) == 0.0
     assert mixed < proved(GATEWAY, 4, usual(10), usual(300)) - 2.0
 
 
@@ -176,6 +182,23 @@ def stray_day(detector: MLDetector, rng: random.Random) -> float:
         detector.observe("GET", route, 500 if failed else 200, ms, now, failed)
         detector.tick(now)
     return now
+
+
+@pytest.mark.parametrize(("routes", "learned"), [(4, 2.0), (1, 1.0)])
+def test_a_blip_teaches_its_kind_once_and_a_restart_till_the_third_route_fails(
+    routes: int, learned: float
+) -> None:
+    detector = MLDetector()
+    now = stray_day(detector, random.Random(5)) + 60.0
+    before = detector.situation.kinds.counts[kind_of(502)]
+    for n in range(24):
+        at, failed = now + 0.2 * n, n % 3 > 0
+        detector.observe("GET", f"/r{n % routes}", 502 if failed else 200, 40.0, at, failed)
+    for n in range(1, 6_000):
+        at = now + 5.0 * n
+        detector.observe("GET", f"/r{n % 4}", 200, 40.0, at, False)
+        detector.tick(at)
+    assert detector.situation.kinds.counts[kind_of(502)] - before == pytest.approx(learned, abs=0.3)
 
 
 def down(detector: MLDetector, status: int, now: float, ms: float = 40.0) -> int:
