@@ -21,6 +21,7 @@ from proxy.observability.hypotheses import (
     SHIFTS,
 )
 from proxy.observability.level import Level
+from proxy.observability.ranks import rank_sigma
 from proxy.observability.sketch import BUCKETS, VALUES, bucket_of, quantiles
 from proxy.observability.tally import Tally
 
@@ -242,9 +243,7 @@ class LatencyWatch:
         # by the factor of all: of a few requests the p95 is one of them
         if (factor - 1.0) * usual_p95 < SLOWER_MS and p50 - usual_p50 < SLOWER_MS:
             return None
-        shift = level.shift
-        rank = sum(c * base.rank_share(b - shift) for b, c in counts.items()) / n
-        sigma = (rank - 0.5) * (12.0 * n) ** 0.5
+        sigma = rank_sigma(base, counts, level.shift)
         if sigma < self.sigma_min:
             return None
         self._slow_at, self._back = max(FIRST_SLOW, run.best() - 2), 0.0
