@@ -102,7 +102,10 @@ class Intake:
         self._hot_score = score
         self._last_request = now
         if now >= self.due and (
-            score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests or now >= self.late
+            score >= HOT_ENOUGH
+            or self._errors
+            or HOT_SHARE * score >= self._requests
+            or now >= self.late
         ):
             return True
         return now < self.weighed - TURNED_BACK_S
@@ -145,9 +148,7 @@ class Intake:
             return False
         if handful.latest < self.due:
             return True
-        score = self._hot_score
-        is_hot = score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests
-        return handful.earliest >= self.due and not is_hot
+        return handful.earliest >= self.due and not self._is_hot
 
     def _follow(self, handful: Handful, first: int) -> tuple[int, bool]:
         """``_watch`` of such, with a comparison for each that is not slow."""
@@ -177,7 +178,7 @@ class Intake:
         requests, score, before = self._requests, self._hot_score, self._last_request
         hot_from, due, late = _beyond(self._hot_from), self.due, self.late
         turned_back = self.weighed - TURNED_BACK_S
-        taken, count, is_due = first, len(ends), False
+        taken, count, is_due, errors = first, len(ends), False, self._errors
         while taken < count and not is_due:
             ms, now = durations[taken], ends[taken]
             taken += 1
@@ -189,8 +190,9 @@ class Intake:
             elif score:
                 score -= 1
             before = now
-            is_due = now < turned_back or (
-                now >= due and (score >= HOT_ENOUGH or HOT_SHARE * score >= requests or now >= late)
+            is_due = now < turned_back or bool(
+                now >= due
+                and (score >= HOT_ENOUGH or errors or HOT_SHARE * score >= requests or now >= late)
             )
         self._hot_score = score
         return taken, is_due
@@ -223,9 +225,13 @@ class Intake:
         """When the slice is weighed though no request comes any more; never while it is empty."""
         if not self._requests:
             return inf
+        return self.due if self._is_hot else self.late
+
+    @property
+    def _is_hot(self) -> bool:
+        """It is weighed as soon as it is due: however much works after a failure."""
         score = self._hot_score
-        is_hot = score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests
-        return self.due if is_hot else self.late
+        return bool(self._errors) or score >= HOT_ENOUGH or HOT_SHARE * score >= self._requests
 
     def discard(self) -> None:
         self._counts, self._lanes = {}, 0

@@ -51,10 +51,10 @@ class Play:
             self.keep(self.detector.observe("GET", self.route, status, ms, self.now, status >= 500))
         return self
 
-    def say(self, at: float, ms: float) -> None:
+    def say(self, at: float, ms: float, status: int = 200) -> None:
         """One answer at a moment of its own."""
         self.now = at
-        self.keep(self.detector.observe("GET", self.route, 200, ms, at, False))
+        self.keep(self.detector.observe("GET", self.route, status, ms, at, status >= 500))
 
     def keep(self, found: Anomaly | IncidentEnd | None) -> None:
         if isinstance(found, Anomaly):
@@ -105,6 +105,20 @@ def test_under_suspicion_the_next_slow_answer_is_weighed_after_three_seconds() -
     assert series.weighed == 6020.5
     play.say(6024.0, 40.0)
     assert series.weighed == 6020.5, "a quick answer can wait"
+
+
+def test_a_failure_is_weighed_when_it_is_due_however_much_works_after_it() -> None:
+    play = Play()
+    for n in range(1000):
+        play.say(6.0 * n, play.rng.lognormvariate(4.0, 0.4))
+    series = play.detector.series("GET", play.route, play.now)
+    weighed = series.weighed
+    play.say(weighed + 2.0, 50.0, status=500)
+    for n in range(3, 10):
+        play.say(weighed + n, 50.0)
+    assert series.weighed == weighed
+    play.say(weighed + 10.0, 50.0)
+    assert series.weighed == weighed + 10.0
 
 
 def test_an_outage_is_told_within_forty_seconds_and_is_critical() -> None:
