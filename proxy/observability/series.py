@@ -41,7 +41,9 @@ BRISK_S = 3.0
 HEARD_WORTH = 0.06
 """What others learned is worth a new table when it is such a share of what is known."""
 WARMING = 1.0 / 3.0
-"""What an app that has just started proves by being slow, of what it would prove later."""
+"""What an app that has just started proves by being slow, of what it would prove later; and nothing
+is told before it had the time to get warm.
+"""
 PASSING_S, PASSING_RATIO = 900.0, 3.0
 """A slowdown so short and so mild that goes by itself is how the route is."""
 STUMBLE_S = 420.0
@@ -204,7 +206,8 @@ class Series(Intake):
         base, level, latency = self.baseline, self.level, self.latency
         n = sum(durations.values())
         incident = self.ledger.open.get("latency")
-        if self.situation.jolts.warms(began, now):
+        is_starting = self.situation.jolts.warms(began, now)
+        if is_starting:
             credit *= WARMING
         strongest, needed = (
             latency.add(base, level, durations, n, began, credit, now),
@@ -212,7 +215,7 @@ class Series(Intake):
         )
         if incident is None:
             level.add(base, durations, n, now, strongest < SUSPICIOUS * needed)
-            if strongest < needed:
+            if strongest < needed or is_starting:
                 return None
             found = latency.verdict(base, level, now)
             return None if found is None else self._tell_slow(found, now)

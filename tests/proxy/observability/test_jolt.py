@@ -123,6 +123,15 @@ def test_what_is_slow_while_it_starts_is_no_incident() -> None:
     assert [a.route for a in told(lambda _route, _now: False, ms=starting)] == ["/d"]
 
 
+def test_a_start_behind_a_few_slow_answers_is_no_incident() -> None:
+    """What came before has proved most of what is needed, and the start may not prove the rest."""
+
+    def chance(route: str, now: float) -> float:
+        return 80.0 if route == "/d" and 1784.0 <= now < 1836.0 else 20.0
+
+    assert told(lambda _route, now: 1806.0 <= now < 1810.0, ms=chance) == []
+
+
 def test_what_stays_slow_after_a_restart_is_told() -> None:
     found = told(lambda _route, now: is_restart(now), ms=slow(2400.0))
     assert [(a.kind, a.route) for a in found] == [("latency", "/d")]
