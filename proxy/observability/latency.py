@@ -41,14 +41,17 @@ LASTED: Sequence[tuple[float, float, float, float]] = (
     (45.0, 1.0, 1.65, 1.6),
     (SOON_S, 1.0, 1.65, 1.5),
     (300.0, 1.15, 1.9, 1.0),
-    (900.0, 1.15, 1.75, 1.0),
-    (inf, 1.05, 1.0, 1.0),
+    (900.0, 1.0, 1.75, 1.0),
+    (inf, 1.0, 1.0, 1.0),
 )
 """What is proved within so many seconds must prove so many times what is needed, and be so many
 times slower than just before: most likely, and at least. A bump of minutes makes a route up to 1.4
-times slower. What does not show soon was looked at more often, and for five minutes a bump and
-chance explain it rather than a slowdown that would have shown sooner; what takes a quarter of an
-hour may have come slowly.
+times slower. For five minutes a bump and chance explain what did not show soon rather than a
+slowdown that would have shown sooner; what takes a quarter of an hour may have come slowly.
+"""
+SURELY_SO = 1.6
+"""So many times slower than just before at least is enough at any time: many requests leave nothing
+open, and no bump is so high.
 """
 DOUBTED, SURELY = 16, 1.65
 """What does not show soon and is known of fewer requests must be at least so many times slower than
@@ -234,7 +237,9 @@ class LatencyWatch:
         before = exp(max(JUMP_FROM, level_before - level.shift * LOG_GAMMA))
         if n < DOUBTED and span > SOON_S:
             surely = SURELY
-        if factor < likely * before or least < surely * before:
+        if least < surely * before:
+            return None
+        if factor < likely * before and (span <= SOON_S or least < SURELY_SO * before):
             return None
         p50, p95 = quantiles(counts, (0.5, 0.95))
         assert p50 is not None

@@ -118,6 +118,16 @@ def test_what_is_mild_and_did_not_show_at_once_waits_until_no_bump_lasts_so_long
     assert at_once < mild - 120.0
 
 
+def test_many_requests_need_not_wait_for_what_few_leave_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = told_after(1.7, 60, 800.0, before=1.1, by_tail=False)
+    assert at is not None
+    assert 90.0 < at < 300.0
+    monkeypatch.setattr(latency_page, "SURELY_SO", inf)
+    assert told_after(1.7, 60, 800.0, before=1.1, by_tail=False) is None
+
+
 def test_a_handful_of_requests_must_prove_more(monkeypatch: pytest.MonkeyPatch) -> None:
     handful, many = told_after(2.5, 1, by_tail=False), told_after(2.5, 10, by_tail=False)
     monkeypatch.setattr(latency_page, "FEW", 0)
