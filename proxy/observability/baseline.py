@@ -276,13 +276,15 @@ class Baseline(Table):
         self.tail_share = (beyond + 0.5) / (self.total + 100.0)
 
     def _radius(self, sums: list[float]) -> int:
-        """Blur by how little is known: the rule of thumb for this spread and count."""
+        """Blur by how little is known: as the rule of thumb has it for this spread and count, and
+        half as much again, as what is known is hours old.
+        """
         # of two humps each is as wide as the quarter of all that lies closest together
         marks = [bisect_right(sums, share * self.total) for share in TWENTIETHS]
         closest: int = min(map(sub, marks[5:], marks))
         spread = max(1.0, min((self.p75 - self.p25) / 1.35, closest / QUARTER))
         known = float(max(1.0, self.total) ** 0.2)
-        return max(1, min(12, round(1.2 * spread / known)))
+        return max(1, min(12, round(1.5 * spread / known)))
 
     def pace(self, bucket: int) -> int:
         """How long a failure took, beside good answers (``kinds.py``)."""

@@ -209,10 +209,8 @@ class Series(Intake):
         is_starting = self.situation.jolts.warms(began, now)
         if is_starting:
             credit *= WARMING
-        strongest, needed = (
-            latency.add(base, level, durations, n, began, credit, now),
-            latency.needed,
-        )
+        needed = latency.needed
+        strongest = latency.add(base, level, durations, n, began, credit, now)
         if incident is None:
             level.add(base, durations, n, now, strongest < SUSPICIOUS * needed)
             if strongest < needed or is_starting:

@@ -116,4 +116,4 @@ def test_cache_hits_and_misses_are_told_apart_from_slower_ones_as_if_each_was_al
             totals = [a + b for a, b in zip(totals, row, strict=True)]
         return (max(totals[FIRST_SLOW:]) - max(totals[:FIRST_SLOW])) / 600.0
 
-    assert told(misses) > 0.75 * told(0.0)
+    assert told(misses) > 0.7 * told(0.0)
