@@ -48,6 +48,9 @@ class Habits:
         self._past: list[_Past] = []
 
     def remember(self, anomaly: Anomaly, ended: float) -> None:
+        """One that opened again is one, however often it ended."""
+        same = (anomaly.kind, anomaly.onset)
+        self._past = [past for past in self._past if (past.kind, past.onset) != same]
         self._past.append(_Past(anomaly.kind, anomaly.onset, ended, anomaly.ratio))
         del self._past[: -self._most]
 

@@ -74,6 +74,19 @@ def test_bad_minutes_that_come_again_and_again_are_known_after_the_third() -> No
     assert habits.frequent_until(at(FAILS, 20 * HOUR_S)) is None
 
 
+def test_one_that_opened_again_and_again_is_one() -> None:
+    habits = Habits()
+    for ended in (60.0, 300.0, 500.0, 800.0):
+        habits.remember(at(FAILS, 0.0), ended)
+    again = Habits.from_json(habits.to_json())
+    assert again.frequent_until(at(FAILS, 7200.0)) is None
+    for onset in (9000.0, 14000.0):
+        again.remember(at(FAILS, onset), onset + 60.0)
+    quiet_until = again.frequent_until(at(FAILS, 18000.0))
+    assert quiet_until is not None
+    assert quiet_until >= 18000.0 + 800.0, "as long as all of it lasted"
+
+
 def test_what_all_routes_remember_is_joined() -> None:
     one, two, both = Habits(), Habits(), Habits()
     for hour in range(1, 4):
