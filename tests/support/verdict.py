@@ -1,5 +1,7 @@
 """What a detector tells of a day, and how right it was, by the bench's rules."""
 
+import statistics
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from proxy.domain.anomaly import Anomaly
@@ -78,3 +80,16 @@ def told(detector: MLDetector, requests: list[Request]) -> list[Alert]:
                 keep(found)
         keep(detector.observe(method, route, status, ms, at, status >= 500))
     return alerts
+
+
+def assert_useful(
+    make: Callable[[str, int], tuple[Plan, list[Request]]], days: Iterable[tuple[str, int]]
+) -> None:
+    """Over all these kinds and seeds: the aims for days of kinds that the bench does not have."""
+    total = Verdict()
+    for kind, seed in days:
+        plan, requests = make(kind, seed)
+        total.add(judge(plan, told(MLDetector(), requests)))
+    assert total.f1 >= 0.9, (total.missed, total.false)
+    assert statistics.median(total.delays) <= 120.0
+    assert len(total.false) / total.route_days <= 0.10

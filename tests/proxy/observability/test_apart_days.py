@@ -1,16 +1,14 @@
 """Days of kinds written apart: a sample, all of them with SELFHEAL_CAMPAIGN=full."""
 
 import random
-import statistics
 
 import pytest
 
-from proxy.observability.detector import MLDetector
 from tests.support.apart_days import KINDS, make
 from tests.support.apart_shapes import at_once, fails, gamma, times
 from tests.support.apart_traffic import Day, Endpoint, play
 from tests.support.campaign import IS_WHOLE
-from tests.support.verdict import Verdict, judge, told
+from tests.support.verdict import assert_useful, judge
 
 # The sample is every ninth kind: no choice that could be in anyone's favour.
 SAMPLE = [(kind, 1) for kind in list(KINDS)[::9]]
@@ -20,13 +18,7 @@ CAMPAIGN = [(kind, seed) for kind in KINDS for seed in (1, 2, 3, 4)] if IS_WHOLE
 @pytest.mark.campaign
 @pytest.mark.timeout(3600 if IS_WHOLE else 120)
 def test_days_of_kinds_written_apart() -> None:
-    total = Verdict()
-    for kind, seed in CAMPAIGN:
-        plan, requests = make(kind, seed)
-        total.add(judge(plan, told(MLDetector(), requests)))
-    assert total.f1 >= 0.9, (total.missed, total.false)
-    assert statistics.median(total.delays) <= 120.0
-    assert len(total.false) / total.route_days <= 0.10
+    assert_useful(make, CAMPAIGN)
 
 
 def test_a_seed_is_a_day() -> None:
