@@ -74,6 +74,10 @@ async def test_a_failing_route_becomes_a_job_at_once_and_every_id_fits(
         assert detail["events"][0]["request"]["method"] == "GET"
         assert "hunter2" not in json.dumps(detail)
         assert "KeyError" in detail["events"][0]["message"]
+        # a job is stored before its worker's next report, which comes once a second
+        until(
+            lambda: sidecar.api("/health").json()["surroundings"]["requests"] == 3, what="a report"
+        )
         told = json.loads(selfheal("doctor", "--json", "--data-dir", str(sidecar.data_dir)))
         lines = [f"{one['name']}: {one['text']}" for one in told["findings"]]
         assert [line for line in lines if line.startswith("in front: nobody who names himself")]
