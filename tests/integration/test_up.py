@@ -240,7 +240,7 @@ def alive(pid: int) -> bool:
 def test_a_drain_lets_running_requests_end(tmp_path: Path, upstream: str) -> None:
     with run_sidecar(tmp_path, upstream) as sidecar:
         answers: list[int] = []
-        thread = threading.Thread(target=lambda: answers.append(sidecar.get("/slow?s=1.5").status))
+        thread = threading.Thread(target=lambda: answers.append(sidecar.get("/slow?s=3").status))
         thread.start()
         until(
             lambda: 'selfheal_in_flight{worker="worker-0"} 1' in metrics_of(sidecar),
