@@ -72,7 +72,7 @@ class SlowRun:
         part: float = 1.0,
     ) -> None:
         """Weigh one slice, that may tell hypotheses apart by ``clip`` at most. ``costs`` has one
-        entry per hypothesis that is still normal; ``before`` is the log of the recent level.
+        entry per hypothesis that is no incident; ``before`` is the log of the recent level.
         ``part`` is less for a slice of less than ten seconds.
         """
         first_slow = len(costs)

@@ -37,17 +37,19 @@ FEW, FEW_NEED = 8, 1.2
 
 SPAN_MIN_S, SOON_S = 34.0, 90.0
 """A blip lasts twenty seconds; what is plain shows soon."""
+CREPT_S, CREPT = 900.0, 1.7
+"""After so long it is enough to be so many times slower than usual, wherever "just before" was."""
 LASTED: Sequence[tuple[float, float, float, float]] = (
     (45.0, 1.0, 1.65, 1.6),
     (SOON_S, 1.0, 1.65, 1.5),
     (300.0, 1.15, 1.9, 1.0),
-    (900.0, 1.0, 1.75, 1.0),
-    (inf, 1.0, 1.0, 1.0),
+    (CREPT_S, 1.0, 1.75, 1.0),
+    (inf, 1.0, 1.5, 1.0),
 )
 """What is proved within so many seconds must prove so many times what is needed, and be so many
 times slower than just before: most likely, and at least. A bump of minutes makes a route up to 1.4
 times slower. For five minutes a bump and chance explain what did not show soon rather than a
-slowdown that would have shown sooner; what takes a quarter of an hour may have come slowly.
+slowdown that would have shown sooner. What takes a quarter of an hour may have come slowly.
 """
 SURELY_SO = 1.6
 """So many times slower than just before at least is enough at any time: many requests leave nothing
@@ -239,7 +241,9 @@ class LatencyWatch:
             surely = SURELY
         if least < surely * before:
             return None
-        if factor < likely * before and (span <= SOON_S or least < SURELY_SO * before):
+        is_surely_so = span > SOON_S and least >= SURELY_SO * before
+        has_crept = span > CREPT_S and factor >= CREPT
+        if factor < likely * before and not (is_surely_so or has_crept):
             return None
         p50, p95 = quantiles(counts, (0.5, 0.95))
         assert p50 is not None

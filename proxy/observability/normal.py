@@ -13,7 +13,7 @@ from typing import Any
 from proxy.observability.evidence import RATIO_MIN
 from proxy.observability.hypotheses import FIRST_SLOW, GRID, LOG_GAMMA, LOGS, NEUTRAL
 
-STRAY_SIGMA = 3.4
+STRAY_SIGMA = 2.7
 """A route is slow when it strays so many times its usual wander; more while little is known."""
 DOUBT, DOUBT_WINDOWS = 1.8, 4.0
 
@@ -66,13 +66,13 @@ class Normal:
         return self._margin
 
     def costs(self, scale: int) -> "array[float]":
-        """The price of each hypothesis that is normal."""
+        """The price of each hypothesis that is no incident: of a level off the recent one."""
         row = self._costs[scale]
         if row is None:
-            at, step, first = self._at, self._step[scale], self.first_slow(scale)
-            free = bisect_right(LOGS, at)
-            prices = [0.0] * min(free, first)
-            prices += [0.5 * ((x - at) / step) ** 2 for x in LOGS[free:first]]
+            at, step = self._at, self._step[scale]
+            free = min(FIRST_SLOW, bisect_right(LOGS, at))
+            prices = [0.0] * free
+            prices += [0.5 * ((x - at) / step) ** 2 for x in LOGS[free:FIRST_SLOW]]
             row = self._costs[scale] = array("d", prices)
         return row
 
@@ -93,8 +93,8 @@ class Normal:
         self._least = [float(x) for x in least]
         self._first_slow = [int(k) for k in first_slow]
         self._margin = int(margin)
-        self._costs = [array("d", row) for row in costs]
-        # where a route has strayed beyond the last hypothesis, all are normal
-        known = [min(first, len(LOGS)) for first in self._first_slow]
-        if [len(row) for row in costs] != known or len(least) != len(self._far):
-            raise ValueError("a factor per scale, and a price per normal hypothesis")
+        # an earlier version had prices of slower ones, too
+        self._costs = [array("d", row[:FIRST_SLOW]) for row in costs]
+        scales = {len(least), len(first_slow), len(costs)}
+        if scales != {len(self._far)} or any(len(row) < FIRST_SLOW for row in costs):
+            raise ValueError("a factor per scale, and a price per hypothesis below an incident")

@@ -239,7 +239,7 @@ def test_a_higher_latency_sigma_wants_more_and_is_told_later() -> None:
     times = [alert["ts"] for (alert,) in found.values()]
     assert times == sorted(times)
     assert times[1] < times[2] < times[3]
-    assert told(lines, "latency_sigma", 90.0, 0.0) == []
+    assert told(lines, "latency_sigma", 150.0, 0.0) == []
 
 
 def test_a_higher_error_ratio_weighs_against_more_and_tells_mild_ones_later() -> None:

@@ -167,6 +167,19 @@ def test_slower_is_slower_than_just_before() -> None:
     assert told_after(1.75, 40, before=1.2, by_tail=False) is None
 
 
+def test_what_is_mild_and_came_slowly_is_not_told_because_a_quarter_of_an_hour_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, mild = told_after(1.75, 5, 2400.0), told_after(1.55, 5, 2400.0, before=1.15)
+    assert plain is not None
+    assert mild is None or mild > 1200.0
+    monkeypatch.setattr(latency_page, "CREPT", 1.5)
+    at_once = told_after(1.55, 5, 2400.0, before=1.15)
+    assert at_once is not None
+    assert 900.0 < at_once < 1000.0
+    assert told_after(1.75, 5, 2400.0) == plain
+
+
 def test_twice_as_slow_is_told_soon_where_many_requests_leave_no_doubt() -> None:
     many, few = told_after(2.0, 80), told_after(2.0, 1)
     assert many is not None

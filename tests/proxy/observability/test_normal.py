@@ -34,10 +34,10 @@ def test_while_little_is_known_more_is_normal() -> None:
 def test_a_level_is_paid_for_from_where_it_is_now(at: float) -> None:
     made = normal(0.2, at=at)
     costs = made.costs(1)
-    assert len(costs) == made.first_slow(1)
+    assert len(costs) == FIRST_SLOW
     assert all(cost == 0.0 for cost, log in zip(costs, LOGS, strict=False) if log <= at)
     assert list(costs) == sorted(costs)
-    assert costs[-1] == pytest.approx(0.5 * ((LOGS[len(costs) - 1] - at) / 0.14) ** 2)
+    assert costs[-1] == pytest.approx(0.5 * ((LOGS[FIRST_SLOW - 1] - at) / 0.14) ** 2)
 
 
 @pytest.mark.parametrize("wander", [0.3, 1.2, 9.0])
@@ -49,6 +49,21 @@ def test_a_restart_changes_nothing_asked_or_not(wander: float) -> None:
     again.restore(json.loads(json.dumps(asked.to_json())))
     assert again.to_json() == asked.to_json() == normal(wander, at=0.1).to_json()
     assert (asked.first_slow(0) > len(LOGS)) is (wander > 0.9)
+
+
+def test_what_an_earlier_version_stored_is_taken_over() -> None:
+    """It had prices of slower hypotheses, too, where a route strays far."""
+    made = normal(0.3)
+    *rest, costs = made.to_json()
+    again = normal(0.1)
+    again.restore([*rest, [[*row, 9.0, 12.0] for row in costs]])
+    assert again.to_json() == made.to_json()
+
+
+def test_prices_of_too_few_are_refused() -> None:
+    *rest, costs = normal(0.3).to_json()
+    with pytest.raises(ValueError, match="per"):
+        normal(0.3).restore([*rest, [row[:-1] for row in costs]])
 
 
 @pytest.mark.parametrize("spoilt", [0, 1, 3])
