@@ -135,12 +135,13 @@ class FailureWatch:
         app_kinds: Sequence[float] = NOTHING_KNOWN,
         *,
         is_jolt: bool = False,
-    ) -> ShareSum | None:
-        """Weigh one slice; the highest level it proves, if any. A jolt of the whole app proves
-        nothing but an outage. ``app_kinds`` are the usual ones of all routes.
+    ) -> list[ShareSum]:
+        """Weigh one slice; the levels that its errors prove, the highest last. A jolt of the whole
+        app proves nothing but an outage. ``app_kinds`` are the usual ones of all routes.
         """
+        proved: list[ShareSum] = []
         if not seen.errors and not self.strongest:
-            return None
+            return proved
         if seen.errors:
             self._last_error = seen.last_error
         errors, runs = seen.errors, seen.runs
@@ -155,7 +156,6 @@ class FailureWatch:
             self.kinds = (self.kinds + seen.kinds)[-KEPT_MAX:]
         scattered, strongest = self.needed, 0.0
         most = SUM_MAX * (scattered + CHANCES_MOST)
-        crossed: ShareSum | None = None
         raised = self.ratio * usual
         for level, (least, slices) in zip(self.levels, LEVELS, strict=True):
             if (not errors and not level.total) or (is_jolt and least < OUTAGE):
@@ -182,13 +182,13 @@ class FailureWatch:
             if level.hits >= ERRORS_LEAST and level.total >= (
                 ERRORS_NEEDED if least >= OUTAGE else scattered + _chances(base, to)
             ):
-                crossed = level
+                proved.append(level)
             if level.total > self._peak and least < OUTAGE:
                 self._rise(level)
         self.strongest = strongest
         if self._peak and not strongest:
             self.pass_by()
-        return crossed
+        return proved
 
     def leave_out(self, jolts: Jolts) -> None:
         """Scattered errors since an app was started anew prove nothing from there on: when the
@@ -212,11 +212,26 @@ class FailureWatch:
     def verdict(
         self,
         base: Baseline,
-        run: ShareSum,
+        proved: Sequence[ShareSum],
         now: float,
         app_kinds: Sequence[float] = NOTHING_KNOWN,
+        reported: float | None = None,
     ) -> Failing | None:
-        """What may be told of the run that crossed, if anything."""
+        """What may be told, if anything, by the highest level that may: three at once can be a blip
+        within what is none. ``reported`` is the share that was told before: what is news beside
+        that must show in the highest.
+        """
+        if reported is not None:
+            proved = [run for run in proved[-1:] if self.is_worse(run, reported)]
+        for run in reversed(proved):
+            found = self._failing(base, run, now, app_kinds)
+            if found is not None:
+                return found
+        return None
+
+    def _failing(
+        self, base: Baseline, run: ShareSum, now: float, app_kinds: Sequence[float]
+    ) -> Failing | None:
         usual = base.error_share
         if run.first_hit is None:
             return None

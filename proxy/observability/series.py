@@ -187,12 +187,11 @@ class Series(Intake):
         is_jolt = seen.errors > 0 and self.situation.jolts.covers(seen.last_error)
         self.failures.leave_out(self.situation.jolts)
         app_kinds = self.situation.kinds.counts
-        crossed = self.failures.add(self.baseline, seen, credit, app_kinds, is_jolt=is_jolt)
-        if crossed is None:
+        proved = self.failures.add(self.baseline, seen, credit, app_kinds, is_jolt=is_jolt)
+        if not proved:
             return None
-        if incident is not None and not self.failures.is_worse(crossed, incident.anomaly.observed):
-            return None
-        found = self.failures.verdict(self.baseline, crossed, now, app_kinds)
+        reported = None if incident is None else incident.anomaly.observed
+        found = self.failures.verdict(self.baseline, proved, now, app_kinds, reported)
         return None if found is None else self._tell_failing(found, seen, now)
 
     def _weigh_latency(

@@ -37,8 +37,8 @@ def watch(
         at = 10.0 * n
         these, kinds = bytes(map(int, kinds[:runs])), kinds[runs:]
         seen = Slice(requests, errors, runs, 0, at, at + 1.0, at + 9.0, these)
-        crossed = failures.add(base, seen, 1.0, app)
-        found = None if crossed is None else failures.verdict(base, crossed, at + 9.0, app)
+        proved = failures.add(base, seen, 1.0, app)
+        found = failures.verdict(base, proved, at + 9.0, app)
         if found is not None:
             return found
     return None
@@ -61,6 +61,17 @@ def test_a_tenth_failing_is_found() -> None:
     assert found is not None
     assert found.observed == pytest.approx(0.1, rel=0.3)
     assert found.sigma > 3.0
+
+
+def test_a_blip_within_what_is_told_keeps_it_from_nobody() -> None:
+    quiet, base = [(2, 0, 0)] * 6, known(9_000, 1)
+    mild = [(3, 1, 1), *quiet, (1, 1, 1), *quiet, *quiet]
+    blip = [(1, 1, 1), (2, 1, 1)]
+    assert watch(mild, base) is None
+    assert watch([(2, 0, 0), *blip, *quiet], base) is None
+    found = watch([*mild, *blip], base)
+    assert found is not None
+    assert (found.errors, found.since) == (4, 1.0), "and not the two of the blip"
 
 
 def test_three_in_a_row_and_one_more_are_chance_while_much_still_works() -> None:
@@ -88,8 +99,7 @@ def bad_minute(failures: FailureWatch, base: Baseline, at: float, errors: int) -
     for n in range(60):
         now, hit = at + 10.0 * n, int(n < errors)
         seen = Slice(10, hit, hit, 5 * hit, now, now + 5.0, now + 5.0)
-        crossed = failures.add(base, seen, credit=1.0)
-        if crossed is not None and failures.verdict(base, crossed, now + 9.0) is not None:
+        if failures.verdict(base, failures.add(base, seen, credit=1.0), now + 9.0) is not None:
             is_told = True
             failures.pass_by()
             failures.forget()
@@ -161,8 +171,8 @@ def told_with_a_restart(*, is_left_out: bool) -> bool:
         hit = int(n in (0, 3, 5, 7))
         if hit and is_left_out:
             failures.leave_out(jolts)
-        crossed = failures.add(base, Slice(12, hit, hit, 5 * hit, at, at + 5.0, at + 5.0), 1.0)
-        if crossed is not None and failures.verdict(base, crossed, at + 9.0) is not None:
+        seen = Slice(12, hit, hit, 5 * hit, at, at + 5.0, at + 5.0)
+        if failures.verdict(base, failures.add(base, seen, 1.0), at + 9.0) is not None:
             return True
         if not n:
             # after its slice the others fail, too

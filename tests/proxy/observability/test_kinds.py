@@ -106,8 +106,8 @@ def outage_told_after(kind: int, *, ratio: float = 5.0) -> int:
         # one run, so only its first failure is of a kind
         kinds = b"" if n else bytes((kind,))
         seen = Slice(1, 1, 0 if n else 1, 0, at, at, at, kinds)
-        crossed = failures.add(base, seen, 1.0, usual(300))
-        if crossed is not None and failures.verdict(base, crossed, at, usual(300)) is not None:
+        proved = failures.add(base, seen, 1.0, usual(300))
+        if failures.verdict(base, proved, at, usual(300)) is not None:
             return n + 1
     return 0
 
@@ -125,11 +125,8 @@ def test_scattered_failures_of_an_unusual_kind_are_told_sooner() -> None:
         for n in range(60):
             at, hit = 10.0 * n, n % 4 == 0
             seen = Slice(12, hit, hit, 0, at, at + 5.0, at + 5.0, bytes((kind,)) * hit)
-            crossed = failures.add(base, seen, 1.0, usual(300))
-            if (
-                crossed is not None
-                and failures.verdict(base, crossed, at + 9.0, usual(300)) is not None
-            ):
+            proved = failures.add(base, seen, 1.0, usual(300))
+            if failures.verdict(base, proved, at + 9.0, usual(300)) is not None:
                 return n
         return 60
 
