@@ -6,6 +6,7 @@ threshold but those passed in.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import lgamma, log
 from operator import sub
 from typing import Any
@@ -120,9 +121,9 @@ class SlowRun:
             profile[k], onsets[k] = -ANEW, began
         used = set(onsets)
         while len(used) > STRETCHES_MAX:
-            oldest, older = sorted(used)[:2]
-            self._onsets = onsets = [oldest if x == older else x for x in onsets]
-            used.discard(older)
+            earlier, later = self._alike(sorted(used), began)
+            self._onsets = onsets = [earlier if x == later else x for x in onsets]
+            used.discard(later)
         kept: list[Stretch] = []
         for stretch in self._stretches:
             if kept and stretch.since not in used:
@@ -132,6 +133,16 @@ class SlowRun:
         if kept[-1].since != began:
             kept.append(Stretch(began, before))
         self._stretches = kept
+
+    def _alike(self, onsets: list[float], now: float) -> tuple[float, float]:
+        """The two neighbours that differ least as ages go; what is likeliest keeps its own."""
+        kept = self._onsets[self.best()]
+        pairs = [
+            ((later - earlier) / (now - later + SLICE_S), later == kept, earlier, later)
+            for earlier, later in pairwise(onsets[:-1])
+        ]
+        *_, earlier, later = min(pairs, key=lambda pair: (pair[1], pair[0]))
+        return earlier, later
 
     def best(self) -> int:
         """The likeliest hypothesis."""

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.observability import evidence
 from proxy.observability.evidence import (
     NEEDED,
+    SLICE_S,
     STRETCHES_MAX,
     ShareSum,
     SlowRun,
@@ -75,6 +77,27 @@ def test_an_hour_of_mild_slowness_does_not_hide_what_comes_then() -> None:
     for n in range(12):
         weigh(run, 4.0, 5, 1000 + n)
     assert run.evidence >= NEEDED
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_told_apart_forgets_no_onset_that_matters(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, told_apart, kept = random.Random(seed), SlowRun(), SlowRun()
+    factor = 1.4
+    for n in range(200):
+        if rng.random() < 0.1:
+            factor = rng.choice([1.2, 1.4, 1.6, 2.0, 4.0, 8.0])
+        stray, several = rng.choice([1.0, 1.0, 1.0, 3.0, 0.6]), rng.choice([1, 2, 3])
+        durations, now = slice_of(stray * factor, several, 1000 * seed + n), SLICE_S * n
+        found = BASE.weighed(durations, 0)
+        for run, most in ((told_apart, STRETCHES_MAX), (kept, 10**6)):
+            monkeypatch.setattr(evidence, "STRETCHES_MAX", most)
+            run.add(found, durations, now, NEEDED / CLIP_SLICES, COSTS, 0.0)
+        assert told_apart.evidence == kept.evidence
+        if kept.evidence > 0.3 * NEEDED:
+            age, real = (now - run.since + SLICE_S for run in (told_apart, kept))
+            assert real <= age < 3.0 * real, "what is said to have begun then began about then"
 
 
 def test_runs_go_through_json() -> None:
