@@ -136,15 +136,15 @@ class Common:
 
     def _is_far_worse(self, found: Anomaly, head: Anomaly, votes: Votes, now: float) -> bool:
         """Surely: few requests may look like anything."""
-        least = WORSE * max(self._worst(head), votes.size)
+        least = WORSE * max(self._worst(head, found), votes.size)
         if found.kind == "error_rate":
             return surely(found) > least
         seen = lately(self._series[(found.method, found.route)], now)
         return found.ratio > least and seen is not None and seen.least > least
 
-    def _worst(self, head: Anomaly) -> float:
-        """Of what was told since."""
-        told = [a for a in self._open(head.kind) if a.head is None]
+    def _worst(self, head: Anomaly, besides: Anomaly | None = None) -> float:
+        """Of what was told since; ``besides`` is about to be."""
+        told = [a for a in self._open(head.kind) if a.head is None and a is not besides]
         return max([size_of(head), *(size_of(a) for a in told if a.onset >= head.onset - NEAR_S)])
 
     def _join(self, found: Anomaly, head: Anomaly, votes: Votes) -> Anomaly:

@@ -13,6 +13,10 @@ MAJORITY = 0.6
 """So many of the routes that can be judged must move, and so many when those that rather do not are
 counted, too.
 """
+SPEAKING = 1.0 / 3.0
+"""And such a share of all that are asked: three of three that say anything are no crowd among the
+ten that few requests leave silent.
+"""
 LEANS = -0.5
 """Natural log of the odds from which a route that cannot be judged rather does not move."""
 SURE = 99.0
@@ -29,17 +33,19 @@ Key = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Votes:
     """``moving`` are names of routes; ``decided`` can be judged, ``against`` rather do not move
-    among the others. ``size`` is a factor, or the share that fails.
+    among the others, of so many ``asked``. ``size`` is a factor, or the share that fails.
     """
 
     moving: tuple[str, ...]
     decided: int
     against: int
     size: float
+    asked: int
 
     @property
     def is_common(self) -> bool:
-        return len(self.moving) >= ROUTES_MIN and self.part >= MAJORITY
+        least = max(ROUTES_MIN, SPEAKING * self.asked)
+        return len(self.moving) >= least and self.part >= MAJORITY
 
     @property
     def part(self) -> float:
@@ -51,7 +57,8 @@ def count(voices: Mapping[str, Voice]) -> Votes:
     moving = {name: voice.size for name, voice in voices.items() if voice.is_moving}
     decided = [v for v in voices.values() if v.is_decided]
     against = [v for v in voices.values() if not v.is_decided and v.gain <= LEANS]
-    return Votes(tuple(moving), len(decided), len(against), _median(list(moving.values())))
+    size = _median(list(moving.values()))
+    return Votes(tuple(moving), len(decided), len(against), size, len(voices))
 
 
 def _median(sizes: list[float]) -> float:

@@ -148,6 +148,18 @@ def test_a_route_that_gets_far_worse_is_told() -> None:
     assert site.told[1].ratio > 1.7 * site.told[0].ratio
 
 
+def test_what_is_far_worse_from_its_start_on_is_no_part() -> None:
+    def worse(route: str, now: float) -> tuple[float, float]:
+        return 1.0, 0.0 if now < 2400.0 else 0.5 if route == "/d" and now >= 2560.0 else 0.06
+
+    quiet = tuple(route for route in ROUTES if route != "/d")
+    calm = Site().run(2900.0, lambda r, t: worse(r, t) if r in quiet else (1.0, 0.0))
+    assert len(calm.told) == 1
+    site = Site().run(2900.0, worse)
+    assert [a.route for a in site.told[1:]] == ["/d"]
+    assert site.told[1].detected_at < 2620.0
+
+
 def test_one_that_stays_slow_when_the_others_recovered_is_told() -> None:
     def stays(route: str, now: float) -> tuple[float, float]:
         until = 4000.0 if route == "/e" else 2700.0

@@ -19,6 +19,8 @@ MOVES, STAYS, RATHER_NOT, UNSURE = (Voice(gain, 2.0) for gain in (SURE, -SURE, -
         ([MOVES] * 5 + [STAYS] * 4, False),
         ([MOVES] * 5 + [RATHER_NOT] * 7, False),
         ([MOVES] * 5 + [UNSURE] * 7, True),
+        ([MOVES] * 3 + [UNSURE] * 6, True),
+        ([MOVES] * 3 + [UNSURE] * 10, False),
         ([], False),
     ],
 )
