@@ -7,6 +7,7 @@ never a habit.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from proxy.domain.anomaly import Anomaly
@@ -21,7 +22,7 @@ NIGHTLY_SLACK_S = 1200.0
 HOURLY_SLACK_S = 240.0
 HOURLY_TIMES, HOURLY_OF = 3, 6
 """In so many of the last so many hours."""
-FREQUENT_TIMES, FREQUENT_WITHIN_S = 3, 8 * HOUR_S
+FREQUENT_TIMES, FREQUENT_WITHIN_S, FREQUENT_APART_S = 3, 8 * HOUR_S, 1800.0
 BRIEF_S, FREQUENT_SLACK_S = 900.0, 300.0
 """A route that so often had a brief incident like this, at whatever hour, is like that."""
 WORSE = 2.5
@@ -89,12 +90,17 @@ class Habits:
         if anomaly.kind == "error_rate" and anomaly.observed >= OUTAGE_SHARE:
             return None
         brief = [
-            p.ended - p.onset
+            p
             for p in self._alike(anomaly)
             if anomaly.onset - p.onset <= FREQUENT_WITHIN_S and p.ended - p.onset <= BRIEF_S
         ]
-        if len(brief) >= FREQUENT_TIMES:
-            return anomaly.onset + max(brief) + FREQUENT_SLACK_S
+        # what is back within half an hour had not ended, and is one
+        times, last = 0, -inf
+        for onset in sorted(p.onset for p in brief):
+            if onset - last >= FREQUENT_APART_S:
+                times, last = times + 1, onset
+        if times >= FREQUENT_TIMES:
+            return anomaly.onset + max(p.ended - p.onset for p in brief) + FREQUENT_SLACK_S
         return None
 
     def _alike(self, anomaly: Anomaly) -> list[_Past]:

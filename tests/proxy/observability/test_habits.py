@@ -74,6 +74,16 @@ def test_bad_minutes_that_come_again_and_again_are_known_after_the_third() -> No
     assert habits.frequent_until(at(FAILS, 20 * HOUR_S)) is None
 
 
+def test_one_that_is_back_within_half_an_hour_had_not_ended() -> None:
+    habits = Habits()
+    for onset in (0.0, 1100.0, 1700.0):
+        habits.remember(at(FAILS, onset), onset + 200.0)
+    assert habits.frequent_until(at(FAILS, 18000.0)) is None
+    for onset in (6000.0, 11000.0):
+        habits.remember(at(FAILS, onset), onset + 200.0)
+    assert habits.frequent_until(at(FAILS, 18000.0)) is not None
+
+
 def test_one_that_opened_again_and_again_is_one() -> None:
     habits = Habits()
     for ended in (60.0, 300.0, 500.0, 800.0):
