@@ -13,6 +13,8 @@ from proxy.domain.anomaly import Anomaly
 
 HARDLY_ANY = 0.05
 """An error of four days ago weighs so little that it is told no longer."""
+HABITUAL = 10.0
+"""What fewer requests did is what came before, and nothing usual."""
 WHOLE = 1e-6
 DATED_FROM_S = 1e8
 """Three years: no recorded traffic that counts from a midnight is so long."""
@@ -96,14 +98,18 @@ def error_sentence(
 def _usually(known: Known) -> str:
     if known.is_nothing:
         return "nothing is known of it before"
-    requests = weighed(known.requests)
+    errors = "0"
+    if known.has_failed:
+        errors = weighed(known.errors) if known.errors >= 0.5 else "less than 1"
+    seen = f"{errors} of {weighed(known.requests)}"
+    if known.requests < HABITUAL:
+        return f"{seen} before"
     if not known.has_failed:
         # not "never before": what incidents brought is not what is usual
-        return f"usually never (0 of {requests})"
+        return f"usually never ({seen})"
     share = known.errors / known.requests
     usual = f"{share:.2%}" if share < 0.1 else f"{share:.0%}"
-    errors = weighed(known.errors) if known.errors >= 0.5 else "less than 1"
-    return f"usually {usual} ({errors} of {requests})"
+    return f"usually {usual} ({seen})"
 
 
 NAMED_MAX = 12

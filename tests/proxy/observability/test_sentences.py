@@ -123,7 +123,10 @@ def test_one_that_gets_a_little_worse_is_not_told_again() -> None:
     ("known", "words"),
     [
         (Known(0.0), "nothing is known of it before"),
-        (Known(1.0), "usually never (0 of 1)"),
+        (Known(1.0), "0 of 1 before"),
+        (Known(9.4), "0 of about 9 before"),
+        (Known(4.0, 1.0), "1 of 4 before"),
+        (Known(10.0), "usually never (0 of 10)"),
         (Known(1530.0, 3.0), "usually 0.20% (3 of 1,530)"),
         (Known(1529.7, 2.6), "usually 0.17% (about 3 of about 1,530)"),
         (Known(1530.0, 0.2), "usually 0.01% (less than 1 of 1,530)"),
