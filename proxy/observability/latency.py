@@ -256,7 +256,7 @@ class LatencyWatch:
         if sigma < self.sigma_min:
             return None
         self._slow_at, self._back = max(FIRST_SLOW, run.best() - 2), 0.0
-        self._normal_to = min(self._slow_at, level.normal.first_slow(0))
+        self._normal_to = min(self._slow_at, level.normal.first_slow)
         baseline, observed, what = usual_p50, p50, "takes"
         if p50 < MIDDLE_RATIO * usual_p50:
             # two-humped durations: the middle may stay while the rest moves

@@ -21,7 +21,7 @@ DOUBT, DOUBT_WINDOWS = 1.8, 4.0
 class Normal:
     """Of each time scale: what a run of that length must outdo."""
 
-    __slots__ = ("_at", "_costs", "_far", "_first_slow", "_least", "_margin", "_step")
+    __slots__ = ("_at", "_costs", "_far", "_least", "_margin", "_step")
 
     def __init__(
         self,
@@ -42,7 +42,6 @@ class Normal:
         self._step = step[:]
         self._at = at
         self._least: list[float] = []
-        self._first_slow: list[int] = []
         self._costs: list[array[float] | None] = [None] * len(self._far)
         self._margin = -1
 
@@ -52,11 +51,12 @@ class Normal:
             self._least = [max(RATIO_MIN, exp(x)) for x in self._far]
         return self._least[scale]
 
-    def first_slow(self, scale: int) -> int:
-        """The first hypothesis that is not normal."""
-        if not self._first_slow:
-            self._first_slow = [max(FIRST_SLOW, round(NEUTRAL + x / GRID)) for x in self._far]
-        return self._first_slow[scale]
+    @property
+    def first_slow(self) -> int:
+        """The first hypothesis that is not normal, by the finest scale: what a route that was slow
+        has come back below.
+        """
+        return max(FIRST_SLOW, round(NEUTRAL + log(self.least(0)) / GRID))
 
     @property
     def tail_margin(self) -> int:
@@ -82,19 +82,17 @@ class Normal:
         scales = range(len(self._costs))
         return [
             [self.least(scale) for scale in scales],
-            [self.first_slow(scale) for scale in scales],
-            self.tail_margin,
             [self.costs(scale).tolist() for scale in scales],
         ]
 
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError`` or ``ValueError`` for what is none."""
-        least, first_slow, margin, costs = data
+        # between them an earlier version had what follows from the first
+        least, *_, costs = data
         self._least = [float(x) for x in least]
-        self._first_slow = [int(k) for k in first_slow]
-        self._margin = int(margin)
-        # an earlier version had prices of slower ones, too
+        self._margin = -1
+        # and prices of slower ones, too
         self._costs = [array("d", row[:FIRST_SLOW]) for row in costs]
-        scales = {len(least), len(first_slow), len(costs)}
+        scales = {len(least), len(costs)}
         if scales != {len(self._far)} or any(len(row) < FIRST_SLOW for row in costs):
             raise ValueError("a factor per scale, and a price per hypothesis below an incident")
