@@ -121,7 +121,7 @@ class SlowRun:
             profile[k], onsets[k] = -ANEW, began
         used = set(onsets)
         while len(used) > STRETCHES_MAX:
-            earlier, later = self._alike(sorted(used), began)
+            earlier, later = self._alike(sorted(used))
             self._onsets = onsets = [earlier if x == later else x for x in onsets]
             used.discard(later)
         kept: list[Stretch] = []
@@ -134,15 +134,15 @@ class SlowRun:
             kept.append(Stretch(began, before))
         self._stretches = kept
 
-    def _alike(self, onsets: list[float], now: float) -> tuple[float, float]:
+    def _alike(self, onsets: list[float]) -> tuple[float, float]:
         """The two neighbours that differ least as ages go; what is likeliest keeps its own."""
-        kept = self._onsets[self.best()]
-        pairs = [
-            ((later - earlier) / (now - later + SLICE_S), later == kept, earlier, later)
-            for earlier, later in pairwise(onsets[:-1])
-        ]
-        *_, earlier, later = min(pairs, key=lambda pair: (pair[1], pair[0]))
-        return earlier, later
+        kept, newest = self.since, onsets[-1]
+
+        def loss(pair: tuple[float, float]) -> tuple[bool, float]:
+            earlier, later = pair
+            return later == kept, (later - earlier) / (newest - later + SLICE_S)
+
+        return min(pairwise(onsets[:-1]), key=loss)
 
     def best(self) -> int:
         """The likeliest hypothesis."""
