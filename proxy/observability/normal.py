@@ -7,7 +7,7 @@ Made when first asked for: in most minutes of a quiet route nobody asks.
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, isfinite, log
 from typing import Any
 
 from proxy.observability.evidence import RATIO_MIN
@@ -89,10 +89,12 @@ class Normal:
         """Raises ``TypeError`` or ``ValueError`` for what is none."""
         # between them an earlier version had what follows from the first
         least, *_, costs = data
-        self._least = [float(x) for x in least]
+        self._least = [max(RATIO_MIN, float(x)) for x in least]
         self._margin = -1
         # and prices of slower ones, too
         self._costs = [array("d", row[:FIRST_SLOW]) for row in costs]
         scales = {len(least), len(costs)}
         if scales != {len(self._far)} or any(len(row) < FIRST_SLOW for row in costs):
             raise ValueError("a factor per scale, and a price per hypothesis below an incident")
+        if not all(map(isfinite, self._least)):
+            raise ValueError("factors are numbers")

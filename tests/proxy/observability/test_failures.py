@@ -63,7 +63,7 @@ def test_a_tenth_failing_is_found() -> None:
     assert found.sigma > 3.0
 
 
-def test_a_blip_within_what_is_told_keeps_it_from_nobody() -> None:
+def test_a_blip_within_an_incident_does_not_hide_it() -> None:
     quiet, base = [(2, 0, 0)] * 6, known(9_000, 1)
     mild = [(3, 1, 1), *quiet, (1, 1, 1), *quiet, *quiet]
     blip = [(1, 1, 1), (2, 1, 1)]

@@ -75,3 +75,17 @@ def test_rubbish_is_refused(spoilt: int) -> None:
     row[spoilt] = row[spoilt][:-1]
     with pytest.raises(ValueError, match="per"):
         normal(0.3).restore(row)
+
+
+@pytest.mark.parametrize("factor", [0.0, -3.0, float("nan"), 1e-300])
+def test_no_factor_is_less_than_an_incident_needs(factor: float) -> None:
+    least, costs = normal(0.3).to_json()
+    again = normal(0.3)
+    again.restore([[factor] * len(least), costs])
+    assert (again.least(0), again.first_slow, again.tail_margin) == (RATIO_MIN, FIRST_SLOW, 0)
+
+
+def test_a_factor_without_end_is_refused() -> None:
+    least, costs = normal(0.3).to_json()
+    with pytest.raises(ValueError, match="numbers"):
+        normal(0.3).restore([[float("inf")] * len(least), costs])
