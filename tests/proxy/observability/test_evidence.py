@@ -100,13 +100,13 @@ def test_what_is_told_apart_forgets_no_onset_that_matters(
             assert real <= age < 3.0 * real, "what is said to have begun then began about then"
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(40))
 def test_slices_that_began_out_of_order_are_weighed_all_the_same(seed: int) -> None:
     rng, run = random.Random(seed), SlowRun()
     for n in range(80):
         factor, several = rng.choice([1.0, 1.4, 2.0, 4.0, 0.6]), rng.choice([1, 2])
         durations = slice_of(factor, several, 100 * seed + n)
-        began = SLICE_S * (n - rng.choice([0.0, 0.0, 0.5, 1.0, 2.0, 4.0]))
+        began = SLICE_S * (n - rng.choice(range(9)))
         run.add(BASE.weighed(durations, 0), durations, began, NEEDED / CLIP_SLICES, COSTS, 0.0)
         if run.slices:
             counts, since, _ = run.story()
