@@ -14,7 +14,7 @@ from proxy.observability.evidence import (
     failing_gain,
 )
 from proxy.observability.jolt import Jolts
-from proxy.observability.kinds import KEPT_MAX, NOTHING_KNOWN, kinds_seen, strangeness
+from proxy.observability.kinds import KEPT_MAX, NO_KIND, NOTHING_KNOWN, kinds_seen, strangeness
 
 LEVELS = ((0.004, 3.3), (0.012, 2.9), (0.03, 2.5), (0.1, 2.2), (0.5, 1.6))
 """Least error share an incident is weighed against, and how many slices it must last."""
@@ -23,7 +23,7 @@ OUTAGE = 0.5
 TO_MAX = 0.9
 ERRORS_MIN, ERRORS_FEW, ERRORS_LEAST = 4, 3, 2
 """An outage needs the first, and one more for each time something worked between; scattered errors
-the second, when they are beyond doubt, and of a seldom kind the third.
+the second, when they are beyond doubt; and either, of a seldom kind, the third.
 """
 ALL_FAIL, MANY_FAIL = 0.75, 0.25
 STRANGE = 1.5
@@ -31,8 +31,8 @@ STRANGE = 1.5
 by chance, but then they are of the usual kind.
 """
 SELDOM = 3.0
-"""Scattered errors of one kind so unusual need not come a third time: what is left to explain two
-of them, further apart than a blip lasts, is an incident.
+"""Errors of one kind so unusual need not come a third time: what is left to explain two of them,
+further apart than a blip lasts, is an incident.
 """
 DOUBTS_MAX = 20
 """A hundred failures within seconds are no hundred doubts about a route that nobody knows."""
@@ -78,6 +78,7 @@ class Slice:
     last_error: float
     kinds: bytes = b""
     """Of what kind each run's first error is (``kinds.py``)."""
+    last_kind: int = NO_KIND
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class FailureWatch:
     __slots__ = (
         "_back",
         "_last_error",
+        "_last_kind",
         "_passed",
         "_passed_at",
         "_peak",
@@ -117,6 +119,7 @@ class FailureWatch:
         """Of the runs since something is suspected."""
         self.strongest = 0.0
         self._last_error = 0.0
+        self._last_kind = NO_KIND
         self._back = 0.0
         self._peak = self._passed = self._passed_at = 0.0
 
@@ -143,7 +146,7 @@ class FailureWatch:
         if not seen.errors and not self.strongest:
             return proved
         if seen.errors:
-            self._last_error = seen.last_error
+            self._last_error, self._last_kind = seen.last_error, seen.last_kind
         errors, runs = seen.errors, seen.runs
         usual, clumps = base.error_share, base.clumping
         runs_known, requests_known = base.believed_runs, base.believed_requests
@@ -240,13 +243,19 @@ class FailureWatch:
             return None
         kinds = self.kinds[-run.runs :] if run.runs else b""
         strange = strangeness(b"", kinds, base.kinds, app_kinds)
-        # an error by chance and a restart are two kinds, and no incident of either
-        alike = strange if kinds.count(kinds[:1]) == len(kinds) else 0.0
+        # an error by chance and a restart are two kinds, and no incident of either; of a run the
+        # kind of its first error is known, so the last one of all is asked, too
+        first = kinds[0] if kinds else NO_KIND
+        is_one_kind = kinds.count(kinds[:1]) == len(kinds) and self._last_kind == first
+        alike = strange if is_one_kind else 0.0
         least_s = BLIP_S if alike >= SELDOM else ERRORS_SPAN_S
-        if self._last_error - run.first_hit < (OUTAGE_SPAN_S if observed >= ALL_FAIL else least_s):
+        lasted_s = self._last_error - run.first_hit
+        if lasted_s < (OUTAGE_SPAN_S if observed >= ALL_FAIL else least_s):
             return None
         if observed >= ALL_FAIL:
             least = ERRORS_FEW if alike >= STRANGE else ERRORS_MIN
+            if alike >= SELDOM and lasted_s >= BLIP_S:
+                least = ERRORS_LEAST
             if run.hits < least + min(2, run.runs - 1):
                 return None
         else:
@@ -297,21 +306,23 @@ class FailureWatch:
     def to_json(self) -> list[Any]:
         levels = [level.to_json() for level in self.levels]
         passing = [self._peak, self._passed, self._passed_at]
-        kinds = list(self.kinds)
-        return [levels, self.strongest, self._last_error, self._back, passing, kinds]
+        kinds, last = list(self.kinds), self._last_kind
+        return [levels, self.strongest, self._last_error, self._back, passing, kinds, last]
 
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError`` or ``ValueError`` for what is no watch."""
-        # what an earlier version wrote knows of nothing that passed
-        levels, strongest, last_error, back, *passing = data
+        levels, strongest, last_error, back, *rest = data
         if len(levels) != len(LEVELS):
             raise ValueError("one sum per level")
         self.levels = [ShareSum.from_json(level) for level in levels]
         self.strongest, self._last_error = float(strongest), float(last_error)
         self._back = float(back)
-        peak, passed, at = passing[0] if passing else (0.0, 0.0, 0.0)
+        # what an earlier version wrote knows of nothing that passed, or of no kinds
+        nothing: list[Any] = [(0.0, 0.0, 0.0), (), NO_KIND]
+        passing, kinds, last_kind = rest + nothing[len(rest) :]
+        peak, passed, at = passing
         self._peak, self._passed, self._passed_at = float(peak), float(passed), float(at)
-        self.kinds = kinds_seen(passing[1] if len(passing) > 1 else [])
+        self.kinds, self._last_kind = kinds_seen(kinds), int(last_kind)
 
 
 def _may_be_blip(base: Baseline, run: ShareSum, strange: float) -> bool:

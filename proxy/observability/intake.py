@@ -9,7 +9,7 @@ from math import inf
 
 from proxy.observability.evidence import SLICE_S
 from proxy.observability.handful import Handful
-from proxy.observability.kinds import COUNTED_MAX, USUAL, kind_of
+from proxy.observability.kinds import COUNTED_MAX, NO_KIND, USUAL, kind_of
 from proxy.observability.sketch import BUCKETS, ENDS, counts_in, lanes_of
 
 LATE_S = 30.0
@@ -42,6 +42,7 @@ class Intake:
         "_hot_score",
         "_lanes",
         "_last_error",
+        "_last_kind",
         "_last_request",
         "_requests",
         "due",
@@ -63,6 +64,7 @@ class Intake:
         self._error_runs = 0
         self._error_kinds = b""
         """Of what kind each run's first error is."""
+        self._last_kind = NO_KIND
         self._first_error = self._last_error = now
         self._failed_last = False
         self._began = now
@@ -76,11 +78,11 @@ class Intake:
         score = self._hot_score
         if failed:
             self._errors += 1
+            self._last_kind = kind_of(status, self._pace(bucket))
             if not self._failed_last:
                 self._error_runs += 1
                 if self._error_runs <= COUNTED_MAX:
-                    kind = kind_of(status, self._pace(bucket))
-                    self._error_kinds += bytes((kind,))
+                    self._error_kinds += bytes((self._last_kind,))
                 self._failed_last = True
             if self._errors == 1:
                 self._first_error, self._before_error = now, self._requests - 1

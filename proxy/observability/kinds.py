@@ -19,6 +19,8 @@ KINDS = STATUS_KINDS * PACES
 """Status and pace count together: where 503 comes at once and 500 takes its time, a 500 that comes
 at once is news. Statuses of the usual pace are first, as an earlier version numbered them.
 """
+NO_KIND = -1
+"""Nothing has failed yet, or an earlier version did not say how."""
 APART = 23
 """Another pace is half of what nearly all good answers take, or twice: so many buckets of 3 %."""
 OF_ANY = 0.5

@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy.observability.baseline import Baseline, join_durations
 from proxy.observability.delta import Delta
-from proxy.observability.kinds import kinds_seen
+from proxy.observability.kinds import NO_KIND, kinds_seen
 from proxy.observability.series import WARM_UP_REQUESTS, Series
 from proxy.observability.tally import Tally
 
@@ -98,6 +98,7 @@ def restore(series: Series, row: Mapping[str, Any], now: float) -> None:
     series._durations = {int(b): int(n) for b, n in state["_durations"].items()}
     # what an earlier version wrote knows no kinds
     series._error_kinds = kinds_seen(state.get("_error_kinds", []))
+    series._last_kind = int(state.get("_last_kind", NO_KIND))
     series._level_counts = Tally.from_json(state["_level_counts"])
     for name in _PARTS:
         getattr(series, name).restore(state[name])

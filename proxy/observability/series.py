@@ -143,6 +143,7 @@ class Series(Intake):
                 self._first_error,
                 self._last_error,
                 kinds,
+                self._last_kind,
             )
             found = self._weigh_errors(seen, credit if credit > 1.0 else 1.0, now, ends)
             if self._is_suspicious and "error_rate" not in incidents:

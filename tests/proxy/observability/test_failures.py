@@ -10,7 +10,7 @@ from proxy.observability.baseline import Baseline
 from proxy.observability.evidence import ERRORS_NEEDED, ShareSum, failing_gain
 from proxy.observability.failures import CHANCES_MOST, Failing, FailureWatch, Slice
 from proxy.observability.jolt import Jolts
-from proxy.observability.kinds import NOTHING_KNOWN, by_kind, kind_of
+from proxy.observability.kinds import NO_KIND, NOTHING_KNOWN, by_kind, kind_of
 
 
 def known(requests: int = 20_000, errors: int = 20, runs: int | None = None) -> Baseline:
@@ -36,7 +36,8 @@ def watch(
     for n, (requests, errors, runs) in enumerate(slices):
         at = 10.0 * n
         these, kinds = bytes(map(int, kinds[:runs])), kinds[runs:]
-        seen = Slice(requests, errors, runs, 0, at, at + 1.0, at + 9.0, these)
+        last = these[-1] if these else NO_KIND
+        seen = Slice(requests, errors, runs, 0, at, at + 1.0, at + 9.0, these, last)
         proved = failures.add(base, seen, 1.0, app)
         found = failures.verdict(base, proved, at + 9.0, app)
         if found is not None:

@@ -96,16 +96,16 @@ def test_kinds_in_turn_are_no_incident_of_one_kind() -> None:
     assert mixed < proved(GATEWAY, 4, usual(10), usual(300)) - 2.0
 
 
-def outage_told_after(kind: int, *, ratio: float = 5.0) -> int:
-    """Failures of a quiet route in a row, one in ten seconds, until they are told."""
+def outage_told_after(kind: int, *others: int, every: float = 10.0) -> int:
+    """Failures of a quiet route in a row until they are told; ``others`` are the next kinds."""
     base = Baseline()
     base.learn({}, 5_000, 4, 4, usual(4))
-    failures = FailureWatch(ratio, 3.0)
+    failures, following = FailureWatch(5.0, 3.0), [kind, *others, *[kind] * 10]
     for n in range(10):
-        at = 10.0 * n
+        at = every * n
         # one run, so only its first failure is of a kind
         kinds = b"" if n else bytes((kind,))
-        seen = Slice(1, 1, 0 if n else 1, 0, at, at, at, kinds)
+        seen = Slice(1, 1, 0 if n else 1, 0, at, at, at, kinds, following[n])
         proved = failures.add(base, seen, 1.0, usual(300))
         if failures.verdict(base, proved, at, usual(300)) is not None:
             return n + 1
@@ -117,6 +117,13 @@ def test_an_outage_of_an_unusual_kind_is_told_one_failure_sooner() -> None:
     assert outage_told_after(STRAY) == 4
 
 
+def test_an_outage_of_a_seldom_kind_is_told_by_two_further_apart_than_a_blip_lasts() -> None:
+    assert outage_told_after(GATEWAY, every=25.0) == 2
+    assert outage_told_after(STRAY, every=25.0) == 4
+    # a restart and one by chance
+    assert outage_told_after(GATEWAY, STRAY, STRAY, STRAY, every=25.0) == 4
+
+
 def test_scattered_failures_of_an_unusual_kind_are_told_sooner() -> None:
     def told_after(kind: int) -> int:
         base = Baseline()
@@ -124,7 +131,7 @@ def test_scattered_failures_of_an_unusual_kind_are_told_sooner() -> None:
         failures = FailureWatch(5.0, 3.0)
         for n in range(60):
             at, hit = 10.0 * n, n % 4 == 0
-            seen = Slice(12, hit, hit, 0, at, at + 5.0, at + 5.0, bytes((kind,)) * hit)
+            seen = Slice(12, hit, hit, 0, at, at + 5.0, at + 5.0, bytes((kind,)) * hit, kind)
             proved = failures.add(base, seen, 1.0, usual(300))
             if failures.verdict(base, proved, at + 9.0, usual(300)) is not None:
                 return n
@@ -198,14 +205,34 @@ def test_a_blip_teaches_its_kind_once_and_a_restart_till_the_third_route_fails(
     assert detector.situation.kinds.counts[kind_of(502)] - before == pytest.approx(learned, abs=0.3)
 
 
-def down(detector: MLDetector, status: int, now: float, ms: float = 40.0) -> int:
-    """A quiet route fails once in ten seconds: how many failures until it is told."""
+def down(
+    detector: MLDetector, status: int, now: float, ms: float = 40.0, every: float = 10.0
+) -> int:
+    """A quiet route fails once in so many seconds: how many failures until it is told."""
     for n in range(8):
-        at = now + 10.0 * n
+        at = now + every * n
         found = detector.observe("GET", "/r1", status, ms, at, True)
         if isinstance(found, Anomaly):
             return n + 1
     return 0
+
+
+def test_two_of_a_seldom_kind_are_told_and_a_restart_with_one_by_chance_is_not() -> None:
+    detector = MLDetector()
+    now = stray_day(detector, random.Random(5)) + 60.0
+    stored = json.loads(json.dumps(detector.export_baselines()))
+    assert down(detector, 503, now, every=25.0) == 2
+    detector = MLDetector()
+    detector.import_baselines(stored, now)
+    assert down(detector, 500, now, every=25.0) == 4
+    detector = MLDetector()
+    detector.import_baselines(stored, now)
+    for at, status in ((now, 503), (now + 25.0, 500), (now + 50.0, 500)):
+        # moved to another process between them
+        moved = MLDetector()
+        moved.import_baselines(json.loads(json.dumps(detector.export_baselines())), at)
+        detector = moved
+        assert detector.observe("GET", "/r1", status, 40.0, at, True) is None
 
 
 @pytest.mark.parametrize(
