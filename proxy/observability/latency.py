@@ -37,6 +37,10 @@ FEW, FEW_NEED = 8, 1.2
 
 SPAN_MIN_S, SOON_S = 34.0, 90.0
 """A blip lasts twenty seconds; what is plain shows soon."""
+FEW_SPAN_MIN_S = 27.0
+"""Of few requests it is known when the last slow one came: longer after the first than an app that
+starts is slow.
+"""
 CREPT_S, CREPT = 900.0, 1.7
 """After so long it is enough to be so many times slower than usual, wherever "just before" was."""
 LASTED: Sequence[tuple[float, float, float, float]] = (
@@ -212,22 +216,25 @@ class LatencyWatch:
 
     # --- verdicts --------------------------------------------------------------------------------
 
-    def verdict(self, base: Baseline, level: Level, now: float) -> Slow | None:
-        """What may be told now, if anything."""
+    def verdict(self, base: Baseline, level: Level, began: float, now: float) -> Slow | None:
+        """What may be told now, if anything; ``began`` is when the first slow answer of the slice
+        weighed last came.
+        """
         if self.run.evidence >= self.needed and self.run.rising:
-            found = self._shifted(base, level, now)
+            found = self._shifted(base, level, began, now)
             if found is not None:
                 return found
         if self.tail.total >= self.needed and self.tail.hits >= TAIL_HITS_MIN:
             return self._tailed(base, level, now)
         return None
 
-    def _shifted(self, base: Baseline, level: Level, now: float) -> Slow | None:
+    def _shifted(self, base: Baseline, level: Level, began: float, now: float) -> Slow | None:
         run = self.run
         counts, since, level_before = run.story()
         span = now - since
         n = sum(counts.values())
-        if n < REQUESTS_MIN or span < SPAN_MIN_S:
+        lasts = span >= SPAN_MIN_S or (n < FEW and began - since >= FEW_SPAN_MIN_S)
+        if n < REQUESTS_MIN or not lasts:
             return None
         need, likely, surely = next(asked for most, *asked in LASTED if span <= most)
         if run.evidence < self.needed * (need if n >= FEW else max(need, FEW_NEED)):

@@ -215,7 +215,7 @@ class Series(Intake):
             level.add(base, durations, n, now, strongest < SUSPICIOUS * needed)
             if strongest < needed or is_starting:
                 return None
-            found = latency.verdict(base, level, now)
+            found = latency.verdict(base, level, began, now)
             return None if found is None else self._tell_slow(found, now)
         incident.hurt += sum(c for b, c in durations.items() if b > base.p95)
         incident.last_seen = now

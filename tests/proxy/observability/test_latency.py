@@ -45,7 +45,7 @@ def told_after(
             latency.tail.reset()
         is_calm = latency.strongest < 0.4 * latency.needed
         level.add(base, durations, count, now, is_calm)
-        if latency.strongest >= latency.needed and latency.verdict(base, level, now):
+        if latency.strongest >= latency.needed and latency.verdict(base, level, began, now):
             return now - CALM_S
     return None
 
@@ -205,7 +205,7 @@ def hangs_told_after(ms: float, hits: Callable[[int], int]) -> float | None:
             durations[bucket_of(ms)] = hits(k)
         began, now = 10.0 * k, 10.0 * k + 10.0
         latency.add(base, level, durations, sum(durations.values()), began, 1.0, now)
-        if latency.strongest >= latency.needed and latency.verdict(base, level, now):
+        if latency.strongest >= latency.needed and latency.verdict(base, level, began, now):
             return now
     return None
 
@@ -222,3 +222,27 @@ def test_who_waits_for_a_timer_is_told_sooner_than_who_is_slow() -> None:
 def test_a_blip_of_hangs_and_one_more_is_none() -> None:
     assert hangs_told_after(20_000.0, lambda k: 3 * (k in (10, 11, 12))) is None
     assert hangs_told_after(20_000.0, lambda k: 3 * (k in (10, 11)) + (k in (12, 18))) is None
+
+
+def few_told_after(*factors: float, every: float) -> int | None:
+    """After a calm hour single answers so many times slower, ``every`` so many seconds."""
+    base, level, latency = known_baseline(), Level(Situation(), 0.0), LatencyWatch(3.0, 3.0)
+    usual = bucket_of(55.0)
+    for now in range(0, round(CALM_S), 10):
+        level.add(base, {usual: 20}, 20, now, True)
+    for n, factor in enumerate(factors):
+        at = CALM_S + every * n
+        found = {bucket_of(factor * 55.0): 1}
+        latency.add(base, level, found, 1, at, every / 10.0, at)
+        if latency.strongest >= latency.needed and latency.verdict(base, level, at, at):
+            return n + 1
+    return None
+
+
+def test_of_few_requests_it_is_known_that_they_are_further_apart_than_a_blip_lasts() -> None:
+    # three in 28 seconds: the first and the last are no blip's
+    assert few_told_after(*[10.0] * 4, every=14.0) == 3
+    # three in 24: an app that starts is slow for so long
+    assert few_told_after(*[10.0] * 4, every=12.0) == 4
+    # a blip of twenty seconds with three slow ones, and what came after it is as usual
+    assert few_told_after(*[10.0] * 3, *[1.0] * 6, every=10.0) is None
