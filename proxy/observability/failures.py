@@ -40,6 +40,10 @@ RUNS_MIN = 3
 """Errors that come together are one event: so many are needed while much still works, one more
 while most does, unless the evidence is beyond doubt.
 """
+TWO_NEED = 12.5
+"""Two of one kind are enough, however usual it is, where they prove so much: a route of which is
+known that it hardly ever fails.
+"""
 APART_NEEDED = 4.0
 """So much must be proved without the worst blip: before or after it one or two more come by chance.
 """
@@ -260,9 +264,9 @@ class FailureWatch:
                 return None
         else:
             apart = strangeness(b"", run.outside(kinds), base.kinds, app_kinds)
-            runs_min = RUNS_MIN if alike < SELDOM else ERRORS_LEAST
+            is_plain = alike >= SELDOM or (is_one_kind and run.total >= TWO_NEED)
             if (
-                run.runs < runs_min
+                run.runs < (ERRORS_LEAST if is_plain else RUNS_MIN)
                 or _may_be_blip(base, run, apart)
                 or not _is_sure(base, run, observed, self.needed, strange)
             ):

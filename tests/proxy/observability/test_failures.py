@@ -253,3 +253,24 @@ def test_a_watch_goes_through_json() -> None:
     assert again.needed == failures.needed
     with pytest.raises(ValueError, match="level"):
         again.restore([[], 0.0, 0.0, 0.0])
+
+
+def two_are_told(kinds: bytes, known_errors: int, app: Sequence[float]) -> bool:
+    """Two failures of a quiet route, 40 s apart, with a good answer between them."""
+    base, failures = known(100_000, known_errors), FailureWatch(5.0, 3.0)
+    base.kinds = array("f", strays(known_errors))
+    found = None
+    for n, hit in enumerate((1, 0, 1)):
+        at, kind = 20.0 * n, kinds[n // 2]
+        seen = Slice(1, hit, hit, 0, at, at, at, bytes((kind,)) * hit, kind)
+        proved = failures.add(base, seen, 2.0, app)
+        found = found or failures.verdict(base, proved, at, app)
+    return found is not None
+
+
+def test_two_of_one_kind_are_enough_where_it_hardly_ever_fails() -> None:
+    stray, seldom, app = kind_of(500), kind_of(503), strays(300)
+    assert two_are_told(bytes((stray, stray)), 2, app)
+    # where more failed two are chance, and so are two of different kinds
+    assert not two_are_told(bytes((stray, stray)), 50, app)
+    assert not two_are_told(bytes((seldom, stray)), 2, app)
