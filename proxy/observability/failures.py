@@ -1,4 +1,4 @@
-"""Does one route fail more than usual? Sums of evidence per error share, and the way back. Pure."""
+"""Does one route fail more than usual? Sums of evidence per error share. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from proxy.observability.evidence import (
 )
 from proxy.observability.jolt import Jolts
 from proxy.observability.kinds import KEPT_MAX, NO_KIND, NOTHING_KNOWN, kinds_seen, strangeness
+from proxy.observability.recovery import Recovery
 
 LEVELS = ((0.004, 3.3), (0.012, 2.9), (0.03, 2.5), (0.1, 2.2), (0.5, 1.6))
 """Least error share an incident is weighed against, and how many slices it must last."""
@@ -62,9 +63,6 @@ ESCALATED, ESCALATED_SIGMA = 3.0, 3.0
 """An open incident this many times worse than reported, and by so much more than chance has it, is
 reported again.
 """
-RECOVERY_NEEDED = 6.0
-RECOVERY_SLICES = 3.0
-STILL_MAX = 0.95
 
 
 @dataclass(slots=True)
@@ -102,7 +100,6 @@ class FailureWatch:
     """One sum per level of failure; all nil is the usual state and costs nothing."""
 
     __slots__ = (
-        "_back",
         "_last_error",
         "_last_kind",
         "_passed",
@@ -112,6 +109,7 @@ class FailureWatch:
         "levels",
         "ratio",
         "ratio_floor",
+        "recovery",
         "strongest",
     )
 
@@ -124,7 +122,7 @@ class FailureWatch:
         self.strongest = 0.0
         self._last_error = 0.0
         self._last_kind = NO_KIND
-        self._back = 0.0
+        self.recovery = Recovery(ratio_floor)
         self._peak = self._passed = self._passed_at = 0.0
 
     @property
@@ -271,6 +269,7 @@ class FailureWatch:
                 or not _is_sure(base, run, observed, self.needed, strange)
             ):
                 return None
+        self.recovery.begin(run.requests, run.hits)
         return Failing(
             run.first_hit,
             observed,
@@ -288,20 +287,9 @@ class FailureWatch:
             and poisson_sigma(run.hits, expected) >= ESCALATED_SIGMA
         )
 
-    def is_back(self, usual: float, observed: float, seen: Slice, credit: float) -> bool:
-        """Evidence that the share is the usual one again rather than most of the incident's."""
-        still = max(1.5 * usual, 0.5 * min(STILL_MAX, observed))
-        if still >= 1.0:
-            return False
-        good = seen.requests - seen.errors
-        gain = good * log((1.0 - usual) / (1.0 - still)) - seen.errors * log(still / usual)
-        cap = RECOVERY_NEEDED * credit / RECOVERY_SLICES
-        self._back = max(0.0, self._back + max(-cap, min(cap, gain)))
-        return self._back >= RECOVERY_NEEDED
-
     def forget(self) -> None:
-        self._back = self._peak = 0.0
-        self.strongest = 0.0
+        self.recovery.forget()
+        self._peak = self.strongest = 0.0
         for level in self.levels:
             level.reset()
 
@@ -311,7 +299,8 @@ class FailureWatch:
         levels = [level.to_json() for level in self.levels]
         passing = [self._peak, self._passed, self._passed_at]
         kinds, last = list(self.kinds), self._last_kind
-        return [levels, self.strongest, self._last_error, self._back, passing, kinds, last]
+        back = self.recovery.to_json()
+        return [levels, self.strongest, self._last_error, back, passing, kinds, last]
 
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError`` or ``ValueError`` for what is no watch."""
@@ -320,7 +309,7 @@ class FailureWatch:
             raise ValueError("one sum per level")
         self.levels = [ShareSum.from_json(level) for level in levels]
         self.strongest, self._last_error = float(strongest), float(last_error)
-        self._back = float(back)
+        self.recovery.restore(back)
         # what an earlier version wrote knows of nothing that passed, or of no kinds
         nothing: list[Any] = [(0.0, 0.0, 0.0), (), NO_KIND]
         passing, kinds, last_kind = rest + nothing[len(rest) :]

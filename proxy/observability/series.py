@@ -174,12 +174,13 @@ class Series(Intake):
     def _weigh_errors(
         self, seen: Slice, credit: float, now: float, ends: list[IncidentEnd]
     ) -> Anomaly | None:
-        usual = self.baseline.error_share
         incident = self.ledger.open.get("error_rate")
         if incident is not None:
             incident.hurt += seen.errors
             incident.last_seen = now
-            if self.failures.is_back(usual, incident.anomaly.observed, seen, credit):
+            share = incident.anomaly.observed
+            counts = seen.requests, seen.errors, seen.runs
+            if self.failures.recovery.add(self.baseline, share, *counts, credit):
                 self._close("error_rate", "recovered", now, ends)
                 return None
             told = self.ledger.break_silence("error_rate", now)
