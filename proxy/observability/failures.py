@@ -14,7 +14,14 @@ from proxy.observability.evidence import (
     failing_gain,
 )
 from proxy.observability.jolt import Jolts
-from proxy.observability.kinds import KEPT_MAX, NO_KIND, NOTHING_KNOWN, kinds_seen, strangeness
+from proxy.observability.kinds import (
+    KEPT_MAX,
+    NO_KIND,
+    NOTHING_KNOWN,
+    kinds_seen,
+    status_of,
+    strangeness,
+)
 from proxy.observability.recovery import Recovery
 
 LEVELS = ((0.004, 3.3), (0.012, 2.9), (0.03, 2.5), (0.1, 2.2), (0.5, 1.6))
@@ -246,9 +253,9 @@ class FailureWatch:
         kinds = self.kinds[-run.runs :] if run.runs else b""
         strange = strangeness(b"", kinds, base.kinds, app_kinds)
         # an error by chance and a restart are two kinds, and no incident of either; of a run the
-        # kind of its first error is known, so the last one of all is asked, too
-        first = kinds[0] if kinds else NO_KIND
-        is_one_kind = kinds.count(kinds[:1]) == len(kinds) and self._last_kind == first
+        # kind of its first error is known, so the status of the last one of all is asked, too
+        first = status_of(kinds[0] if kinds else NO_KIND)
+        is_one_kind = kinds.count(kinds[:1]) == len(kinds) and status_of(self._last_kind) == first
         alike = strange if is_one_kind else 0.0
         least_s = BLIP_S if alike >= SELDOM else ERRORS_SPAN_S
         lasted_s = self._last_error - run.first_hit

@@ -51,6 +51,11 @@ def kind_of(status: int, pace: int = USUAL) -> int:
     return pace * STATUS_KINDS + _PLACES.get(status, STATUS_KINDS - 1)
 
 
+def status_of(kind: int) -> int:
+    """What tells its status, however long it took; ``NO_KIND`` has none."""
+    return kind % STATUS_KINDS if kind >= 0 else NO_KIND
+
+
 def none_yet() -> "array[float]":
     return array("f", bytes(4 * KINDS))
 
