@@ -14,9 +14,8 @@ from proxy.observability.baseline import Baseline
 NEEDED = 4.0
 SLICES = 3.0
 """Evidence at which it is over, and how many slices it must last at least."""
-HALF = 0.5
-STILL_MAX = 0.95
-"""Half of the incident's share, or of nearly all, would be an incident still."""
+HALF, STILL_MAX = 0.5, 0.95
+"""Half of the incident's share would be an incident still; not all must fail for that."""
 NEARLY, RAISED_MIN = 0.8, 1.5
 """As would be what is nearly so many times the usual share as an incident must be, or half as much
 again. What was told by chance must not stay open for being a bit more than usual.
@@ -62,9 +61,7 @@ class Recovery:
         usual = base.error_share
         self._later_requests += requests
         self._later_hits += hits
-        still = max(self._raised * usual, HALF * min(STILL_MAX, self.share(told)))
-        if still >= 1.0:
-            return False
+        still = min(STILL_MAX, max(self._raised * usual, HALF * self.share(told)))
         gain = (requests - hits) * log((1.0 - usual) / (1.0 - still))
         if hits:
             # failures like company: by chance, too, one comes with others; and where none is known

@@ -73,10 +73,11 @@ def test_one_failure_is_no_wonder_where_none_was_known() -> None:
     assert any(recovery.add(never, 4 / 165, 10, hit, hit, 1.0) for hit in hits)
 
 
-def test_a_share_that_is_usual_is_none() -> None:
-    recovery = Recovery(3.0)
+def test_where_much_fails_as_a_rule_it_is_over_as_well() -> None:
+    recovery, often = Recovery(3.0), known(0.5)
     recovery.begin(10, 10)
-    assert not any(recovery.add(known(0.7), 1.0, 10, 0, 0, 1.0) for _ in range(50)), "more than all"
+    assert not any(recovery.add(often, 1.0, 10, 10, 1, 1.0) for _ in range(50))
+    assert any(recovery.add(often, 1.0, 10, 5, 3, 1.0) for _ in range(10))
 
 
 def test_it_goes_through_json_and_an_earlier_version_knew_what_was_told_only() -> None:
