@@ -31,9 +31,12 @@ CLIP_SLICES = 2.6
 """Of the evidence needed by default one slice gives at most one part in so many."""
 SPARED_MAX = 1.5
 """So many slices of ten seconds one may count like by what the ones before it did not prove."""
-REQUESTS_MIN = 3
 FEW, FEW_NEED = 8, 1.2
 """Fewer requests must prove more, and more than the three slices of a blip can."""
+TWO, TWO_NEED = 2, 1.1
+"""So few are enough, and less: only what is slower than nearly all that is known can prove it, and
+no row of cache misses does.
+"""
 
 SPAN_MIN_S, SOON_S = 34.0, 90.0
 """A blip lasts twenty seconds; what is plain shows soon."""
@@ -233,11 +236,13 @@ class LatencyWatch:
         counts, since, level_before = run.story()
         span = now - since
         n = sum(counts.values())
-        lasts = span >= SPAN_MIN_S or (n < FEW and began - since >= FEW_SPAN_MIN_S)
-        if n < REQUESTS_MIN or not lasts:
+        lasts = span >= SPAN_MIN_S and n > TWO
+        if n < TWO or not (lasts or (n < FEW and began - since >= FEW_SPAN_MIN_S)):
             return None
         need, likely, surely = next(asked for most, *asked in LASTED if span <= most)
-        if run.evidence < self.needed * (need if n >= FEW else max(need, FEW_NEED)):
+        if n < FEW:
+            need = max(need, FEW_NEED if n > TWO else TWO_NEED)
+        if run.evidence < self.needed * need:
             return None
         factor, least = _factors(base, level, counts, run.best())
         if factor < level.normal.least(level.scale(span)):

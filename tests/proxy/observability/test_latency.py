@@ -246,3 +246,12 @@ def test_of_few_requests_it_is_known_that_they_are_further_apart_than_a_blip_las
     assert few_told_after(*[10.0] * 4, every=12.0) == 4
     # a blip of twenty seconds with three slow ones, and what came after it is as usual
     assert few_told_after(*[10.0] * 3, *[1.0] * 6, every=10.0) is None
+
+
+def test_two_that_are_slower_than_nearly_all_that_is_known_are_enough() -> None:
+    assert few_told_after(*[10.0] * 3, every=27.0) == 2
+    # of two in 26 seconds both may be a start's
+    assert few_told_after(*[10.0] * 3, every=26.0) == 3
+    # what comes now and then anyway proves less, and one that took as usual between them much
+    assert few_told_after(*[3.0] * 4, every=60.0) == 4
+    assert few_told_after(10.0, 1.0, 10.0, every=60.0) is None
