@@ -18,8 +18,11 @@ from proxy.observability.kinds import (
     KEPT_MAX,
     NO_KIND,
     NOTHING_KNOWN,
+    Alike,
+    alike,
     kinds_seen,
     status_of,
+    strange_status,
     strangeness,
 )
 from proxy.observability.recovery import Recovery
@@ -101,6 +104,8 @@ class Failing:
     requests: int
     errors: int
     per_minute: float
+    alike: Alike | None
+    """What they have in common, where that helped to prove it."""
 
 
 class FailureWatch:
@@ -256,20 +261,23 @@ class FailureWatch:
         # kind of its first error is known, so the status of the last one of all is asked, too
         first = status_of(kinds[0] if kinds else NO_KIND)
         is_one_kind = kinds.count(kinds[:1]) == len(kinds) and status_of(self._last_kind) == first
-        alike = strange if is_one_kind else 0.0
-        least_s = BLIP_S if alike >= SELDOM else ERRORS_SPAN_S
+        oddity = strange if is_one_kind else 0.0
+        if is_one_kind and self._last_kind != kinds[0]:
+            # of another pace than the first: what is odd must not be how soon that one failed
+            oddity = strange_status(kinds, base.kinds, app_kinds)
+        least_s = BLIP_S if oddity >= SELDOM else ERRORS_SPAN_S
         lasted_s = self._last_error - run.first_hit
         if lasted_s < (OUTAGE_SPAN_S if observed >= ALL_FAIL else least_s):
             return None
         if observed >= ALL_FAIL:
-            least = ERRORS_FEW if alike >= STRANGE else ERRORS_MIN
-            if alike >= SELDOM and lasted_s >= BLIP_S:
+            least = ERRORS_FEW if oddity >= STRANGE else ERRORS_MIN
+            if oddity >= SELDOM and lasted_s >= BLIP_S:
                 least = ERRORS_LEAST
             if run.hits < least + min(2, run.runs - 1):
                 return None
         else:
             apart = strangeness(b"", run.outside(kinds), base.kinds, app_kinds)
-            is_plain = alike >= SELDOM or (is_one_kind and run.total >= TWO_NEED)
+            is_plain = oddity >= SELDOM or (is_one_kind and run.total >= TWO_NEED)
             if (
                 run.runs < (ERRORS_LEAST if is_plain else RUNS_MIN)
                 or _may_be_blip(base, run, apart)
@@ -277,6 +285,11 @@ class FailureWatch:
             ):
                 return None
         self.recovery.begin(run.requests, run.hits)
+        # of what kind those between the first and the last of a run are nobody knows
+        is_known = bool(kinds) and (run.hits == len(kinds) or run.hits <= ERRORS_LEAST)
+        shared = None
+        if is_known and oddity >= STRANGE:
+            shared = alike(kinds, self._last_kind, base.kinds, app_kinds)
         return Failing(
             run.first_hit,
             observed,
@@ -285,6 +298,7 @@ class FailureWatch:
             run.requests,
             run.hits,
             60.0 * run.requests / max(10.0, now - run.since),
+            shared,
         )
 
     def is_worse(self, run: ShareSum, reported: float) -> bool:

@@ -7,6 +7,7 @@ of a kind that hardly ever comes say more than two of the usual kind.
 
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import log
 from typing import Any
 
@@ -43,6 +44,9 @@ COUNTED_MAX = 20
 """Of the runs of one slice no more are told apart."""
 KEPT_MAX = 60
 """Of those that wait to be learned, and the last that are suspected."""
+
+CASES_MIN = 3.0
+"""Of fewer it is not said what they were."""
 
 _PLACES = {status: place for place, status in enumerate(STATUSES)}
 
@@ -141,3 +145,50 @@ def strangeness(before: bytes, seen: bytes, own: Sequence[float], app: Sequence[
         found += gain if same or not runs or gain < 0.0 else 0.0
         before += bytes((kind,))
     return found
+
+
+def strange_status(kinds: bytes, own: Sequence[float], app: Sequence[float]) -> float:
+    """The same of what they answer alone, however long it took."""
+    statuses = bytes(kind % STATUS_KINDS for kind in kinds)
+    return strangeness(b"", statuses, _by_status(own), _by_status(app))
+
+
+def _by_status(counts: Sequence[float]) -> list[float]:
+    """All paces as if they were the usual one."""
+    found = [0.0] * KINDS
+    for kind, count in enumerate(counts):
+        found[kind % STATUS_KINDS] += count
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Every failure of an incident is of one kind, as ``before`` of so many ``cases`` were: of the
+    route's own, or ``elsewhere``. ``pace`` is ``USUAL`` where they do not share another.
+    """
+
+    status: int
+    pace: int
+    before: float
+    cases: float
+    elsewhere: bool
+
+
+def alike(kinds: bytes, last: int, own: Sequence[float], app: Sequence[float]) -> Alike | None:
+    """What failures, each of one of these ``kinds`` and the ``last`` one of that, have in common;
+    None where that is no status with a name, or nothing is known to set beside it.
+    """
+    statuses = {status_of(kind) for kind in (*kinds, last)}
+    status = statuses.pop()
+    if statuses or not 0 <= status < len(STATUSES):
+        return None
+    paces = {kind // STATUS_KINDS for kind in (*kinds, last)}
+    pace = paces.pop()
+    like = slice(kinds[0], kinds[0] + 1)
+    if paces or pace == USUAL:
+        pace, like = USUAL, slice(status, None, STATUS_KINDS)
+    known, elsewhere = (own, False) if sum(own) >= CASES_MIN else (app, True)
+    cases = sum(known)
+    if cases < CASES_MIN:
+        return None
+    return Alike(STATUSES[status], pace, sum(known[like]), cases, elsewhere)

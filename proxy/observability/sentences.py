@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from time import gmtime, strftime
 
 from proxy.domain.anomaly import Anomaly
+from proxy.observability.kinds import QUICK, SLOW, Alike
 
 HARDLY_ANY = 0.05
 """An error of four days ago weighs so little that it is told no longer."""
@@ -86,22 +87,22 @@ def error_sentence(
     samples: int,
     errors: int,
     known: Known,
+    alike: Alike | None = None,
 ) -> str:
     """``sigma`` measures against the usual share, so where none ever failed it says nothing."""
     seen = f"{errors} of {samples} requests"
+    if alike is not None:
+        seen += f", each {_a_kind(alike)}"
     if known.has_failed:
         seen += f", {sigma:.1f} sigma"
     now = f"Since {clock(onset)} {method} {route} fails {observed:.1%} of the time ({seen})"
-    return f"{now}; {_usually(known)}."
+    return f"{now}; {_usually(known)}{_seldom(alike)}."
 
 
 def _usually(known: Known) -> str:
     if known.is_nothing:
         return "nothing is known of it before"
-    errors = "0"
-    if known.has_failed:
-        errors = weighed(known.errors) if known.errors >= 0.5 else "less than 1"
-    seen = f"{errors} of {weighed(known.requests)}"
+    seen = f"{_counted(known.errors)} of {weighed(known.requests)}"
     if known.requests < HABITUAL:
         return f"{seen} before"
     if not known.has_failed:
@@ -110,6 +111,28 @@ def _usually(known: Known) -> str:
     share = known.errors / known.requests
     usual = f"{share:.2%}" if share < 0.1 else f"{share:.0%}"
     return f"usually {usual} ({seen})"
+
+
+def _counted(weight: float) -> str:
+    if weight < HARDLY_ANY:
+        return "0"
+    return weighed(weight) if weight >= 0.5 else "less than 1"
+
+
+def _a_kind(alike: Alike) -> str:
+    pace = {QUICK: " far sooner than usual", SLOW: " far later than usual"}.get(alike.pace, "")
+    return f"a {alike.status}{pace}"
+
+
+def _seldom(alike: Alike | None) -> str:
+    """Why so few prove so much: they are of a kind that hardly ever comes."""
+    if alike is None:
+        return ""
+    where = " elsewhere" if alike.elsewhere else ""
+    return (
+        f", and{where} with {_a_kind(alike)} in {_counted(alike.before)} of "
+        f"{weighed(alike.cases)} cases"
+    )
 
 
 NAMED_MAX = 12

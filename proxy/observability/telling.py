@@ -21,6 +21,7 @@ def failing_anomaly(
         found.requests,
         found.errors,
         known,
+        found.alike,
     )
     return Anomaly(
         kind="error_rate",

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 
@@ -16,7 +17,9 @@ from proxy.observability.kinds import (
     QUICK,
     SLOW,
     USUAL,
+    Alike,
     UsualKinds,
+    alike,
     by_kind,
     kind_of,
     strangeness,
@@ -124,6 +127,43 @@ def test_an_outage_of_a_seldom_kind_is_told_by_two_further_apart_than_a_blip_las
     assert outage_told_after(GATEWAY, STRAY, STRAY, STRAY, every=25.0) == 4
     # how long they take may change: what is overloaded gets slower
     assert outage_told_after(GATEWAY, kind_of(503, SLOW), every=25.0) == 2
+
+
+def test_what_is_odd_must_not_be_how_soon_the_first_one_failed() -> None:
+    at_once = kind_of(500, QUICK)
+    assert outage_told_after(at_once, every=25.0) == 2
+    assert outage_told_after(at_once, STRAY, STRAY, STRAY, every=25.0) > 2
+
+
+@pytest.mark.parametrize(
+    ("kinds", "last", "own", "found"),
+    [
+        ((GATEWAY, GATEWAY), GATEWAY, usual(9, 1), Alike(503, USUAL, 1.0, 10.0, False)),
+        # of its own too little is known
+        ((GATEWAY,), GATEWAY, usual(2), Alike(503, USUAL, 5.0, 305.0, True)),
+        ((kind_of(500, QUICK),), kind_of(500, QUICK), usual(9), Alike(500, QUICK, 0.0, 9.0, False)),
+        # of several paces the status alone is what they share
+        ((kind_of(503, QUICK),), GATEWAY, usual(9, 1), Alike(503, USUAL, 1.0, 10.0, False)),
+        ((GATEWAY, STRAY), GATEWAY, usual(9), None),
+        ((GATEWAY,), STRAY, usual(9), None),
+        ((kind_of(599),), kind_of(599), usual(9), None),
+    ],
+)
+def test_what_failures_have_in_common(
+    kinds: tuple[int, ...], last: int, own: list[float], found: Alike | None
+) -> None:
+    assert alike(bytes(kinds), last, own, usual(300, 5)) == found
+    assert alike(bytes(kinds), last, NOTHING_KNOWN, NOTHING_KNOWN) is None
+
+
+def test_a_sentence_says_why_so_few_are_enough() -> None:
+    detector = MLDetector()
+    now = stray_day(detector, random.Random(5)) + 60.0
+    found = [detector.observe("GET", "/r1", 503, 40.0, now + 25.0 * n, True) for n in range(2)]
+    told = found[-1]
+    assert isinstance(told, Anomaly)
+    assert "(2 of 2 requests, each a 503, " in told.explanation
+    assert re.search(r" with a 503 in 0 of about \d+ cases\.$", told.explanation)
 
 
 def test_scattered_failures_of_an_unusual_kind_are_told_sooner() -> None:

@@ -9,6 +9,7 @@ import pytest
 from proxy.domain.anomaly import Anomaly
 from proxy.domain.failure import Severity
 from proxy.observability.detector import MLDetector
+from proxy.observability.kinds import QUICK, SLOW, USUAL, Alike
 from proxy.observability.sentences import Known, error_sentence
 
 HOUR = 3600.0
@@ -137,3 +138,32 @@ def test_one_that_gets_a_little_worse_is_not_told_again() -> None:
 def test_words_for_what_is_known(known: Known, words: str) -> None:
     said = error_sentence("GET", "/x", 0.0, 0.5, 7.0, 12, 6, known)
     assert said.partition("; ")[2] == words + "."
+
+
+@pytest.mark.parametrize(
+    ("alike", "now", "before"),
+    [
+        (Alike(503, USUAL, 0.01, 60.4, False), "a 503", "with a 503 in 0 of about 60 cases"),
+        (
+            Alike(503, USUAL, 0.3, 9.0, True),
+            "a 503",
+            "elsewhere with a 503 in less than 1 of 9 cases",
+        ),
+        (
+            Alike(500, QUICK, 1.0, 9.0, False),
+            "a 500 far sooner than usual",
+            "with a 500 far sooner than usual in 1 of 9 cases",
+        ),
+        (
+            Alike(504, SLOW, 0.0, 9.0, False),
+            "a 504 far later than usual",
+            "with a 504 far later than usual in 0 of 9 cases",
+        ),
+    ],
+)
+def test_words_for_what_failures_have_in_common(alike: Alike, now: str, before: str) -> None:
+    said = error_sentence("GET", "/x", 0.0, 0.5, 7.0, 4, 2, Known(1530.0, 3.0), alike)
+    assert (
+        f"(2 of 4 requests, each {now}, 7.0 sigma); usually 0.20% (3 of 1,530), and {before}."
+        in said
+    )
