@@ -76,32 +76,41 @@ async def _ours(stack: contextlib.AsyncExitStack, upstream: int, *, hot: bool) -
 async def peer(name: str, lanes: int, directory: Path) -> AsyncIterator[list[Lane]]:
     """A program that must be installed, with one port a lane."""
     async with upstreams(lanes) as made:
-        ports = [_free_port() for _ in made]
+        ports = _free_ports(lanes)
         pairs = list(zip(ports, (upstream.port for upstream in made), strict=True))
-        with _running(name, directory, pairs):
+        with _running(name, directory, pairs) as process:
             for port in ports:
-                await _answers(port)
+                if not await _answers(port, process):
+                    words = (directory / f"{name}.log").read_text(errors="replace")
+                    raise RuntimeError(f"{name} does not answer on port {port}: {words[-2000:]}")
             yield list(zip(ports, made, strict=True))
 
 
-async def _answers(port: int) -> None:
-    async with asyncio.timeout(START_S):
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                return
-            await asyncio.sleep(0.05)
+async def _answers(port: int, process: "subprocess.Popen[bytes]") -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(START_S):
+            while process.poll() is None:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    return True
+                await asyncio.sleep(0.05)
+    return False
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """All held at once, so that none is named twice."""
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in held:
+            sock.bind(("127.0.0.1", 0))
+        return [int(sock.getsockname()[1]) for sock in held]
 
 
 @contextlib.contextmanager
-def _running(name: str, directory: Path, pairs: list[tuple[int, int]]) -> Iterator[None]:
+def _running(
+    name: str, directory: Path, pairs: list[tuple[int, int]]
+) -> Iterator["subprocess.Popen[bytes]"]:
     found = program(name)
     assert found is not None
     directory.chmod(0o755)  # a worker that gave up root goes in too
@@ -116,7 +125,7 @@ def _running(name: str, directory: Path, pairs: list[tuple[int, int]]) -> Iterat
     with (directory / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(20)
