@@ -15,6 +15,7 @@ from proxy.observability.evidence import (
 )
 from proxy.observability.jolt import Jolts
 from proxy.observability.kinds import (
+    COUNTED_MAX,
     KEPT_MAX,
     NO_KIND,
     NOTHING_KNOWN,
@@ -285,10 +286,8 @@ class FailureWatch:
             ):
                 return None
         self.recovery.begin(run.requests, run.hits)
-        # of what kind those between the first and the last of a run are nobody knows
-        is_known = bool(kinds) and (run.hits == len(kinds) or run.hits <= ERRORS_LEAST)
         shared = None
-        if is_known and oddity >= STRANGE:
+        if oddity >= STRANGE and _is_each_known(run):
             shared = alike(kinds, self._last_kind, base.kinds, app_kinds)
         return Failing(
             run.first_hit,
@@ -337,6 +336,14 @@ class FailureWatch:
         peak, passed, at = passing
         self._peak, self._passed, self._passed_at = float(peak), float(passed), float(at)
         self.kinds, self._last_kind = kinds_seen(kinds), int(last_kind)
+
+
+def _is_each_known(run: ShareSum) -> bool:
+    """Of what kind those are that came after the first of their run nobody knows, but for the last
+    of all; nor the first of a sum that began in the middle of a run, or of too many in one slice.
+    """
+    is_one_pair = run.runs == 1 and run.hits == run.requests == ERRORS_LEAST
+    return is_one_pair or run.hits == run.runs <= COUNTED_MAX
 
 
 def _may_be_blip(base: Baseline, run: ShareSum, strange: float) -> bool:

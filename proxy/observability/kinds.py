@@ -164,14 +164,14 @@ def _by_status(counts: Sequence[float]) -> list[float]:
 @dataclass(frozen=True, slots=True)
 class Alike:
     """Every failure of an incident is of one kind, as ``before`` of so many ``cases`` were: of the
-    route's own, or ``elsewhere``. ``pace`` is ``USUAL`` where they do not share another.
+    route's own, or of the whole app's. ``pace`` is ``USUAL`` where they do not share another.
     """
 
     status: int
     pace: int
     before: float
     cases: float
-    elsewhere: bool
+    is_of_app: bool
 
 
 def alike(kinds: bytes, last: int, own: Sequence[float], app: Sequence[float]) -> Alike | None:
@@ -187,8 +187,8 @@ def alike(kinds: bytes, last: int, own: Sequence[float], app: Sequence[float]) -
     like = slice(kinds[0], kinds[0] + 1)
     if paces or pace == USUAL:
         pace, like = USUAL, slice(status, None, STATUS_KINDS)
-    known, elsewhere = (own, False) if sum(own) >= CASES_MIN else (app, True)
+    known, is_of_app = (own, False) if sum(own) >= CASES_MIN else (app, True)
     cases = sum(known)
     if cases < CASES_MIN:
         return None
-    return Alike(STATUSES[status], pace, sum(known[like]), cases, elsewhere)
+    return Alike(STATUSES[status], pace, sum(known[like]), cases, is_of_app)

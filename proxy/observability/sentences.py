@@ -128,7 +128,7 @@ def _seldom(alike: Alike | None) -> str:
     """Why so few prove so much: they are of a kind that hardly ever comes."""
     if alike is None:
         return ""
-    where = " elsewhere" if alike.elsewhere else ""
+    where = " in the whole app" if alike.is_of_app else ""
     return (
         f", and{where} with {_a_kind(alike)} in {_counted(alike.before)} of "
         f"{weighed(alike.cases)} cases"

@@ -10,7 +10,7 @@ from proxy.domain.anomaly import Anomaly
 from proxy.observability.baseline import Baseline
 from proxy.observability.delta import Delta
 from proxy.observability.detector import MLDetector
-from proxy.observability.failures import FailureWatch, Slice
+from proxy.observability.failures import Failing, FailureWatch, Slice
 from proxy.observability.kinds import (
     KINDS,
     NOTHING_KNOWN,
@@ -164,6 +164,39 @@ def test_a_sentence_says_why_so_few_are_enough() -> None:
     assert isinstance(told, Anomaly)
     assert "(2 of 2 requests, each a 503, " in told.explanation
     assert re.search(r" with a 503 in 0 of about \d+ cases\.$", told.explanation)
+
+
+def test_what_nobody_saw_the_kind_of_is_not_said_to_be_of_one() -> None:
+    base = Baseline()
+    base.learn({}, 5_000, 9, 9, usual(9))
+
+    def told(*slices: Slice) -> Failing:
+        failures = FailureWatch(5.0, 3.0)
+        for seen in slices:
+            proved = failures.add(base, seen, 4.0, usual(300))
+            found = failures.verdict(base, proved, seen.last_error, usual(300))
+            if found is not None:
+                return found
+        raise AssertionError("nothing was told")
+
+    one = bytes((GATEWAY,))
+    pair = [
+        Slice(1, 1, 1, 0, 0.0, 0.0, 0.0, one, GATEWAY),
+        Slice(1, 1, 0, 0, 25.0, 25.0, 25.0, b"", GATEWAY),
+    ]
+    assert told(*pair).alike == Alike(503, USUAL, 0.0, 9.0, False)
+    # the first of a sum that began in the middle of a run
+    torn = [
+        Slice(1, 1, 0, 0, 0.0, 0.0, 0.0, b"", GATEWAY),
+        *[Slice(2, 1, 1, 1, t, t + 1.0, t + 1.0, one, GATEWAY) for t in (25.0, 50.0, 75.0, 100.0)],
+    ]
+    assert told(*torn).alike is None
+    # the middle one of three that came together
+    three = [
+        Slice(2, 2, 1, 0, 0.0, 0.0, 5.0, one, GATEWAY),
+        Slice(1, 1, 0, 0, 25.0, 25.0, 25.0, b"", GATEWAY),
+    ]
+    assert told(*three).alike is None
 
 
 def test_scattered_failures_of_an_unusual_kind_are_told_sooner() -> None:

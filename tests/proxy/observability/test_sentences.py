@@ -147,7 +147,7 @@ def test_words_for_what_is_known(known: Known, words: str) -> None:
         (
             Alike(503, USUAL, 0.3, 9.0, True),
             "a 503",
-            "elsewhere with a 503 in less than 1 of 9 cases",
+            "in the whole app with a 503 in less than 1 of 9 cases",
         ),
         (
             Alike(500, QUICK, 1.0, 9.0, False),
