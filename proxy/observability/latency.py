@@ -13,6 +13,7 @@ from proxy.observability.evidence import (
     SlowRun,
     share_gain,
 )
+from proxy.observability.follower import Follower
 from proxy.observability.hypotheses import (
     FIRST_SLOW,
     LOG_GAMMA,
@@ -31,11 +32,11 @@ CLIP_SLICES = 2.6
 """Of the evidence needed by default one slice gives at most one part in so many."""
 SPARED_MAX = 1.5
 """So many slices of ten seconds one may count like by what the ones before it did not prove."""
-FEW, FEW_NEED = 8, 1.2
-"""Fewer requests must prove more, and more than the three slices of a blip can."""
-TWO, TWO_NEED = 2, 1.1
-"""So few are enough, and less: only what is slower than nearly all that is known can prove it, and
-no row of cache misses does.
+FEW, FEW_NEED = 8, 1.1
+"""Fewer requests must prove more."""
+TWO = 2
+"""So few are enough: only what is slower than nearly all that is known can prove so much, and no
+row of cache misses does.
 """
 
 SPAN_MIN_S, SOON_S = 34.0, 90.0
@@ -68,6 +69,14 @@ just before: a few slow answers in a row are no slowdown.
 """
 JUMP_FROM = -0.1
 """Natural log of the lowest level "just before": a fast moment is no measure."""
+STAYS_SOON, STAYS = 0.3, 0.5
+"""So likely it must be that it is slower and not in a bump of minutes (``course.py``): within
+``SOON_S``, unless few requests tell it, and until it may have come slowly.
+"""
+SURE, SURE_NEED = 0.95, 0.7
+"""Where that is so likely, such a share of what is needed is enough, and how many times slower than
+just before needs no other proof.
+"""
 SHIFT_LAST = SHIFT_FIRST + SHIFT_STEP * (SHIFTS - 1)
 TENSE = 0.15
 """Share of the evidence needed from which every slice counts."""
@@ -117,6 +126,7 @@ class LatencyWatch:
         "_spare",
         "_tail_counts",
         "_tail_spare",
+        "follower",
         "needed",
         "ratio_floor",
         "run",
@@ -130,6 +140,7 @@ class LatencyWatch:
         self.needed = NEEDED * sigma_min / 3.0
         self.run = SlowRun()
         self.tail = ShareSum()
+        self.follower = Follower()
         self._tail_counts = Tally()
         self._slow_at, self._normal_to = -1, FIRST_SLOW
         self._back = 0.0
@@ -137,6 +148,11 @@ class LatencyWatch:
         """What the latest slices could have proved and did not, as far as it is left for the next:
         cut in short pieces ten seconds prove no less than as a whole.
         """
+
+    @property
+    def least_needed(self) -> float:
+        """Nothing is told below it."""
+        return self.needed * SURE_NEED
 
     @property
     def is_near(self) -> bool:
@@ -177,6 +193,7 @@ class LatencyWatch:
             costs, part = level.normal.costs(scale), credit if credit < 1.0 else 1.0
             run.add(found, durations, began, clip * allowed, costs, level.recent, part)
             self._spare = allowed - (run.evidence - before) / clip
+            self.follower.follow(base, level, run, found, now)
         if base.total >= TAIL_KNOWN and (
             tail.total or max(durations) >= base.tail_from + level.shift
         ):
@@ -223,13 +240,14 @@ class LatencyWatch:
         """What may be told now, if anything; ``began`` is when the first slow answer of the slice
         weighed last came.
         """
-        if self.run.evidence >= self.needed and self.run.rising:
+        found = None
+        if self.run.evidence >= self.least_needed and self.run.rising:
             found = self._shifted(base, level, began, now)
-            if found is not None:
-                return found
-        if self.tail.total >= self.needed and self.tail.hits >= TAIL_HITS_MIN:
-            return self._tailed(base, level, now)
-        return None
+        if found is None and self.tail.total >= self.needed and self.tail.hits >= TAIL_HITS_MIN:
+            found = self._tailed(base, level, now)
+        if found is not None:
+            self.follower.stop()
+        return found
 
     def _shifted(self, base: Baseline, level: Level, began: float, now: float) -> Slow | None:
         run = self.run
@@ -241,22 +259,28 @@ class LatencyWatch:
             return None
         need, likely, surely = next(asked for most, *asked in LASTED if span <= most)
         if n < FEW:
-            need = max(need, FEW_NEED if n > TWO else TWO_NEED)
-        if run.evidence < self.needed * need:
+            need = max(need, FEW_NEED)
+        # what an earlier version stored knows nothing of its course
+        stays = self.follower.stays
+        is_sure = stays is not None and stays >= SURE
+        if not is_sure and run.evidence < self.needed * need:
+            return None
+        if stays is not None and stays < _stays_asked(n, span):
             return None
         factor, least = _factors(base, level, counts, run.best())
         if factor < level.normal.least(level.scale(span)):
             return None
-        # measured from where the route was just before: its usual straying is no part of it
-        before = exp(max(JUMP_FROM, level_before - level.shift * LOG_GAMMA))
-        if n < DOUBTED and span > SOON_S:
-            surely = SURELY
-        if least < surely * before:
-            return None
-        is_surely_so = span > SOON_S and least >= SURELY_SO * before
-        has_crept = span > CREPT_S and factor >= CREPT
-        if factor < likely * before and not (is_surely_so or has_crept):
-            return None
+        if not is_sure:
+            # measured from where the route was just before: its usual straying is no part of it
+            before = exp(max(JUMP_FROM, level_before - level.shift * LOG_GAMMA))
+            if n < DOUBTED and span > SOON_S:
+                surely = SURELY
+            if least < surely * before:
+                return None
+            is_surely_so = span > SOON_S and least >= SURELY_SO * before
+            has_crept = span > CREPT_S and factor >= CREPT
+            if factor < likely * before and not (is_surely_so or has_crept):
+                return None
         p50, p95 = quantiles(counts, (0.5, 0.95))
         assert p50 is not None
         assert p95 is not None
@@ -309,6 +333,7 @@ class LatencyWatch:
         self.run.reset()
         self.tail.reset()
         self._tail_counts.clear()
+        self.follower = Follower()
 
     # --- moving ----------------------------------------------------------------------------------
 
@@ -316,17 +341,30 @@ class LatencyWatch:
         counts = self._tail_counts.to_json()
         back = [self._slow_at, self._normal_to, self._back]
         spare = [self._spare, self._tail_spare]
-        return [self.run.to_json(), self.tail.to_json(), counts, back, spare]
+        followed = self.follower.to_json()
+        return [self.run.to_json(), self.tail.to_json(), counts, back, spare, followed]
 
     def restore(self, data: Sequence[Any]) -> None:
         """Raises ``TypeError``, ``ValueError`` or ``AttributeError`` for what is no watch."""
-        # what an earlier version wrote has nothing to spare
-        run, tail, counts, (slow_at, normal_to, back), *spare = data
+        # what an earlier version wrote has nothing to spare, or followed no run
+        run, tail, counts, (slow_at, normal_to, back), *rest = data
+        spare, followed = rest[:1], rest[1:]
         self.run, self.tail = SlowRun.from_json(run), ShareSum.from_json(tail)
         self._tail_counts = Tally.from_json(counts)
         self._slow_at, self._normal_to, self._back = int(slow_at), int(normal_to), float(back)
         slower, tailed = spare[0] if spare else (0.0, 0.0)
         self._spare, self._tail_spare = float(slower), float(tailed)
+        if followed:
+            self.follower = Follower.from_json(followed[0])
+
+
+def _stays_asked(n: float, span: float) -> float:
+    """How likely it must be that it stays. Few requests show little of a course, and what came
+    slowly has no beginning.
+    """
+    if span <= SOON_S:
+        return STAYS_SOON if n >= FEW else 0.0
+    return STAYS if span <= CREPT_S else 0.0
 
 
 def _factors(

@@ -76,6 +76,7 @@ class Level:
         "_n",
         "_pending",
         "_profile",
+        "_reading",
         "_recent",
         "_recent_chance",
         "_references",
@@ -113,6 +114,8 @@ class Level:
         self._n = [0] * len(SCALES_S)
         self._from = [now] * len(SCALES_S)
         self._usual: float | None = None
+        self._reading: tuple[float, float] | None = None
+        """Of the latest of the finest windows, until it is taken."""
         self._faster = 0
         self._pending: array[float] = array("d")
         """``STRAYED`` numbers each."""
@@ -152,6 +155,20 @@ class Level:
         found, before = base.weighed(self._seen, self.shift), self._vectors[0]
         self._vectors[0] = found if before is None else list(map(add, before, found))
         self._seen = {}
+
+    def take_reading(self) -> tuple[float, float] | None:
+        """The level in the latest window, once: as natural log on the baseline, and the variance
+        that chance gives it.
+        """
+        reading, self._reading = self._reading, None
+        return reading
+
+    def partly_read(self, base: Baseline) -> tuple[float, float] | None:
+        """The same in the window that is being counted."""
+        self.read(base)
+        window = self._vectors[0]
+        read = None if window is None else likeliest(window)
+        return None if read is None else (read[0] + self.shift * LOG_GAMMA, read[1])
 
     @property
     def recent(self) -> float:
@@ -197,6 +214,8 @@ class Level:
             return
         level, chance = read
         level += self.shift * LOG_GAMMA
+        if window == 0:
+            self._reading = level, chance
         if self._usual is None:
             self._usual = level
             return
@@ -296,6 +315,7 @@ class Level:
 
     def restart(self, now: float) -> None:
         """Begin all windows anew."""
+        self._reading = None
         self._vectors = [None] * len(SCALES_S)
         self._seen = {}
         self._n = [0] * len(SCALES_S)

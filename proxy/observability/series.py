@@ -214,7 +214,8 @@ class Series(Intake):
         strongest = latency.add(base, level, durations, n, began, credit, now)
         if incident is None:
             level.add(base, durations, n, now, strongest < SUSPICIOUS * needed)
-            if strongest < needed or is_starting:
+            latency.follower.read(level, now)
+            if strongest < latency.least_needed or is_starting:
                 return None
             found = latency.verdict(base, level, began, now)
             return None if found is None else self._tell_slow(found, now)

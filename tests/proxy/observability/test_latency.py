@@ -18,6 +18,12 @@ from tests.support.observability import known_baseline
 CALM_S = 3600.0
 
 
+@pytest.fixture
+def unsure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No course of a run leaves nothing open."""
+    monkeypatch.setattr(latency_page, "SURE", inf)
+
+
 def told_after(
     factor: float,
     per_slice: int,
@@ -45,7 +51,8 @@ def told_after(
             latency.tail.reset()
         is_calm = latency.strongest < 0.4 * latency.needed
         level.add(base, durations, count, now, is_calm)
-        if latency.strongest >= latency.needed and latency.verdict(base, level, began, now):
+        latency.follower.read(level, now)
+        if latency.strongest >= latency.least_needed and latency.verdict(base, level, began, now):
             return now - CALM_S
     return None
 
@@ -84,7 +91,7 @@ def test_however_short_the_slices_a_blip_proves_no_more_than_three_long_ones(pie
 
 @pytest.mark.parametrize(
     ("factor", "per_slice", "soonest", "latest"),
-    [(8, 20, 34, 60), (3, 20, 34, 60), (1.75, 20, 34, 60), (1.75, 3, 300, 400)],
+    [(8, 20, 34, 60), (3, 20, 34, 60), (1.75, 20, 34, 60), (1.75, 3, 100, 200)],
 )
 def test_the_less_is_sure_the_longer(
     factor: float, per_slice: int, soonest: float, latest: float
@@ -94,6 +101,7 @@ def test_the_less_is_sure_the_longer(
     assert soonest <= at <= latest
 
 
+@pytest.mark.usefixtures("unsure")
 def test_what_takes_longer_must_prove_more(monkeypatch: pytest.MonkeyPatch) -> None:
     late, soon = told_after(1.75, 3, by_tail=False), told_after(8.0, 20)
     assert late is not None
@@ -104,6 +112,7 @@ def test_what_takes_longer_must_prove_more(monkeypatch: pytest.MonkeyPatch) -> N
     assert told_after(8.0, 20) == soon
 
 
+@pytest.mark.usefixtures("unsure")
 def test_what_is_mild_and_did_not_show_at_once_waits_until_no_bump_lasts_so_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -118,6 +127,7 @@ def test_what_is_mild_and_did_not_show_at_once_waits_until_no_bump_lasts_so_long
     assert at_once < mild - 120.0
 
 
+@pytest.mark.usefixtures("unsure")
 def test_many_requests_need_not_wait_for_what_few_leave_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -129,15 +139,44 @@ def test_many_requests_need_not_wait_for_what_few_leave_open(
 
 
 def test_a_handful_of_requests_must_prove_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    handful, many = told_after(2.5, 1, by_tail=False), told_after(2.5, 10, by_tail=False)
+    handful, many = told_after(2.2, 1, by_tail=False), told_after(2.2, 10, by_tail=False)
     monkeypatch.setattr(latency_page, "FEW", 0)
-    sooner = told_after(2.5, 1, by_tail=False)
+    sooner = told_after(2.2, 1, by_tail=False)
     assert handful is not None
     assert sooner is not None
     assert sooner < handful
-    assert told_after(2.5, 10, by_tail=False) == many
+    assert told_after(2.2, 10, by_tail=False) == many
 
 
+def test_what_surely_stays_needs_no_other_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    sure = told_after(1.75, 3, by_tail=False)
+    monkeypatch.setattr(latency_page, "SURE", inf)
+    doubted = told_after(1.75, 3, by_tail=False)
+    assert sure is not None
+    assert doubted is not None
+    assert 90.0 < sure < doubted - 120.0
+
+
+def test_what_does_not_stay_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told_after(2.2, 10, by_tail=False) is not None
+    monkeypatch.setattr(latency_page, "STAYS_SOON", 2.0)
+    later = told_after(2.2, 10, by_tail=False)
+    assert later is not None
+    assert later > latency_page.SOON_S
+    monkeypatch.setattr(latency_page, "STAYS", 2.0)
+    monkeypatch.setattr(latency_page, "SURE", inf)
+    assert told_after(2.2, 10, by_tail=False) is None
+
+
+def test_a_slow_start_of_a_slowdown_is_told_by_its_level_before() -> None:
+    """The same answers, where the route was faster just before, show a slowdown sooner."""
+    below, above = (told_after(1.7, 3, 900.0, before=b, by_tail=False) for b in (1.0, 1.1))
+    assert below is not None
+    assert above is not None
+    assert below < above - 120.0
+
+
+@pytest.mark.usefixtures("unsure")
 def test_a_few_slow_answers_in_minutes_must_leave_less_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -159,6 +198,7 @@ def test_a_bump_of_four_minutes_is_none() -> None:
     assert told_after(1.42, 80, 240.0) is None
 
 
+@pytest.mark.usefixtures("unsure")
 def test_slower_is_slower_than_just_before() -> None:
     """Where the level was high already the same requests leave more open."""
     usual = told_after(1.75, 40, by_tail=False)
@@ -167,6 +207,7 @@ def test_slower_is_slower_than_just_before() -> None:
     assert told_after(1.75, 40, before=1.2, by_tail=False) is None
 
 
+@pytest.mark.usefixtures("unsure")
 def test_what_is_mild_and_came_slowly_is_not_told_because_a_quarter_of_an_hour_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -205,7 +246,7 @@ def hangs_told_after(ms: float, hits: Callable[[int], int]) -> float | None:
             durations[bucket_of(ms)] = hits(k)
         began, now = 10.0 * k, 10.0 * k + 10.0
         latency.add(base, level, durations, sum(durations.values()), began, 1.0, now)
-        if latency.strongest >= latency.needed and latency.verdict(base, level, began, now):
+        if latency.strongest >= latency.least_needed and latency.verdict(base, level, began, now):
             return now
     return None
 
@@ -234,7 +275,7 @@ def few_told_after(*factors: float, every: float) -> int | None:
         at = CALM_S + every * n
         found = {bucket_of(factor * 55.0): 1}
         latency.add(base, level, found, 1, at, every / 10.0, at)
-        if latency.strongest >= latency.needed and latency.verdict(base, level, at, at):
+        if latency.strongest >= latency.least_needed and latency.verdict(base, level, at, at):
             return n + 1
     return None
 

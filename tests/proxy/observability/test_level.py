@@ -81,3 +81,25 @@ def test_a_level_goes_through_json() -> None:
     broken["vectors"] = [[1.0], None, None]
     with pytest.raises(ValueError, match="hypothesis"):
         again.restore(broken)
+
+
+def test_where_the_level_is_can_be_read_once_a_window_and_within_it() -> None:
+    rng, level = random.Random(5), Level(Situation(), 0.0)
+    read, readings = None, []
+    for n in range(1, 13):
+        durations: dict[int, int] = {}
+        for _ in range(20):
+            bucket = bucket_of(1.2 * rng.lognormvariate(4.0, 0.4))
+            durations[bucket] = durations.get(bucket, 0) + 1
+        level.add(BASE, durations, 20, 10.0 * n, True)
+        readings.append(level.take_reading())
+        read = read or level.partly_read(BASE)
+    full = [reading for reading in readings if reading is not None]
+    assert readings[5] is not None
+    assert len(full) == 2
+    assert level.take_reading() is None
+    assert read is not None
+    for at, chance in (*full, read):
+        assert at == pytest.approx(0.18, abs=0.25)
+        assert 0.0 < chance < 0.05
+    assert full[0][1] < read[1]
