@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from math import exp, sqrt
-from operator import mul
+from operator import itemgetter, mul
 from typing import Any
 
 from proxy.observability.hypotheses import GRID, SHIFTS
@@ -37,6 +37,7 @@ KEPT_A_MINUTE = 0.93
 """Share of what a level strays that is left after a minute: it comes back within ten or twenty."""
 CLIP = 4.0
 """A slice makes no state less likely than e^-4 of the best one: a blip is soon over."""
+LEAST = exp(-CLIP)
 STEP_S = 10.0
 STEPS = (1, 2, 3, 4, 6, 9, 15, 30, 90)
 """How many of them are taken at once."""
@@ -44,6 +45,8 @@ LEAST_S = 8.0
 """In shorter times nothing becomes another state."""
 LEAST_SPREAD = 0.4
 """In half steps: what the level strays within ``STEP_S`` at least, so that it gets to the next."""
+BEGUN_SPREAD = 1.0
+"""A run begins no surer of its level than to a half step: it went on since it was read."""
 READ_DOUBT = 0.02
 """The level of a window is not that of its end."""
 
@@ -70,12 +73,10 @@ class Whereabouts:
             self.variance = kept * kept * self.variance + (1.0 - kept * kept) * wander * wander
         self.at = now
 
-    def read(self, level: float, chance: float) -> None:
-        """A window's level, and the variance that chance gives it."""
-        chance += READ_DOUBT * READ_DOUBT
-        gain = self.variance / (self.variance + chance)
-        self.mean += gain * (level - self.mean)
-        self.variance *= 1.0 - gain
+    def with_reading(self, level: float, chance: float) -> tuple[float, float]:
+        """Mean and variance with a window's level, and the variance that chance gives that."""
+        gain = self.variance / (self.variance + chance + READ_DOUBT * READ_DOUBT)
+        return self.mean + gain * (level - self.mean), (1.0 - gain) * self.variance
 
     def to_json(self) -> list[Any]:
         return [self.mean, self.variance, self.at, self.is_stale]
@@ -97,23 +98,28 @@ class Course:
 
     __slots__ = ("_at", "_shares", "_unit")
 
-    def __init__(
-        self, mean: float, variance: float, wander: float, began: float, now: float
-    ) -> None:
+    def __init__(self, unit: int, at: float, shares: list[float]) -> None:
+        self._unit = unit
+        self._at = at
+        self._shares = array("d", shares)
+        """State after state, and of each its levels."""
+
+    @classmethod
+    def begin(
+        cls, mean: float, variance: float, wander: float, began: float, now: float
+    ) -> "Course":
         """``mean`` and ``variance`` are of the level before, as natural log on the usual one."""
-        self._unit = unit = max(1, min(UNITS, round(wander / STRAY)))
+        unit = max(1, min(UNITS, round(wander / STRAY)))
         step = HALF * unit
         middle = max(1.0, min(LEVELS - 2.0, MIDDLE + mean / step))
-        spread = max(0.5, sqrt(variance) / step)
+        spread = max(BEGUN_SPREAD, sqrt(variance) / step)
         levels = [exp(-0.5 * ((k - middle) / spread) ** 2) for k in range(LEVELS)]
         total = sum(levels)
         minutes = (now - began) / 60.0 + 0.5
         slow = min(0.5, minutes / SLOW_EVERY_MIN)
         bump = min(minutes, BUMP_FOR_MIN + 0.5) / BUMP_EVERY_MIN
         states = [1.0 - slow - bump, bump, *[slow / len(FACTORS)] * len(FACTORS)]
-        self._shares = array("d", [share * x / total for share in states for x in levels])
-        """State after state, and of each its levels."""
-        self._at = now
+        return cls(unit, now, [share * x / total for share in states for x in levels])
 
     def pass_time(self, now: float) -> None:
         """What may have become of each state since it was asked last."""
@@ -122,31 +128,44 @@ class Course:
             return
         self._at = now
         steps = max(1, bisect_right(STEPS, round(passed / STEP_S))) - 1
-        rows, shares = MOVES[steps], self._shares
-        moved = [
-            [sum(map(mul, row, levels)) for row in rows]
-            for levels in [shares[n : n + LEVELS] for n in range(0, len(shares), LEVELS)]
-        ]
+        shares = self._shares
+        if steps < len(NEAR):
+            below, same, above = NEAR[steps]
+            moved = [
+                x * b + y * s + z * a
+                for b, s, a, x, y, z in zip(  # noqa: B905  (one of each per share)
+                    below, same, above, [0.0, *shares], shares, [*shares[1:], 0.0]
+                )
+            ]
+        else:
+            rows = MOVES[steps]
+            moved = [
+                sum(map(mul, row, levels))
+                for levels in [shares[n : n + LEVELS] for n in range(0, len(shares), LEVELS)]
+                for row in rows
+            ]
         minutes = passed / 60.0
         bump, slow = min(0.5, minutes / BUMP_EVERY_MIN), min(0.5, minutes / SLOW_EVERY_MIN)
         bumped, slowed = exp(-minutes / BUMP_FOR_MIN), exp(-minutes / SLOW_FOR_MIN)
-        calm, high, *slower = moved
-        left, each = 1.0 - bump - slow, slow / len(FACTORS)
-        became = [
-            left * x + (1.0 - bumped) * y + (1.0 - slowed) * sum(ended)
-            for x, y, *ended in zip(calm, high, *slower, strict=True)
-        ]
-        became += [bumped * y + bump * x for x, y in zip(calm, high, strict=True)]
-        for levels in slower:
-            became += [slowed * y + each * x for x, y in zip(calm, levels, strict=True)]
-        self._shares = array("d", became)
+        calm, high, slower = moved[:LEVELS], moved[LEVELS : 2 * LEVELS], moved[2 * LEVELS :]
+        ended = [sum(slower[n::LEVELS]) for n in range(LEVELS)]
+        left, back, over = 1.0 - bump - slow, 1.0 - bumped, 1.0 - slowed
+        each = slow / len(FACTORS)
+        self._shares = array(
+            "d",
+            [
+                *[left * x + back * y + over * z for x, y, z in zip(calm, high, ended)],  # noqa: B905
+                *[bumped * y + bump * x for x, y in zip(calm, high)],  # noqa: B905
+                *[slowed * y + each * x for x, y in zip(calm * len(FACTORS), slower)],  # noqa: B905
+            ],
+        )
 
     def see(self, found: Sequence[float]) -> None:
         """Weigh one slice: the log-likelihood of each hypothesis of the grid."""
         likely = _half_steps(found)
-        shares = list(map(mul, self._shares, map(likely.__getitem__, PLACES[self._unit - 1])))
-        total = sum(shares)
-        self._shares = array("d", [x / total for x in shares])
+        shares = list(map(mul, self._shares, PLACES[self._unit - 1](likely)))
+        part = 1.0 / sum(shares)
+        self._shares = array("d", [part * x for x in shares])
 
     @property
     def stays(self) -> float:
@@ -167,10 +186,8 @@ class Course:
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> "Course":
         """Raises ``TypeError`` or ``ValueError`` for what is none."""
-        made = cls.__new__(cls)
         unit, at, shares = data
-        made._unit, made._at = int(unit), float(at)
-        made._shares = array("d", map(float, shares))
+        made = cls(int(unit), float(at), [float(x) for x in shares])
         if not 1 <= made._unit <= UNITS or len(made._shares) != len(OFFSETS) * LEVELS:
             raise ValueError("a share for each state and level")
         if min(made._shares) < 0.0 or not 0.0 < sum(made._shares) < 2.0:
@@ -183,26 +200,32 @@ def _half_steps(found: Sequence[float]) -> list[float]:
     by the cubic through four.
     """
     top = max(found)
-    least = top - CLIP
-    first, last = found[0], found[-1]
-    likely = []
-    for a, b, c, d in zip(
-        (first, *found[:-2]), found[:-1], found[1:], (*found[2:], last), strict=True
-    ):
-        between = (9.0 * (b + c) - a - d) / 16.0
-        likely.append(exp((b if b > least else least) - top))
-        likely.append(exp((between if between > least else least) - top))
-    likely.append(exp((last if last > least else least) - top))
+    log_least = -CLIP
+    seen = [x - top for x in found]
+    between = [
+        0.5625 * (b + c) - 0.0625 * (a + d)
+        for a, b, c, d in zip(  # noqa: B905  (as many of each)
+            [seen[0], *seen[:-2]], seen[:-1], seen[1:], [*seen[2:], seen[-1]]
+        )
+    ]
+    likely = [LEAST] * (LAST_PLACE + 1)
+    likely[::2] = [exp(x) if x > log_least else LEAST for x in seen]
+    likely[1::2] = [exp(x) if x > log_least else LEAST for x in between]
     return likely
 
 
-def _places(unit: int) -> list[int]:
-    """For each state and level where in the row of half steps it is."""
-    return [
-        max(0, min(LAST_PLACE, USUAL_PLACE + offset * (unit if offset == BUMP else 1) + k * unit))
-        for offset in OFFSETS
-        for k in range(-MIDDLE, MIDDLE + 1)
-    ]
+def _places(unit: int) -> "itemgetter[tuple[float, ...]]":
+    """Of a row of half steps what each state and level takes."""
+    return itemgetter(
+        *[
+            max(
+                0,
+                min(LAST_PLACE, USUAL_PLACE + offset * (unit if offset == BUMP else 1) + k * unit),
+            )
+            for offset in OFFSETS
+            for k in range(-MIDDLE, MIDDLE + 1)
+        ]
+    )
 
 
 def _moves(steps: int) -> list[list[float]]:
@@ -219,3 +242,14 @@ def _moves(steps: int) -> list[list[float]]:
 
 PLACES = [_places(unit) for unit in range(1, UNITS + 1)]
 MOVES = [_moves(steps) for steps in STEPS]
+NEAR = [
+    (
+        [0.0, *[rows[k][k - 1] for k in range(1, LEVELS)]] * len(OFFSETS),
+        [rows[k][k] for k in range(LEVELS)] * len(OFFSETS),
+        [*[rows[k][k + 1] for k in range(LEVELS - 1)], 0.0] * len(OFFSETS),
+    )
+    for rows in MOVES[:3]
+]
+"""In the shortest times nothing gets further than to the next level: for each share how much comes
+from the level below, from the same one and from the one above.
+"""

@@ -1,28 +1,38 @@
 """Follows a route's runs: from where its level is while nothing is suspected, until one is told."""
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
 from proxy.observability.baseline import Baseline
 from proxy.observability.course import Course, Whereabouts
 from proxy.observability.evidence import SlowRun
-from proxy.observability.hypotheses import LOG_GAMMA
+from proxy.observability.hypotheses import LOG_GAMMA, kept, row_of
 from proxy.observability.level import Level
+
+WAITING_MAX = 8
+"""Slices of a run that wait until somebody asks: most runs are over before."""
 
 
 class Follower:
     """The course of the run there is, if any; nothing is followed while an incident is open."""
 
-    __slots__ = ("_calm", "_course", "_has_told")
+    __slots__ = ("_begun", "_calm", "_course", "_has_told", "_waiting")
 
     def __init__(self) -> None:
         self._calm = Whereabouts()
         self._course: Course | None = None
+        self._begun: tuple[float, float, float, float] | None = None
+        """Of the run: mean and variance of the level before, how far the route strays, and since
+        when the run is.
+        """
+        self._waiting: list[tuple[float, array[float]]] = []
+        """When and what those slices were that its course has not seen yet."""
         self._has_told = False
 
-    @property
     def stays(self) -> float | None:
         """How likely it is that the run is a slowdown that stays; None when nothing is followed."""
+        self._catch_up()
         return None if self._course is None else self._course.stays
 
     def follow(
@@ -33,23 +43,34 @@ class Follower:
         """
         if self._has_told:
             return
-        course, calm, usual = self._course, self._calm, level.shift * LOG_GAMMA
+        calm, usual = self._calm, level.shift * LOG_GAMMA
         if not run.slices:
-            if course is not None:
-                mean, calm.variance = course.whereabouts()
+            if self._course is not None:
+                mean, calm.variance = self._course.whereabouts()
                 calm.mean, calm.at, calm.is_stale = mean + usual, now, True
-                self._course = None
+            self._drop()
             return
-        if course is None:
-            calm.drift(now, usual, level.wander[0])
+        if self._begun is None:
+            wander = level.wander[0]
+            calm.drift(now, usual, wander)
+            mean, variance = calm.mean, calm.variance
             reading = None if calm.is_stale else level.partly_read(base)
             if reading is not None:
-                calm.read(*reading)
-            course = Course(calm.mean - usual, calm.variance, level.wander[0], run.began, now)
-            self._course = course
-        else:
-            course.pass_time(now)
-        course.see(found)
+                mean, variance = calm.with_reading(*reading)
+            self._begun = mean - usual, variance, wander, run.began
+        self._waiting.append((now, kept(found)))
+        if len(self._waiting) >= WAITING_MAX or self._course is not None:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        course, begun = self._course, self._begun
+        for at, found in self._waiting:
+            if course is None:
+                assert begun is not None
+                course = self._course = Course.begin(*begun, at)
+            course.pass_time(at)
+            course.see(found)
+        self._waiting = []
 
     def read(self, level: Level, now: float) -> None:
         """Where the level is, once one of its windows is full."""
@@ -61,22 +82,39 @@ class Follower:
             calm.is_stale = False
             return
         calm.drift(now, level.shift * LOG_GAMMA, level.wander[0])
-        calm.read(*reading)
+        calm.mean, calm.variance = calm.with_reading(*reading)
+
+    def _drop(self) -> None:
+        self._course = self._begun = None
+        self._waiting = []
 
     def stop(self) -> None:
         """It was told."""
-        self._has_told, self._course = True, None
+        self._has_told = True
+        self._drop()
 
     def to_json(self) -> list[Any]:
         course = None if self._course is None else self._course.to_json()
-        return [self._calm.to_json(), course, self._has_told]
+        waiting = [[at, found.tolist()] for at, found in self._waiting]
+        begun = None if self._begun is None else list(self._begun)
+        return [self._calm.to_json(), course, begun, waiting, self._has_told]
 
     @classmethod
     def from_json(cls, data: Sequence[Any]) -> "Follower":
         """Raises ``TypeError`` or ``ValueError`` for what is none."""
         made = cls()
-        calm, course, has_told = data
+        calm, course, begun, waiting, has_told = data
         made._calm = Whereabouts.from_json(calm)
         made._course = None if course is None else Course.from_json(course)
+        if begun is not None:
+            mean, variance, wander, began = map(float, begun)
+            if not (variance >= 0.0 and wander >= 0.0):
+                raise ValueError("a variance")
+            made._begun = mean, variance, wander, began
+        for at, found in waiting:
+            row = row_of(found)
+            if row is None or made._begun is None:
+                raise ValueError("a slice of a run")
+            made._waiting.append((float(at), kept(row)))
         made._has_told = bool(has_told)
         return made

@@ -261,7 +261,7 @@ class LatencyWatch:
         if n < FEW:
             need = max(need, FEW_NEED)
         # what an earlier version stored knows nothing of its course
-        stays = self.follower.stays
+        stays = self.follower.stays()
         is_sure = stays is not None and stays >= SURE
         if not is_sure and run.evidence < self.needed * need:
             return None

@@ -31,7 +31,7 @@ def followed(
     factors: Iterable[float], *, level: float = 0.0, wander: float = 0.1, seed: int = 1
 ) -> list[float]:
     """How likely it is that it stays, after each of the slices of ten seconds."""
-    rng, course, stays = random.Random(seed), Course(level, 0.001, wander, 0.0, 0.0), []
+    rng, course, stays = random.Random(seed), Course.begin(level, 0.001, wander, 0.0, 0.0), []
     for n, factor in enumerate(factors):
         course.pass_time(10.0 * n)
         course.see(seen(rng, factor))
@@ -78,7 +78,7 @@ def test_what_came_later_counts_and_not_only_how_much() -> None:
 
 
 def test_without_any_requests_what_was_known_fades() -> None:
-    course, rng = Course(0.0, 0.001, 0.1, 0.0, 0.0), random.Random(1)
+    course, rng = Course.begin(0.0, 0.001, 0.1, 0.0, 0.0), random.Random(1)
     for n in range(12):
         course.pass_time(10.0 * n)
         course.see(seen(rng, 2.5))
@@ -92,7 +92,7 @@ def test_without_any_requests_what_was_known_fades() -> None:
 def test_its_shares_are_one_whatever_comes(
     slices: list[tuple[list[float], float]], wander: float
 ) -> None:
-    course, now = Course(0.0, 0.01, wander, 0.0, 0.0), 0.0
+    course, now = Course.begin(0.0, 0.01, wander, 0.0, 0.0), 0.0
     for found, passed in slices:
         now += passed
         course.pass_time(now)
@@ -108,7 +108,7 @@ def test_its_shares_are_one_whatever_comes(
 
 @given(st.lists(LIKELIHOODS, min_size=1, max_size=4))
 def test_kept_and_read_again_it_says_the_same(slices: list[list[float]]) -> None:
-    course = Course(0.05, 0.004, 0.2, 3.0, 9.0)
+    course = Course.begin(0.05, 0.004, 0.2, 3.0, 9.0)
     for n, found in enumerate(slices):
         course.pass_time(10.0 + 17.0 * n)
         course.see(found)
@@ -144,7 +144,7 @@ def test_what_is_no_course_is_refused(data: list[object]) -> None:
 def test_the_level_is_read_and_what_was_read_is_less_sure_later() -> None:
     calm = Whereabouts()
     calm.drift(0.0, 0.0, 0.1)
-    calm.read(0.2, 0.0001)
+    calm.mean, calm.variance = calm.with_reading(0.2, 0.0001)
     assert 0.15 < calm.mean < 0.2
     assert calm.variance < 0.001
     calm.drift(600.0, 0.0, 0.1)
@@ -168,7 +168,7 @@ def test_it_is_never_surer_than_a_reading_nor_less_sure_than_the_route_strays(
         now += passed
         calm.drift(now, 0.0, 0.1)
         before = calm.mean
-        calm.read(level, chance)
+        calm.mean, calm.variance = calm.with_reading(level, chance)
         assert min(before, level) - 1e-9 <= calm.mean <= max(before, level) + 1e-9
         assert 0.0 < calm.variance <= 0.01 + 1e-9
     again = Whereabouts.from_json(json.loads(json.dumps(calm.to_json())))
@@ -176,7 +176,7 @@ def test_it_is_never_surer_than_a_reading_nor_less_sure_than_the_route_strays(
 
 
 def test_a_run_begins_where_the_level_was_left() -> None:
-    rng, course = random.Random(4), Course(0.0, 0.01, 0.1, 0.0, 0.0)
+    rng, course = random.Random(4), Course.begin(0.0, 0.01, 0.1, 0.0, 0.0)
     for n in range(30):
         course.pass_time(10.0 * n)
         course.see(seen(rng, exp(0.15), 20))

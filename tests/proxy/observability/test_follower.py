@@ -34,7 +34,7 @@ class Route:
 
     @property
     def stays(self) -> float | None:
-        return self.latency.follower.stays
+        return self.latency.follower.stays()
 
 
 def test_a_run_is_followed_while_it_lasts() -> None:
@@ -86,7 +86,7 @@ def test_kept_and_read_again_it_goes_on() -> None:
     again = LatencyWatch(3.0, 3.0)
     again.restore(stored)
     assert again.to_json() == stored
-    assert again.follower.stays == pytest.approx(route.stays)
+    assert again.follower.stays() == pytest.approx(route.stays)
     # what an earlier version stored knows no course: it is followed from here
     again.restore(stored[:-1])
     assert again.run.slices
@@ -96,7 +96,18 @@ def test_kept_and_read_again_it_goes_on() -> None:
 
 
 def test_what_is_no_follower_is_refused() -> None:
-    calm = [0.0, 0.01, None, False]
-    for data in ([], [calm], [calm, [1, 2.0, [3.0]], False], [[0.0, -1.0, None, False], None, 0]):
+    calm, nowhere = [0.0, 0.01, None, False], [0.0, -1.0, None, False]
+    begun, row = [0.0, 0.01, 0.1, 0.0], [0.0] * 24
+    Follower.from_json([calm, None, begun, [[1.0, row]], False])
+    for data in (
+        [],
+        [calm],
+        [nowhere, None, None, [], False],
+        [calm, [1, 2.0, [3.0]], None, [], False],
+        [calm, None, [0.0, -1.0, 0.1, 0.0], [], False],
+        [calm, None, None, [[1.0, row]], False],
+        [calm, None, begun, [[1.0, [0.5]]], False],
+        [calm, None, begun, [[1.0, None]], False],
+    ):
         with pytest.raises((TypeError, ValueError)):
             Follower.from_json(data)
