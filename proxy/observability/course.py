@@ -10,7 +10,7 @@ this says how well it fits them one after another, and where the route was befor
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from math import exp, sqrt
+from math import exp, isfinite, sqrt
 from operator import itemgetter, mul
 from typing import Any
 
@@ -88,8 +88,10 @@ class Whereabouts:
         mean, variance, at, is_stale = data
         made.mean, made.variance = float(mean), float(variance)
         made.at, made.is_stale = None if at is None else float(at), bool(is_stale)
-        if not 0.0 <= made.variance < 100.0:
-            raise ValueError("a variance")
+        if not (isfinite(made.mean) and 0.0 <= made.variance < 100.0):
+            raise ValueError("a mean and a variance")
+        if made.at is not None and not isfinite(made.at):
+            raise ValueError("a time")
         return made
 
 
@@ -192,6 +194,8 @@ class Course:
             raise ValueError("a share for each state and level")
         if min(made._shares) < 0.0 or not 0.0 < sum(made._shares) < 2.0:
             raise ValueError("shares of one")
+        if not isfinite(made._at):
+            raise ValueError("a time")
         return made
 
 

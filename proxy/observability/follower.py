@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 from proxy.observability.baseline import Baseline
@@ -107,13 +108,14 @@ class Follower:
         made._calm = Whereabouts.from_json(calm)
         made._course = None if course is None else Course.from_json(course)
         if begun is not None:
-            mean, variance, wander, began = map(float, begun)
-            if not (variance >= 0.0 and wander >= 0.0):
-                raise ValueError("a variance")
+            begun = [float(x) for x in begun]
+            mean, variance, wander, began = begun
+            if variance < 0.0 or wander < 0.0 or not all(map(isfinite, begun)):
+                raise ValueError("a level, how sure it is and how far it strays, and a time")
             made._begun = mean, variance, wander, began
         for at, found in waiting:
             row = row_of(found)
-            if row is None or made._begun is None:
+            if row is None or made._begun is None or not all(map(isfinite, (at, *row))):
                 raise ValueError("a slice of a run")
             made._waiting.append((float(at), kept(row)))
         made._has_told = bool(has_told)

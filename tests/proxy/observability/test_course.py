@@ -128,6 +128,7 @@ STATES = 11 * len(OFFSETS)
         [0, 1.0, [0.01] * STATES],
         [9, 1.0, [0.01] * STATES],
         [1, "never", [0.01] * STATES],
+        [1, float("nan"), [0.01] * STATES],
         [1, 1.0, [0.01] * 33],
         [1, 1.0, [-0.01] * STATES],
         [1, 1.0, [0.0] * STATES],

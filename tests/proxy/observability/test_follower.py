@@ -1,6 +1,7 @@
 """A run is followed from the level before it, and no further than until it is told."""
 
 import json
+import math
 import random
 
 import pytest
@@ -108,6 +109,12 @@ def test_what_is_no_follower_is_refused() -> None:
         [calm, None, None, [[1.0, row]], False],
         [calm, None, begun, [[1.0, [0.5]]], False],
         [calm, None, begun, [[1.0, None]], False],
+        [calm, None, begun, [[math.nan, row]], False],
+        [calm, None, begun, [[1.0, [math.inf] * 24]], False],
+        [calm, None, [0.0, 0.01, math.inf, 0.0], [], False],
+        [calm, None, [math.nan, 0.01, 0.1, 0.0], [], False],
+        [[math.nan, 0.01, None, False], None, None, [], False],
+        [[0.0, 0.01, math.inf, False], None, None, [], False],
     ):
         with pytest.raises((TypeError, ValueError)):
             Follower.from_json(data)
